@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Hosts: what makes routers and guests exist. The manager knows only the [`Host`] trait.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, Run, RunOutput};
+use outgate_model::id::{GuestId, RouterId};
+use outgate_model::{GuestSpec, RouterSpec};
+use serde::{Deserialize, Serialize};
+
+/// Why a host could not do what it was asked. The texts are what job results and /var/log/cloud.log say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "error")]
+pub enum HostError {
+    /// The spec itself cannot be used; trying again does not help.
+    #[error("the router spec is not usable: {reason}")]
+    BadSpec {
+        /// Every problem, separated by `; `.
+        reason: String,
+    },
+    /// The kernel refused the ruleset; the router runs on with the rules it had.
+    #[error("Failed to apply nat rules: {reason}")]
+    Rules {
+        /// What nftables said.
+        reason: String,
+    },
+    /// An interface is missing in the router.
+    #[error("Interface {interface} not found")]
+    NoInterface {
+        /// `eth2`.
+        interface: String,
+    },
+    /// The router or guest does not run here.
+    #[error("{what} is not running on this host")]
+    NotRunning {
+        /// Which.
+        what: String,
+    },
+    /// Anything else.
+    #[error("{doing} failed: {reason}")]
+    Failed {
+        /// What was being done: `starting router r-12-VM`.
+        doing: String,
+        /// Why it failed.
+        reason: String,
+    },
+}
+
+/// A subscription to what a host notices by itself.
+pub type HostEvents = tokio::sync::broadcast::Receiver<HostEvent>;
+
+/// A host. Every method is idempotent and may be called again after any failure; nothing is left half-made that the
+/// next call, or [`Host::retain`], does not heal. Calls for different routers run side by side.
+#[async_trait]
+pub trait Host: Send + Sync + Debug {
+    /// Makes the router run with this boot and this spec: starts it if it is not there, replaces it if its boot is
+    /// lower than `boot`, applies the spec, and returns once the kernel matches.
+    async fn ensure_router(&self, spec: &RouterSpec, boot: u64) -> Result<Applied, HostError>;
+
+    /// Makes the router not run. Its sessions end, as a VM's that is switched off.
+    async fn remove_router(&self, id: RouterId) -> Result<(), HostError>;
+
+    /// Makes the guest run and plugs it into its networks; it asks for its addresses by DHCP.
+    async fn ensure_guest(&self, spec: &GuestSpec) -> Result<(), HostError>;
+
+    /// Makes the guest not run.
+    async fn remove_guest(&self, id: GuestId) -> Result<(), HostError>;
+
+    /// What runs here, wanted or not.
+    async fn observe(&self) -> Result<HostObserved, HostError>;
+
+    /// Removes every router, guest and network device of this instance that `keep` does not name. Returns one
+    /// sentence for each orphan removed.
+    async fn retain(&self, keep: &Inventory) -> Result<Vec<String>, HostError>;
+
+    /// The reference text's seven steps on a router. Step 1 (what the management server believes) is the manager's.
+    /// `guest` is where step 7's ping starts; `ping` is its target.
+    async fn verify_router(
+        &self,
+        id: RouterId,
+        guest: Option<GuestId>,
+        ping: std::net::Ipv4Addr,
+    ) -> Result<Vec<Check>, HostError>;
+
+    /// Runs a program in a router's namespaces.
+    async fn run_in_router(&self, id: RouterId, run: &Run) -> Result<RunOutput, HostError>;
+
+    /// Runs a program in a guest's namespaces.
+    async fn run_in_guest(&self, id: GuestId, run: &Run) -> Result<RunOutput, HostError>;
+
+    /// What the host notices from now on.
+    fn events(&self) -> HostEvents;
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a host and a router say to each other and to the manager. All of it serialises: one process today, a network
+//! to an agent later, the same messages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GuestId, NetworkId, RouterId};
+
+/// What a router did to make the kernel match a spec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The spec's generation.
+    pub generation: u64,
+    /// What differed and was changed, one sentence each: `address 203.0.113.10/24 was missing on eth2`. Empty when
+    /// nothing was sent to the kernel.
+    pub changes: Vec<String>,
+    /// How many sessions were cut because they no longer had a right to exist.
+    pub sessions_cut: u64,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+}
+
+/// What runs on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostObserved {
+    /// Every router there is, wanted or not.
+    pub routers: Vec<RouterRunning>,
+    /// Every guest there is, wanted or not.
+    pub guests: Vec<GuestRunning>,
+}
+
+/// A router that runs on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterRunning {
+    /// Its id.
+    pub id: RouterId,
+    /// The boot it was started for.
+    pub boot: u64,
+    /// The generation it has applied; `None` while it does not answer or has none.
+    pub generation: Option<u64>,
+}
+
+/// A guest that runs on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestRunning {
+    /// Its id.
+    pub id: GuestId,
+}
+
+/// Everything that should exist on a host; what is not named here is an orphan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Routers.
+    pub routers: Vec<RouterId>,
+    /// Guests.
+    pub guests: Vec<GuestId>,
+    /// Networks whose bridge stays.
+    pub networks: Vec<NetworkId>,
+}
+
+/// Something a host or router noticed by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum HostEvent {
+    /// A router's kernel or services differed from its spec and have been repaired (or not: then `error` says why).
+    Drift {
+        /// The router.
+        router: RouterId,
+        /// What differed, one sentence each.
+        differences: Vec<String>,
+        /// Why the repair failed.
+        error: Option<String>,
+    },
+    /// A router is gone without anyone having asked for it.
+    RouterLost {
+        /// The router.
+        router: RouterId,
+    },
+    /// A guest is gone without anyone having asked for it.
+    GuestLost {
+        /// The guest.
+        guest: GuestId,
+    },
+}
+
+/// One check of a router, of the reference text's seven steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its place among the seven steps, 1 to 7.
+    pub step: u8,
+    /// What it is about: `Public interface`.
+    pub title: String,
+    /// What was run, as one would type it: `ip addr show eth2`.
+    pub command: String,
+    /// What was seen.
+    pub seen: String,
+    /// Whether that is as it must be.
+    pub pass: bool,
+    /// What to do if it is not; empty when it passed.
+    pub remedy: String,
+}
+
+/// A command to run inside a router or a guest, for diagnosis. Never a shell string.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// After how many milliseconds it is ended.
+    pub timeout_millis: u64,
+}
+
+/// What such a command printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOutput {
+    /// Its exit code; `None` when a signal or the time limit ended it.
+    pub code: Option<i32>,
+    /// Standard output, at most 1 MiB.
+    pub stdout: String,
+    /// Standard error, at most 64 KiB.
+    pub stderr: String,
+}

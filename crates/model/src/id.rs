@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Ids: UUID v4 in lower case with hyphens, as CloudStack's clients expect them, one type for each kind of object.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new random id.
+            #[allow(clippy::new_without_default, reason = "a default id would hide that each is different")]
+            pub fn new() -> Self {
+                Self(Uuid::new_v4())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            /// Takes only the hyphenated form: `ccf5c1a0-…` with 36 characters, as CloudStack prints it.
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let id = Uuid::parse_str(text)?;
+                if text.len() == 36 { Ok(Self(id)) } else { Uuid::parse_str("").map(Self) }
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A zone.
+    ZoneId,
+    /// A public IP range (VLAN IP range).
+    PublicIpRangeId,
+    /// A physical network.
+    PhysicalNetworkId,
+    /// A network offering.
+    NetworkOfferingId,
+    /// A service offering.
+    ServiceOfferingId,
+    /// A template.
+    TemplateId,
+    /// An isolated network (later: a VPC tier too).
+    NetworkId,
+    /// An acquired public IP address.
+    PublicIpId,
+    /// A firewall rule, ingress or egress.
+    FirewallRuleId,
+    /// A port forwarding rule.
+    PortForwardingRuleId,
+    /// A guest (virtual machine).
+    GuestId,
+    /// A guest's NIC on a network.
+    NicId,
+    /// A virtual router.
+    RouterId,
+    /// A host that runs routers and guests.
+    HostId,
+    /// A domain of accounts.
+    DomainId,
+    /// An account.
+    AccountId,
+    /// A user of an account.
+    UserId,
+    /// An async job.
+    JobId,
+    /// An event.
+    EventId,
+}

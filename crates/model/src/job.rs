@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Async jobs: objects in the store, claimed by lease, idempotent, resumed after a crash.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AccountId, JobId, UserId};
+
+/// Where a job stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum JobState {
+    /// Not finished; `jobstatus` 0.
+    Pending,
+    /// Done; `jobstatus` 1.
+    Succeeded,
+    /// Failed; `jobstatus` 2. What it changed has been rolled back or will be retried as a whole: the text says which.
+    Failed {
+        /// CloudStack's error code, 530 unless something more exact is known.
+        code: u16,
+        /// What failed, in the words of the troubleshooting matrix.
+        text: String,
+    },
+}
+
+/// An async job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// The API command that started it: `createPortForwardingRule`.
+    pub command: String,
+    /// Who started it.
+    pub user: UserId,
+    /// For which account.
+    pub account: AccountId,
+    /// What it works on, CloudStack's `jobinstancetype`: `Network`, `IpAddress`, `FirewallRule` ...
+    pub instance_type: String,
+    /// The id of what it works on.
+    pub instance_id: uuid::Uuid,
+    /// When the job is done.
+    pub until: Goal,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: JobState,
+    /// When it was started.
+    pub created: jiff::Timestamp,
+    /// When it ended.
+    pub completed: Option<jiff::Timestamp>,
+}
+
+/// What must be observed for a job to be done. Level-triggered: whoever looks, whenever, sees the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "goal")]
+pub enum Goal {
+    /// The network's router has applied this generation or a later one (or needs no router).
+    NetworkApplied {
+        /// The network.
+        network: crate::id::NetworkId,
+        /// The generation.
+        generation: u64,
+    },
+    /// The network and all that belongs to it are gone.
+    NetworkGone {
+        /// The network.
+        network: crate::id::NetworkId,
+    },
+    /// The guest is in the wanted power state and its network's router knows it.
+    GuestSettled {
+        /// The guest.
+        guest: crate::id::GuestId,
+    },
+    /// The router is in the wanted power state (running: at its network's generation and at least this boot).
+    RouterSettled {
+        /// The router.
+        router: crate::id::RouterId,
+        /// The boot that was asked for; see `object::Router::boot`.
+        boot: u64,
+    },
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where objects live in the store. Prefixes: `desired/` (what the API wrote), `observed/` (what hosts reported),
+//! `jobs/`, `events/`, `claims/` (what must be unique has a key of its own), `counters/`, `secrets/`.
+
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+
+use crate::id::{JobId, RouterId, ZoneId};
+
+/// Prefix of everything users want.
+pub const DESIRED: &str = "desired/";
+/// Prefix of what hosts report.
+pub const OBSERVED: &str = "observed/";
+/// Prefix of async jobs.
+pub const JOBS: &str = "jobs/";
+/// Prefix of events.
+pub const EVENTS: &str = "events/";
+/// Prefix of uniqueness claims.
+pub const CLAIMS: &str = "claims/";
+
+/// A kind of object that the store holds under `desired/<KIND>/<id>`.
+pub trait Object: serde::Serialize + serde::de::DeserializeOwned + Clone + Send + Sync + 'static {
+    /// Its folder under `desired/`: `network`.
+    const KIND: &'static str;
+    /// CloudStack's word for it in texts and `jobinstancetype`: `Network`.
+    const NAME: &'static str;
+    /// Its id's type.
+    type Id: Copy + Eq + std::hash::Hash + Display + Send + Sync;
+    /// Its id.
+    fn id(&self) -> Self::Id;
+    /// Its key.
+    fn key(&self) -> String {
+        desired::<Self>(self.id())
+    }
+}
+
+/// The key of the object of kind `O` with this id.
+pub fn desired<O: Object>(id: O::Id) -> String {
+    format!("{DESIRED}{}/{id}", O::KIND)
+}
+
+/// The key of a job.
+pub fn job(id: JobId) -> String {
+    format!("{JOBS}{id}")
+}
+
+/// The key of what was last observed of a router.
+pub fn observed_router(id: RouterId) -> String {
+    format!("{OBSERVED}router/{id}")
+}
+
+/// The claim on a public address: who holds this key owns the address.
+pub fn ip_claim(zone: ZoneId, address: Ipv4Addr) -> String {
+    format!("{CLAIMS}ip/{zone}/{address}")
+}
+
+/// The claim on a link-local address of a host's control network.
+pub fn link_local_claim(address: Ipv4Addr) -> String {
+    format!("{CLAIMS}link-local/{address}")
+}
+
+/// The counter that numbers objects of one kind, for names such as `r-12-VM`.
+pub fn counter(name: &str) -> String {
+    format!("counters/{name}")
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The objects that the API changes and the store holds: desired state, in CloudStack's words.
+//!
+//! An object never holds what was observed: a router's state is under `observed/`.
+
+mod account;
+mod guest;
+mod network;
+mod router;
+mod rule;
+mod zone;
+
+pub use account::{Account, Domain, User};
+pub use guest::{Guest, Nic, Power};
+pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
+pub use router::{Router, RouterObserved, RouterState};
+pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
+pub use zone::{Host, NetworkOffering, PhysicalNetwork, PublicIpRange, ServiceOffering, Template, Zone};
+
+macro_rules! objects {
+    ($($type:ty, $id:ty, $kind:literal, $name:literal;)+) => {$(
+        impl crate::key::Object for $type {
+            const KIND: &'static str = $kind;
+            const NAME: &'static str = $name;
+            type Id = $id;
+            fn id(&self) -> $id {
+                self.id
+            }
+        }
+    )+};
+}
+
+objects! {
+    Domain, crate::id::DomainId, "domain", "Domain";
+    Account, crate::id::AccountId, "account", "Account";
+    User, crate::id::UserId, "user", "User";
+    Zone, crate::id::ZoneId, "zone", "Zone";
+    PhysicalNetwork, crate::id::PhysicalNetworkId, "physical-network", "PhysicalNetwork";
+    PublicIpRange, crate::id::PublicIpRangeId, "public-ip-range", "VlanIpRange";
+    Host, crate::id::HostId, "host", "Host";
+    NetworkOffering, crate::id::NetworkOfferingId, "network-offering", "NetworkOffering";
+    ServiceOffering, crate::id::ServiceOfferingId, "service-offering", "ServiceOffering";
+    Template, crate::id::TemplateId, "template", "Template";
+    Network, crate::id::NetworkId, "network", "Network";
+    PublicIp, crate::id::PublicIpId, "public-ip", "IpAddress";
+    FirewallRule, crate::id::FirewallRuleId, "firewall-rule", "FirewallRule";
+    PortForwardingRule, crate::id::PortForwardingRuleId, "port-forwarding-rule", "PortForwardingRule";
+    Guest, crate::id::GuestId, "guest", "VirtualMachine";
+    Router, crate::id::RouterId, "router", "DomainRouter";
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the operator provides: zones, address ranges, hosts, offerings and templates.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::Ipv4Range;
+use crate::id::{
+    HostId, NetworkOfferingId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId, TemplateId, ZoneId,
+};
+use crate::router_spec::EgressPolicy;
+
+/// A zone: a data centre with its public addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Its id.
+    pub id: ZoneId,
+    /// Its name.
+    pub name: String,
+    /// Resolvers for guests.
+    pub dns: Vec<Ipv4Addr>,
+    /// Resolvers for the system itself.
+    pub internal_dns: Vec<Ipv4Addr>,
+    /// The CIDR of isolated networks that name none: `10.1.1.0/24`.
+    pub guest_cidr: Ipv4Net,
+    /// The domain of networks that name none: `cs1cloud.internal`.
+    pub network_domain: String,
+    /// MTU of the public side in bytes; no guest network's may be larger.
+    pub public_mtu: u32,
+}
+
+/// A physical network: which of a host's bridges carry what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhysicalNetwork {
+    /// Its id.
+    pub id: PhysicalNetworkId,
+    /// Its zone.
+    pub zone: ZoneId,
+    /// Its name.
+    pub name: String,
+}
+
+/// A range of public addresses (CloudStack: VLAN IP range).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicIpRange {
+    /// Its id.
+    pub id: PublicIpRangeId,
+    /// Its zone.
+    pub zone: ZoneId,
+    /// Its physical network.
+    pub physical_network: PhysicalNetworkId,
+    /// `vlan://untagged` or `vlan://100`.
+    pub vlan: String,
+    /// The upstream gateway with the subnet's prefix length: `203.0.113.1/24`.
+    pub gateway: Ipv4Net,
+    /// The addresses that may be handed out.
+    pub range: Ipv4Range,
+}
+
+/// A host that runs routers and guests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its id.
+    pub id: HostId,
+    /// Its zone.
+    pub zone: ZoneId,
+    /// Its name.
+    pub name: String,
+    /// CloudStack's hypervisor name for it; the namespace host calls itself `Simulator`.
+    pub hypervisor: String,
+    /// When it was added.
+    pub created: jiff::Timestamp,
+}
+
+/// A network offering: what a network made from it can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkOffering {
+    /// Its id.
+    pub id: NetworkOfferingId,
+    /// Its name: `DefaultIsolatedNetworkOfferingWithSourceNatService`.
+    pub name: String,
+    /// What users read.
+    pub display_text: String,
+    /// What happens to outbound packets that no egress rule matches.
+    pub egress_default: EgressPolicy,
+    /// Whether networks of it are implemented at once and keep their router without guests.
+    pub persistent: bool,
+    /// Whether one public address may serve several purposes.
+    pub conserve_mode: bool,
+    /// Whether it is one of the built-in ones.
+    pub default: bool,
+    /// When it was made.
+    pub created: jiff::Timestamp,
+}
+
+/// A service offering: the size of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceOffering {
+    /// Its id.
+    pub id: ServiceOfferingId,
+    /// Its name.
+    pub name: String,
+    /// What users read.
+    pub display_text: String,
+    /// Number of CPUs.
+    pub cpu_number: u32,
+    /// CPU speed in MHz.
+    pub cpu_speed_mhz: u32,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Whether it is for system VMs (routers).
+    pub system: bool,
+    /// When it was made.
+    pub created: jiff::Timestamp,
+}
+
+/// A template: what a guest runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// Its id.
+    pub id: TemplateId,
+    /// Its zone.
+    pub zone: ZoneId,
+    /// Its name.
+    pub name: String,
+    /// What users read.
+    pub display_text: String,
+    /// Its hypervisor.
+    pub hypervisor: String,
+    /// Its OS's name.
+    pub os_type: String,
+    /// When it was made.
+    pub created: jiff::Timestamp,
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The whole desired state of one virtual router, as one document.
+//!
+//! Nothing is ever sent to a router as "add this rule": it gets a complete `RouterSpec` with a higher
+//! `generation` and makes the kernel match.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{FirewallRuleId, NetworkId, PortForwardingRuleId, RouterId};
+use crate::{MacAddr, Match, PortRange, Protocol};
+
+/// The version of this document's shape that this build writes and reads.
+pub const SPEC_VERSION: u32 = 1;
+
+/// Everything a router must be. Unknown fields are refused: a spec from a newer server is not half understood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouterSpec {
+    /// [`SPEC_VERSION`].
+    pub version: u32,
+    /// The router's id.
+    pub id: RouterId,
+    /// The router's name and host name: `r-12-VM`.
+    pub name: String,
+    /// Rises with each change of the rest. A router refuses a generation lower than the one it has.
+    pub generation: u64,
+    /// The link-local side: eth1 of an isolated network's router.
+    pub control: ControlSide,
+    /// The public side: eth2 of an isolated network's router.
+    pub public: PublicSide,
+    /// The guest networks behind it. An isolated network's router has exactly one, on eth0.
+    pub guest_networks: Vec<GuestNetwork>,
+    /// Connection tracking limits and timeouts.
+    pub conntrack: Conntrack,
+    /// Who may log in over SSH, and on which port.
+    pub ssh: Ssh,
+}
+
+/// The management side of a router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlSide {
+    /// `eth1`.
+    pub interface: String,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// The link-local address with its prefix length: `169.254.12.34/16`.
+    pub address: Ipv4Net,
+}
+
+/// The public side of a router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicSide {
+    /// `eth2`.
+    pub interface: String,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// MTU in bytes, 68 to 65535.
+    pub mtu: u32,
+    /// The upstream gateway, the router's default route.
+    pub gateway: Ipv4Addr,
+    /// The public addresses, the source NAT address first.
+    pub addresses: Vec<PublicAddress>,
+}
+
+/// One public address on the router and what it is used for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicAddress {
+    /// The address with the prefix length of its range: `203.0.113.10/24`.
+    pub address: Ipv4Net,
+    /// Whether guests leave through this address. Exactly one address of a router has it.
+    pub source_nat: bool,
+    /// The guest address that owns this public address entirely (static NAT). Never together with `source_nat`
+    /// or with port forwarding.
+    pub static_nat: Option<Ipv4Addr>,
+    /// What may come in to this address, before translation. Nothing else does.
+    pub firewall: Vec<FirewallRule>,
+    /// Ports forwarded to guests. They pass only where `firewall` lets them.
+    pub port_forwarding: Vec<PortForward>,
+}
+
+/// Lets new sessions in from the public side to one public address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirewallRule {
+    /// The rule's id, for messages.
+    pub id: FirewallRuleId,
+    /// Which packets, by the public port they are sent to.
+    #[serde(rename = "match")]
+    pub matches: Match,
+    /// Which sources; never empty.
+    pub sources: Vec<Ipv4Net>,
+}
+
+/// Forwards ports of a public address to a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortForward {
+    /// The rule's id, for messages.
+    pub id: PortForwardingRuleId,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Ports of the public address.
+    pub public_ports: PortRange,
+    /// The guest's address.
+    pub guest: Ipv4Addr,
+    /// Ports of the guest: as many as `public_ports`, mapped in order.
+    pub private_ports: PortRange,
+}
+
+/// One guest network behind the router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestNetwork {
+    /// The network's id.
+    pub id: NetworkId,
+    /// `eth0`.
+    pub interface: String,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// MTU in bytes, never above the public side's.
+    pub mtu: u32,
+    /// The router's address on it, which is the guests' gateway, with the network's prefix length: `10.1.1.1/24`.
+    pub gateway: Ipv4Net,
+    /// The domain that guests get by DHCP: `cs1cloud.internal`.
+    pub domain: String,
+    /// Resolvers that the router asks for its guests.
+    pub upstream_dns: Vec<Ipv4Addr>,
+    /// What guests may reach outside.
+    pub egress: Egress,
+    /// The guests: one fixed DHCP lease each, keyed by the guest's MAC address.
+    pub leases: BTreeMap<MacAddr, Lease>,
+}
+
+/// What may leave a guest network for the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// What happens to packets that no rule matches. Rules state the opposite: exceptions from the default.
+    pub default: EgressPolicy,
+    /// The exceptions.
+    pub rules: Vec<EgressRule>,
+}
+
+/// The network offering's egress default policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EgressPolicy {
+    /// Everything may leave but what a rule denies.
+    Allow,
+    /// Nothing may leave but what a rule allows.
+    Deny,
+}
+
+/// An exception from the egress default policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EgressRule {
+    /// The rule's id, for messages.
+    pub id: FirewallRuleId,
+    /// Which packets.
+    #[serde(rename = "match")]
+    pub matches: Match,
+    /// Which guests; never empty.
+    pub sources: Vec<Ipv4Net>,
+    /// Which destinations; never empty.
+    pub destinations: Vec<Ipv4Net>,
+}
+
+/// A guest's DHCP lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// Its address, inside the network.
+    pub address: Ipv4Addr,
+    /// Its host name.
+    pub hostname: String,
+}
+
+/// Connection tracking limits and timeouts (the reference text's performance tuning).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conntrack {
+    /// `nf_conntrack_max`: how many sessions may be tracked, 262,144 unless told otherwise.
+    pub max: u32,
+    /// `nf_conntrack_tcp_timeout_established`, in seconds.
+    pub tcp_established_secs: u32,
+    /// `nf_conntrack_udp_timeout`, in seconds (RFC 4787 REQ-5 asks for at least 120 for a mapping).
+    pub udp_secs: u32,
+    /// `nf_conntrack_udp_timeout_stream`, in seconds.
+    pub udp_stream_secs: u32,
+    /// `nf_conntrack_icmp_timeout`, in seconds (RFC 5508 REQ-1 asks for at least 60).
+    pub icmp_secs: u32,
+}
+
+impl Default for Conntrack {
+    fn default() -> Self {
+        Self {
+            max: 262_144,
+            // RFC 5382 REQ-5: at least 2 h 4 min for an established TCP session.
+            tcp_established_secs: 7_440,
+            udp_secs: 120,
+            udp_stream_secs: 300,
+            icmp_secs: 60,
+        }
+    }
+}
+
+/// SSH access on the control side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ssh {
+    /// 3922, as in CloudStack.
+    pub port: u16,
+    /// Public keys in OpenSSH's `authorized_keys` form, one each.
+    pub authorized_keys: Vec<String>,
+}
+
+impl RouterSpec {
+    /// Reads a spec from JSON and validates it. A truncated, corrupt or contradictory document is an error with its
+    /// reason, never an empty router.
+    pub fn source_nat_address(&self) -> Option<&PublicAddress> {
+        self.public.addresses.iter().find(|a| a.source_nat)
+    }
+}
