@@ -1,2 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! To come.
+//! Allocation, commands as transactions, jobs and reconciliation.
+
+pub mod command;
+pub mod error;
+
+pub use command::{Caller, Started};
+pub use error::CommandError;

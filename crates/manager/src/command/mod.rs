@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The API's commands: each one decision on a snapshot and one transaction.
+//!
+//! For each request type `XyZ` of [`request`] the manager has one method:
+//!
+//! ```text
+//! async fn xy_z(&self, caller: &Caller, request: XyZ) -> Result<O, CommandError>
+//! ```
+//!
+//! | methods | `O` |
+//! |---|---|
+//! | `create_network` | `NetworkId` |
+//! | `enable_static_nat` | `()` |
+//! | `update_network`, `restart_network`, `delete_network`, `associate_ip`, `disassociate_ip`, `create_egress_rule`, `delete_egress_rule`, `create_firewall_rule`, `delete_firewall_rule`, `create_port_forwarding`, `delete_port_forwarding`, `disable_static_nat`, `deploy_guest`, `start_guest`, `stop_guest`, `reboot_guest`, `destroy_guest`, `start_router`, `stop_router`, `reboot_router`, `destroy_router` | [`Started`] |
+//!
+//! `verify_router(&self, caller: &Caller, id: RouterId) -> Result<Vec<Check>, CommandError>` changes nothing.
+
+pub mod request;
+
+pub use request::{Caller, Started};

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What each command is asked, with types already parsed. Lists that may be left out are empty then; the field's
+//! comment says what an empty one means.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use outgate_model::id::{
+    AccountId, DomainId, FirewallRuleId, GuestId, JobId, NetworkId, NetworkOfferingId, PortForwardingRuleId,
+    PublicIpId, RouterId, ServiceOfferingId, TemplateId, UserId, ZoneId,
+};
+use outgate_model::{Match, PortRange, Protocol};
+use uuid::Uuid;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The user whose key signed the call.
+    pub user: UserId,
+    /// The user's account.
+    pub account: AccountId,
+    /// The account's domain.
+    pub domain: DomainId,
+    /// Whether it is a root admin, who may touch every account's objects.
+    pub admin: bool,
+}
+
+/// A command that goes on as a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Started {
+    /// The job.
+    pub job: JobId,
+    /// The object that was made, for commands that make one.
+    pub id: Option<Uuid>,
+}
+
+/// `createNetwork`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateNetwork {
+    /// `name`.
+    pub name: String,
+    /// `displaytext`; the name when left out.
+    pub display_text: Option<String>,
+    /// `networkofferingid`.
+    pub offering: NetworkOfferingId,
+    /// `zoneid`.
+    pub zone: ZoneId,
+    /// `gateway`: the router's address. Without it and `netmask` the zone's guest CIDR is taken.
+    pub gateway: Option<Ipv4Addr>,
+    /// `netmask`: given exactly when `gateway` is.
+    pub netmask: Option<Ipv4Addr>,
+    /// `networkdomain`; the zone's when left out.
+    pub domain: Option<String>,
+    /// `startip`: must lie in the network when given; Outgate hands out the whole network.
+    pub start_ip: Option<Ipv4Addr>,
+    /// `endip`: must lie in the network and not below `startip` when given.
+    pub end_ip: Option<Ipv4Addr>,
+    /// `sourcenatipaddress`: a free public address that becomes the network's source NAT address.
+    pub source_nat_address: Option<Ipv4Addr>,
+    /// `account` + `domainid`: for whom, the caller's account when left out. Only admins may name another one.
+    pub owner: Option<AccountId>,
+}
+
+/// `updateNetwork`. What is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateNetwork {
+    /// `id`.
+    pub id: NetworkId,
+    /// `name`.
+    pub name: Option<String>,
+    /// `displaytext`.
+    pub display_text: Option<String>,
+    /// `networkdomain`.
+    pub domain: Option<String>,
+    /// `sourcenatipaddress`: an address of this network without static NAT and rules, or a free one of its zone.
+    pub source_nat_address: Option<Ipv4Addr>,
+}
+
+/// `restartNetwork`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartNetwork {
+    /// `id`.
+    pub id: NetworkId,
+    /// `cleanup`: whether the router is replaced by a fresh one.
+    pub cleanup: bool,
+}
+
+/// `deleteNetwork`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteNetwork {
+    /// `id`.
+    pub id: NetworkId,
+    /// `forced`: whether guests that are still on it are destroyed too.
+    pub forced: bool,
+}
+
+/// `associateIpAddress`. One of `network` and `zone` is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AssociateIp {
+    /// `networkid`.
+    pub network: Option<NetworkId>,
+    /// `zoneid`: acquires an address without a network yet.
+    pub zone: Option<ZoneId>,
+    /// `ipaddress`: this one and no other.
+    pub address: Option<Ipv4Addr>,
+    /// `account` + `domainid`: for whom, when there is no network.
+    pub owner: Option<AccountId>,
+}
+
+/// `disassociateIpAddress`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DisassociateIp {
+    /// `id`.
+    pub id: PublicIpId,
+}
+
+/// `createEgressFirewallRule`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateEgressRule {
+    /// `networkid`.
+    pub network: NetworkId,
+    /// `protocol`, `startport`, `endport`, `icmptype`, `icmpcode`.
+    pub matches: Match,
+    /// `cidrlist`: sources inside the network; empty for the whole network.
+    pub sources: Vec<Ipv4Net>,
+    /// `destcidrlist`; empty for everywhere.
+    pub destinations: Vec<Ipv4Net>,
+}
+
+/// `deleteEgressFirewallRule`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteEgressRule {
+    /// `id`.
+    pub id: FirewallRuleId,
+}
+
+/// `createFirewallRule`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateFirewallRule {
+    /// `ipaddressid`.
+    pub public_ip: PublicIpId,
+    /// `protocol`, `startport`, `endport`, `icmptype`, `icmpcode`.
+    pub matches: Match,
+    /// `cidrlist`; empty for everywhere.
+    pub sources: Vec<Ipv4Net>,
+}
+
+/// `deleteFirewallRule`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteFirewallRule {
+    /// `id`.
+    pub id: FirewallRuleId,
+}
+
+/// `createPortForwardingRule`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatePortForwarding {
+    /// `ipaddressid`.
+    pub public_ip: PublicIpId,
+    /// `protocol`.
+    pub protocol: Protocol,
+    /// `publicport` to `publicendport`.
+    pub public_ports: PortRange,
+    /// `privateport` to `privateendport`: as many as the public ones.
+    pub private_ports: PortRange,
+    /// `virtualmachineid`.
+    pub guest: GuestId,
+    /// `vmguestip`: the guest's address when given.
+    pub guest_address: Option<Ipv4Addr>,
+    /// `networkid`: for an address that has no network yet; otherwise it must be the address's.
+    pub network: Option<NetworkId>,
+    /// `openfirewall` (true when left out): whether a firewall rule for the public ports is made too.
+    pub open_firewall: bool,
+    /// `cidrlist`: the sources of that firewall rule; empty for everywhere.
+    pub sources: Vec<Ipv4Net>,
+}
+
+/// `deletePortForwardingRule`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeletePortForwarding {
+    /// `id`.
+    pub id: PortForwardingRuleId,
+}
+
+/// `enableStaticNat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnableStaticNat {
+    /// `ipaddressid`.
+    pub public_ip: PublicIpId,
+    /// `virtualmachineid`.
+    pub guest: GuestId,
+    /// `networkid`: for an address that has no network yet; otherwise it must be the address's.
+    pub network: Option<NetworkId>,
+    /// `vmguestip`: the guest's address when given.
+    pub guest_address: Option<Ipv4Addr>,
+}
+
+/// `disableStaticNat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DisableStaticNat {
+    /// `ipaddressid`.
+    pub public_ip: PublicIpId,
+}
+
+/// One NIC that a new guest gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantedNic {
+    /// One of `networkids` or `iptonetworklist[i].networkid`.
+    pub network: NetworkId,
+    /// `ipaddress` (of the first NIC) or `iptonetworklist[i].ip`; a free one when left out.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// `deployVirtualMachine`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployGuest {
+    /// `zoneid`.
+    pub zone: ZoneId,
+    /// `serviceofferingid`.
+    pub service_offering: ServiceOfferingId,
+    /// `templateid`.
+    pub template: TemplateId,
+    /// The networks, the default one first. Empty: the owner's only network of the zone.
+    pub nics: Vec<WantedNic>,
+    /// `name`, the host name; made up when left out.
+    pub name: Option<String>,
+    /// `displayname`; the name when left out.
+    pub display_name: Option<String>,
+    /// `startvm`, true when left out.
+    pub start: bool,
+    /// `account` + `domainid`: for whom, the caller's account when left out.
+    pub owner: Option<AccountId>,
+}
+
+/// `startVirtualMachine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartGuest {
+    /// `id`.
+    pub id: GuestId,
+}
+
+/// `stopVirtualMachine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopGuest {
+    /// `id`.
+    pub id: GuestId,
+}
+
+/// `rebootVirtualMachine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RebootGuest {
+    /// `id`.
+    pub id: GuestId,
+}
+
+/// `destroyVirtualMachine`. Outgate keeps no destroyed guests: `expunge` makes no difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DestroyGuest {
+    /// `id`.
+    pub id: GuestId,
+}
+
+/// `startRouter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartRouter {
+    /// `id`.
+    pub id: RouterId,
+}
+
+/// `stopRouter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopRouter {
+    /// `id`.
+    pub id: RouterId,
+}
+
+/// `rebootRouter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RebootRouter {
+    /// `id`.
+    pub id: RouterId,
+}
+
+/// `destroyRouter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DestroyRouter {
+    /// `id`.
+    pub id: RouterId,
+}
