@@ -32,7 +32,11 @@ impl FromStr for MacAddr {
             let part = parts.next().filter(|p| p.len() == 2).ok_or_else(wrong)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| wrong())?;
         }
-        if parts.next().is_some() { Err(wrong()) } else { Ok(Self(bytes)) }
+        if parts.next().is_some() {
+            Err(wrong())
+        } else {
+            Ok(Self(bytes))
+        }
     }
 }
 
@@ -59,7 +63,10 @@ pub struct PortRange {
 
 impl PortRange {
     /// Every port there is.
-    pub const ALL: Self = Self { first: 1, last: u16::MAX };
+    pub const ALL: Self = Self {
+        first: 1,
+        last: u16::MAX,
+    };
 
     /// Ports `first..=last`. Errors when a port is 0 or the range is upside down.
     pub fn new(first: u16, last: u16) -> Result<Self, FieldError> {
@@ -139,7 +146,11 @@ impl Ipv4Range {
     /// Addresses `first..=last`. Errors when the range is upside down.
     pub fn new(first: Ipv4Addr, last: Ipv4Addr) -> Result<Self, FieldError> {
         if first > last {
-            return Err(FieldError::new("range", format!("{first}-{last}"), "a range whose first address is not above its last"));
+            return Err(FieldError::new(
+                "range",
+                format!("{first}-{last}"),
+                "a range whose first address is not above its last",
+            ));
         }
         Ok(Self { first, last })
     }
@@ -189,8 +200,17 @@ mod tests {
 
     #[test]
     fn a_mac_address_prints_as_it_was_read() {
-        assert_eq!("02:00:1a:2b:3c:4d".parse::<MacAddr>().unwrap().to_string(), "02:00:1a:2b:3c:4d");
-        for wrong in ["", "02:00:1a:2b:3c", "02:00:1a:2b:3c:4d:5e", "02:00:1a:2b:3c:4g", "2:0:1a:2b:3c:4d"] {
+        assert_eq!(
+            "02:00:1a:2b:3c:4d".parse::<MacAddr>().unwrap().to_string(),
+            "02:00:1a:2b:3c:4d"
+        );
+        for wrong in [
+            "",
+            "02:00:1a:2b:3c",
+            "02:00:1a:2b:3c:4d:5e",
+            "02:00:1a:2b:3c:4g",
+            "2:0:1a:2b:3c:4d",
+        ] {
             assert!(wrong.parse::<MacAddr>().is_err(), "{wrong}");
         }
     }

@@ -16,6 +16,10 @@ pub struct FieldError {
 impl FieldError {
     /// Makes an error for `field`, which holds `value` where `expected` was wanted.
     pub fn new(field: impl Into<String>, value: impl ToString, expected: impl Into<String>) -> Self {
-        Self { field: field.into(), value: value.to_string(), expected: expected.into() }
+        Self {
+            field: field.into(),
+            value: value.to_string(),
+            expected: expected.into(),
+        }
     }
 }

@@ -34,6 +34,7 @@ macro_rules! ids {
             /// Takes only the hyphenated form: `ccf5c1a0-…` with 36 characters, as CloudStack prints it.
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let id = Uuid::parse_str(text)?;
+                // The error of an empty text: the other forms that the uuid crate reads are nobody's ids here.
                 if text.len() == 36 { Ok(Self(id)) } else { Uuid::parse_str("").map(Self) }
             }
         }

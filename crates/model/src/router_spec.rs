@@ -222,9 +222,37 @@ pub struct Ssh {
     pub authorized_keys: Vec<String>,
 }
 
+/// Why a document is not a usable spec.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// It is not JSON of the right shape: truncated, corrupt, or of another version.
+    #[error("not a router spec: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// It contradicts itself.
+    #[error("{}", join(.0))]
+    Fields(Vec<crate::FieldError>),
+}
+
+fn join(problems: &[crate::FieldError]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
 impl RouterSpec {
-    /// Reads a spec from JSON and validates it. A truncated, corrupt or contradictory document is an error with its
-    /// reason, never an empty router.
+    /// Reads a spec from JSON and validates it.
+    ///
+    /// # Errors
+    /// A truncated, corrupt or contradictory document is refused with its reason, never read as an empty router.
+    pub fn from_json(json: &[u8]) -> Result<Self, SpecError> {
+        let spec: Self = serde_json::from_slice(json)?;
+        spec.validate().map_err(SpecError::Fields)?;
+        Ok(spec)
+    }
+
+    /// The address that guests leave through; a valid spec has exactly one.
     pub fn source_nat_address(&self) -> Option<&PublicAddress> {
         self.public.addresses.iter().find(|a| a.source_nat)
     }

@@ -22,7 +22,10 @@ struct Check<'a> {
 impl Check<'_> {
     fn at(&mut self, field: impl AsRef<str>) -> Check<'_> {
         let separator = if self.path.is_empty() { "" } else { "." };
-        Check { path: format!("{}{separator}{}", self.path, field.as_ref()), problems: self.problems }
+        Check {
+            path: format!("{}{separator}{}", self.path, field.as_ref()),
+            problems: self.problems,
+        }
     }
 
     fn require(&mut self, ok: bool, field: &str, value: impl ToString, expected: &str) {
@@ -40,9 +43,22 @@ impl RouterSpec {
     /// Every problem found, each with its field. Nothing may be applied unless this returns `Ok`.
     pub fn validate(&self) -> Result<(), Vec<FieldError>> {
         let mut problems = Vec::new();
-        let mut check = Check { path: String::new(), problems: &mut problems };
-        check.require(self.version == SPEC_VERSION, "version", self.version, "the version this build knows (1)");
-        check.require(is_host_name(&self.name), "name", &self.name, "1 to 63 letters, digits and hyphens");
+        let mut check = Check {
+            path: String::new(),
+            problems: &mut problems,
+        };
+        check.require(
+            self.version == SPEC_VERSION,
+            "version",
+            self.version,
+            "the version this build knows (1)",
+        );
+        check.require(
+            is_host_name(&self.name),
+            "name",
+            &self.name,
+            "1 to 63 letters, digits and hyphens",
+        );
         check.require(
             self.guest_networks.len() == 1,
             "guest_networks",
@@ -52,28 +68,53 @@ impl RouterSpec {
         check_interfaces(self, &mut check);
         check_public(self, &mut check.at("public"));
         for (i, network) in self.guest_networks.iter().enumerate() {
-            check_guest_network(network, self.public.mtu, &mut check.at(format!("guest_networks[{i}]")));
+            check_guest_network(
+                network,
+                self.public.mtu,
+                &mut check.at(format!("guest_networks[{i}]")),
+            );
         }
         check_conntrack(&self.conntrack, &mut check.at("conntrack"));
         check_ssh(self, &mut check.at("ssh"));
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
     }
 
     fn is_guest_address(&self, address: Ipv4Addr) -> bool {
-        self.guest_networks.iter().any(|n| is_usable_in(n.gateway, address) && address != n.gateway.addr())
+        self.guest_networks
+            .iter()
+            .any(|n| is_usable_in(n.gateway, address) && address != n.gateway.addr())
     }
 }
 
 fn check_interfaces(spec: &RouterSpec, check: &mut Check<'_>) {
     let mut seen = BTreeSet::new();
     let names = [&spec.control.interface, &spec.public.interface];
-    for name in names.into_iter().chain(spec.guest_networks.iter().map(|n| &n.interface)) {
-        let fine = name.strip_prefix("eth").is_some_and(|n| n.len() <= 3 && n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty());
+    for name in names
+        .into_iter()
+        .chain(spec.guest_networks.iter().map(|n| &n.interface))
+    {
+        let fine = name
+            .strip_prefix("eth")
+            .is_some_and(|n| n.len() <= 3 && n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty());
         check.require(fine, "interface", name, "ethN");
-        check.require(seen.insert(name), "interface", name, "an interface used only once");
+        check.require(
+            seen.insert(name),
+            "interface",
+            name,
+            "an interface used only once",
+        );
     }
     let control = spec.control.address;
-    check.require(control.addr().is_link_local(), "control.address", control, "a link-local address, 169.254.0.0/16");
+    check.require(
+        control.addr().is_link_local(),
+        "control.address",
+        control,
+        "a link-local address, 169.254.0.0/16",
+    );
 }
 
 fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
@@ -85,19 +126,52 @@ fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
         "68 to 65535 bytes",
     );
     let source_nat = public.addresses.iter().filter(|a| a.source_nat).count();
-    check.require(source_nat == 1, "addresses", source_nat, "exactly one source NAT address");
-    let reachable = public.addresses.iter().any(|a| is_usable_in(a.address, public.gateway));
-    check.require(reachable, "gateway", public.gateway, "an address in the subnet of a public address");
+    check.require(
+        source_nat == 1,
+        "addresses",
+        source_nat,
+        "exactly one source NAT address",
+    );
+    let reachable = public
+        .addresses
+        .iter()
+        .any(|a| is_usable_in(a.address, public.gateway));
+    check.require(
+        reachable,
+        "gateway",
+        public.gateway,
+        "an address in the subnet of a public address",
+    );
     let mut seen = BTreeSet::new();
     let mut static_guests = BTreeSet::new();
     for (i, address) in public.addresses.iter().enumerate() {
         let mut check = check.at(format!("addresses[{i}]"));
         let ip = address.address;
-        check.require(seen.insert(ip.addr()), "address", ip, "an address listed only once");
-        check.require(is_usable_in(ip, ip.addr()), "address", ip, "a host address of its subnet");
-        check.require(ip.addr() != public.gateway, "address", ip, "an address other than the gateway's");
+        check.require(
+            seen.insert(ip.addr()),
+            "address",
+            ip,
+            "an address listed only once",
+        );
+        check.require(
+            is_usable_in(ip, ip.addr()),
+            "address",
+            ip,
+            "a host address of its subnet",
+        );
+        check.require(
+            ip.addr() != public.gateway,
+            "address",
+            ip,
+            "an address other than the gateway's",
+        );
         if let Some(guest) = address.static_nat {
-            check.require(static_guests.insert(guest), "static_nat", guest, "a guest with one static NAT address only");
+            check.require(
+                static_guests.insert(guest),
+                "static_nat",
+                guest,
+                "a guest with one static NAT address only",
+            );
         }
         check_public_address(spec, address, &mut check);
     }
@@ -105,18 +179,43 @@ fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
 
 fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut Check<'_>) {
     if let Some(guest) = address.static_nat {
-        check.require(spec.is_guest_address(guest), "static_nat", guest, "a guest's address in a guest network");
-        check.require(!address.source_nat, "static_nat", guest, "an address that is not the source NAT address");
-        check.require(address.port_forwarding.is_empty(), "static_nat", guest, "an address without port forwarding");
+        check.require(
+            spec.is_guest_address(guest),
+            "static_nat",
+            guest,
+            "a guest's address in a guest network",
+        );
+        check.require(
+            !address.source_nat,
+            "static_nat",
+            guest,
+            "an address that is not the source NAT address",
+        );
+        check.require(
+            address.port_forwarding.is_empty(),
+            "static_nat",
+            guest,
+            "an address without port forwarding",
+        );
     }
     for (i, rule) in address.firewall.iter().enumerate() {
-        check.require(!rule.sources.is_empty(), &format!("firewall[{i}].sources"), "[]", "at least one CIDR");
+        check.require(
+            !rule.sources.is_empty(),
+            &format!("firewall[{i}].sources"),
+            "[]",
+            "at least one CIDR",
+        );
     }
     // First port -> (last port, index) of every forward, for overlaps in n log n.
     let mut taken: BTreeMap<(Protocol, u16), (u16, usize)> = BTreeMap::new();
     for (i, forward) in address.port_forwarding.iter().enumerate() {
         let mut check = check.at(format!("port_forwarding[{i}]"));
-        check.require(spec.is_guest_address(forward.guest), "guest", forward.guest, "a guest's address in a guest network");
+        check.require(
+            spec.is_guest_address(forward.guest),
+            "guest",
+            forward.guest,
+            "a guest's address in a guest network",
+        );
         check.require(
             forward.public_ports.count() == forward.private_ports.count(),
             "private_ports",
@@ -126,7 +225,12 @@ fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut 
         let (first, last) = (forward.public_ports.first(), forward.public_ports.last());
         let before = taken.range(..=(forward.protocol, last)).next_back();
         let clash = before.filter(|((protocol, _), (end, _))| *protocol == forward.protocol && *end >= first);
-        check.require(clash.is_none(), "public_ports", forward.public_ports, "ports that no other rule of the address forwards");
+        check.require(
+            clash.is_none(),
+            "public_ports",
+            forward.public_ports,
+            "ports that no other rule of the address forwards",
+        );
         taken.insert((forward.protocol, first), (last, i));
     }
 }
@@ -151,21 +255,51 @@ fn check_guest_network(network: &GuestNetwork, public_mtu: u32, check: &mut Chec
     for (mac, lease) in &network.leases {
         let mut check = check.at(format!("leases[{mac}]"));
         let fine = is_usable_in(network.gateway, lease.address) && lease.address != network.gateway.addr();
-        check.require(fine, "address", lease.address, "a free host address of the guest network");
-        check.require(addresses.insert(lease.address), "address", lease.address, "an address leased only once");
-        check.require(is_host_name(&lease.hostname), "hostname", &lease.hostname, "1 to 63 letters, digits and hyphens");
+        check.require(
+            fine,
+            "address",
+            lease.address,
+            "a free host address of the guest network",
+        );
+        check.require(
+            addresses.insert(lease.address),
+            "address",
+            lease.address,
+            "an address leased only once",
+        );
+        check.require(
+            is_host_name(&lease.hostname),
+            "hostname",
+            &lease.hostname,
+            "1 to 63 letters, digits and hyphens",
+        );
     }
 }
 
 fn check_egress(egress: &Egress, check: &mut Check<'_>) {
     for (i, rule) in egress.rules.iter().enumerate() {
-        check.require(!rule.sources.is_empty(), &format!("rules[{i}].sources"), "[]", "at least one CIDR");
-        check.require(!rule.destinations.is_empty(), &format!("rules[{i}].destinations"), "[]", "at least one CIDR");
+        check.require(
+            !rule.sources.is_empty(),
+            &format!("rules[{i}].sources"),
+            "[]",
+            "at least one CIDR",
+        );
+        check.require(
+            !rule.destinations.is_empty(),
+            &format!("rules[{i}].destinations"),
+            "[]",
+            "at least one CIDR",
+        );
     }
 }
 
 fn check_conntrack(conntrack: &Conntrack, check: &mut Check<'_>) {
-    check.require(conntrack.max >= 1_024, "max", conntrack.max, "at least 1024 sessions");
+    check.require(
+        conntrack.max >= 1_024,
+        "max",
+        conntrack.max,
+        "at least 1024 sessions",
+    );
     let timeouts = [
         ("tcp_established_secs", conntrack.tcp_established_secs),
         ("udp_secs", conntrack.udp_secs),
@@ -173,15 +307,30 @@ fn check_conntrack(conntrack: &Conntrack, check: &mut Check<'_>) {
         ("icmp_secs", conntrack.icmp_secs),
     ];
     for (field, secs) in timeouts {
-        check.require((1..=2_147_483).contains(&secs), field, secs, "1 to 2147483 seconds");
+        check.require(
+            (1..=2_147_483).contains(&secs),
+            field,
+            secs,
+            "1 to 2147483 seconds",
+        );
     }
 }
 
 fn check_ssh(spec: &RouterSpec, check: &mut Check<'_>) {
-    check.require(spec.ssh.port != 0, "port", spec.ssh.port, "a port from 1 to 65535");
+    check.require(
+        spec.ssh.port != 0,
+        "port",
+        spec.ssh.port,
+        "a port from 1 to 65535",
+    );
     for (i, key) in spec.ssh.authorized_keys.iter().enumerate() {
         let fine = key.len() <= 8_192 && !key.chars().any(char::is_control) && key.split(' ').count() >= 2;
-        check.require(fine, &format!("authorized_keys[{i}]"), key, "one line such as \"ssh-ed25519 AAAA… comment\"");
+        check.require(
+            fine,
+            &format!("authorized_keys[{i}]"),
+            key,
+            "one line such as \"ssh-ed25519 AAAA… comment\"",
+        );
     }
 }
 

@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccountId, GuestId, NetworkId, NetworkOfferingId, NicId, PublicIpId, PublicIpRangeId, ZoneId};
+use crate::id::{
+    AccountId, GuestId, NetworkId, NetworkOfferingId, NicId, PublicIpId, PublicIpRangeId, ZoneId,
+};
 
 /// How far a network is meant to exist. `Implementing` and `Shutdown` are what users see while the observed state
 /// is still on its way to this one.
