@@ -1,2 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! To come.
+//! The only door to Linux: namespaces, processes, rtnetlink, nftables, conntrack, sysctl. No policy lives here.
+//!
+//! Everything acts in the namespaces of the calling thread.
+
+pub mod conntrack;
+pub mod error;
+pub mod iptables;
+mod netlink;
+pub mod nft;
+mod program;
+pub mod sysctl;
+pub mod watch;
+
+pub use error::KernelError;
