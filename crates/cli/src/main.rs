@@ -1,4 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The `outgate` program.
+//! The `outgate` program: one binary, one subcommand for each thing it can be or do.
 
-fn main() {}
+mod args;
+mod client;
+mod completions;
+mod exit;
+mod guest;
+mod lab;
+mod man;
+mod output;
+mod router;
+mod server;
+mod verify;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match args::read() {
+        Ok(args::Cli { command, output }) => exit::report(args::run(command, output)),
+        Err(code) => code,
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Format;
+use crate::{completions, exit, guest, lab, man, router, server, verify};
+
+/// Source NAT for clouds: many private networks reach the outside through few public addresses.
+///
+/// Outgate speaks the Apache CloudStack API, so `cs`, CloudMonkey, Ansible, Terraform and libcloud drive it unchanged.
+#[derive(Debug, Parser)]
+#[command(name = "outgate", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// How results are printed
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Common options"
+    )]
+    pub output: Format,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  outgate lab up                  build a whole cloud on this machine and prove that it works
+  outgate lab status              what runs in it
+  outgate lab shell guest1        a shell in a guest
+  outgate verify r-1-VM           the seven steps that show whether source NAT works
+  outgate lab down                leave nothing behind
+  outgate server --help           run the management server itself
+
+Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 69 something needed is not there.";
+
+/// The subcommands, one file each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the management server: API, store, reconciliation and one namespace host
+    Server(server::Args),
+    /// A whole cloud on this machine, in namespaces of its own, to try and to test
+    #[command(subcommand)]
+    Lab(lab::Command),
+    /// Show step by step whether a router's source NAT works
+    Verify(verify::Args),
+    /// A virtual router's own process (started by the host driver)
+    #[command(subcommand, hide = true)]
+    Router(router::Command),
+    /// A guest's own process (started by the host driver)
+    #[command(subcommand, hide = true)]
+    Guest(guest::Command),
+    /// Print a shell's completion script
+    Completions(completions::Args),
+    /// Print the manual pages, or write one for each command into a folder
+    Man(man::Args),
+}
+
+/// Reads the command line. `Err` when there is nothing to run: help was asked for (0) or the usage is wrong (64).
+pub fn read() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        // Nobody is left to tell when the terminal itself is gone.
+        let _ = error.print();
+        if error.use_stderr() {
+            ExitCode::from(exit::USAGE)
+        } else {
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+/// Runs one subcommand.
+pub fn run(command: Command, output: Format) -> anyhow::Result<()> {
+    match command {
+        Command::Server(args) => server::run(args),
+        Command::Lab(command) => lab::run(command, output),
+        Command::Verify(args) => verify::run(&args, output),
+        Command::Router(command) => router::run(command),
+        Command::Guest(command) => guest::run(command),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `outgate guest serve`: pid 1 of a guest. The host driver starts it.
+
+use std::path::PathBuf;
+
+use outgate_model::id::GuestId;
+
+/// What a guest's process can be told.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Be a guest: ask for addresses by DHCP and run what the control socket asks for
+    Serve(Serve),
+}
+
+/// Which guest to be.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Folder of this guest: its control socket and logs
+    #[arg(long)]
+    dir: PathBuf,
+    /// The guest's id
+    #[arg(long)]
+    id: GuestId,
+    /// Its instance name, such as i-2-15-VM
+    #[arg(long)]
+    name: String,
+}
+
+/// Runs the guest until it is ended.
+pub fn run(command: Command) -> anyhow::Result<()> {
+    let Command::Serve(args) = command;
+    anyhow::bail!("guest {} {} in {}", args.name, args.id, args.dir.display())
+}
