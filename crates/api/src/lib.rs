@@ -1,2 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-//! To come.
+//! CloudStack's API on the wire.
+pub mod wire;
