@@ -1,2 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! To come.
+//! One virtual router: plan -> observe -> diff -> apply, heal, verify; its process and its socket protocol.
+
+pub mod client;
+pub mod cloud_log;
+pub mod command;
+pub mod error;
+pub mod protocol;
+pub mod spec_file;
+
+pub use client::RouterClient;
+pub use error::RouterError;

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `/var/log/cloud.log`, where an operator looks first: one line for each thing that was done, differed or failed.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+/// Its place in the router.
+pub const PATH: &str = "/var/log/cloud.log";
+/// A file this large is set aside as `cloud.log.1` and begun anew, so that the log stays bounded.
+const SIZE_MAX: u64 = 8 * 1024 * 1024;
+
+/// How grave a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// As wanted.
+    Info,
+    /// Differed and was repaired.
+    Warn,
+    /// Failed.
+    Error,
+}
+
+/// Writes the log. Clones write to the same file.
+#[derive(Debug, Clone)]
+pub struct CloudLog {
+    path: Arc<PathBuf>,
+    lock: Arc<Mutex<()>>,
+}
+
+impl CloudLog {
+    /// The log at this path, made when the first line is written.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: Arc::new(path.as_ref().to_owned()),
+            lock: Arc::default(),
+        }
+    }
+
+    /// As wanted.
+    pub fn info(&self, text: &str) {
+        tracing::info!("{text}");
+        self.line(Level::Info, text);
+    }
+
+    /// Differed and was repaired.
+    pub fn warn(&self, text: &str) {
+        tracing::warn!("{text}");
+        self.line(Level::Warn, text);
+    }
+
+    /// Failed.
+    pub fn error(&self, text: &str) {
+        tracing::error!("{text}");
+        self.line(Level::Error, text);
+    }
+
+    fn line(&self, level: Level, text: &str) {
+        let _one_at_a_time = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self
+            .open()
+            .and_then(|mut file| file.write_all(line(Timestamp::now(), level, text).as_bytes()));
+        if let Err(error) = written {
+            tracing::warn!(path = %self.path.display(), %error, "cannot write the router's log");
+        }
+    }
+
+    /// Opened for each line: the log goes on after somebody removed or rotated the file.
+    fn open(&self) -> std::io::Result<File> {
+        if std::fs::metadata(&*self.path).is_ok_and(|m| m.len() > SIZE_MAX) {
+            std::fs::rename(&*self.path, self.path.with_extension("log.1"))?;
+        }
+        OpenOptions::new().create(true).append(true).open(&*self.path)
+    }
+}
+
+/// `2026-11-24 01:40:12.123 WARN  text`, always one line.
+fn line(now: Timestamp, level: Level, text: &str) -> String {
+    let level = match level {
+        Level::Info => "INFO",
+        Level::Warn => "WARN",
+        Level::Error => "ERROR",
+    };
+    let text = text.replace(['\n', '\r'], " | ");
+    format!("{} {level:<5} {text}\n", now.strftime("%Y-%m-%d %H:%M:%S%.3f"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_time_level_and_text_and_is_one_line() {
+        let now: Timestamp = "2026-11-24T01:40:12.123456Z".parse().unwrap();
+        let line = line(now, Level::Error, "Failed to apply nat rules: no\nsuch thing");
+        assert_eq!(
+            line,
+            "2026-11-24 01:40:12.123 ERROR Failed to apply nat rules: no | such thing\n"
+        );
+    }
+
+    #[test]
+    fn the_log_goes_on_after_its_file_was_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cloud.log");
+        let log = CloudLog::new(&path);
+        log.warn("one");
+        std::fs::remove_file(&path).unwrap();
+        log.error("two");
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("ERROR two\n"));
+    }
+}
