@@ -39,6 +39,9 @@ pub struct Job {
     pub instance_id: uuid::Uuid,
     /// When the job is done.
     pub until: Goal,
+    /// What takes its change back when the router refuses it for good; empty when nothing can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<Undo>,
     /// Where it stands.
     #[serde(flatten)]
     pub state: JobState,
@@ -46,6 +49,24 @@ pub struct Job {
     pub created: jiff::Timestamp,
     /// When it ended.
     pub completed: Option<jiff::Timestamp>,
+}
+
+/// One step that takes a job's change back, valid while the key was not written again since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "undo")]
+pub enum Undo {
+    /// The job's transaction made this key: remove it.
+    Remove {
+        /// The key.
+        key: String,
+    },
+    /// The job's transaction changed this key: write what it held before.
+    Restore {
+        /// The key.
+        key: String,
+        /// The JSON it held.
+        value: String,
+    },
 }
 
 /// What must be observed for a job to be done. Level-triggered: whoever looks, whenever, sees the same.

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-use crate::id::{JobId, RouterId, ZoneId};
+use crate::id::{EventId, GuestId, JobId, RouterId, ZoneId};
 
 /// Prefix of everything users want.
 pub const DESIRED: &str = "desired/";
@@ -15,6 +15,8 @@ pub const OBSERVED: &str = "observed/";
 pub const JOBS: &str = "jobs/";
 /// Prefix of events.
 pub const EVENTS: &str = "events/";
+/// Prefix of counters.
+pub const COUNTERS: &str = "counters/";
 /// Prefix of uniqueness claims.
 pub const CLAIMS: &str = "claims/";
 
@@ -25,7 +27,7 @@ pub trait Object: serde::Serialize + serde::de::DeserializeOwned + Clone + Send 
     /// CloudStack's word for it in texts and `jobinstancetype`: `Network`.
     const NAME: &'static str;
     /// Its id's type.
-    type Id: Copy + Eq + std::hash::Hash + Display + Send + Sync;
+    type Id: Copy + Ord + std::hash::Hash + Display + std::str::FromStr + std::fmt::Debug + Send + Sync;
     /// Its id.
     fn id(&self) -> Self::Id;
     /// Its key.
@@ -49,6 +51,16 @@ pub fn observed_router(id: RouterId) -> String {
     format!("{OBSERVED}router/{id}")
 }
 
+/// The key of what was last observed of a guest.
+pub fn observed_guest(id: GuestId) -> String {
+    format!("{OBSERVED}guest/{id}")
+}
+
+/// The key of an event.
+pub fn event(id: EventId) -> String {
+    format!("{EVENTS}{id}")
+}
+
 /// The claim on a public address: who holds this key owns the address.
 pub fn ip_claim(zone: ZoneId, address: Ipv4Addr) -> String {
     format!("{CLAIMS}ip/{zone}/{address}")
@@ -61,5 +73,5 @@ pub fn link_local_claim(address: Ipv4Addr) -> String {
 
 /// The counter that numbers objects of one kind, for names such as `r-12-VM`.
 pub fn counter(name: &str) -> String {
-    format!("counters/{name}")
+    format!("{COUNTERS}{name}")
 }

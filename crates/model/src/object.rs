@@ -11,7 +11,7 @@ mod rule;
 mod zone;
 
 pub use account::{Account, Domain, User};
-pub use guest::{Guest, Nic, Power};
+pub use guest::{Guest, GuestObserved, Nic, Power};
 pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
 pub use router::{Router, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};

@@ -63,3 +63,16 @@ pub struct Nic {
     /// Its Ethernet address.
     pub mac: MacAddr,
 }
+
+/// What was last observed of a guest; stored under `observed/guest/<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestObserved {
+    /// Its id.
+    pub id: GuestId,
+    /// Whether it runs.
+    pub running: bool,
+    /// Why it is not as wanted.
+    pub error: Option<String>,
+    /// When this was observed.
+    pub at: jiff::Timestamp,
+}

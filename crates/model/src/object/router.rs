@@ -66,6 +66,10 @@ pub struct RouterObserved {
     pub generation: u64,
     /// Why it is not as wanted.
     pub error: Option<String>,
+    /// The generation that the router refused for good (its spec or its rules cannot be used): trying again does not
+    /// help, the change has to be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u64>,
     /// When this was observed.
     pub at: jiff::Timestamp,
 }
