@@ -1,8 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Allocation, commands as transactions, jobs and reconciliation.
 
+pub mod bootstrap;
 pub mod command;
+pub mod config;
+pub mod draft;
 pub mod error;
+pub mod manager;
+pub mod mirror;
+pub mod secret;
+pub mod spec;
 
+pub use bootstrap::{BootstrapConfig, Credentials, RangeConfig};
 pub use command::{Caller, Started};
+pub use config::{ManagerConfig, Pace};
+pub use draft::{Draft, Instance};
 pub use error::CommandError;
+pub use manager::{CommitError, Drivers, Manager, StartError};
+pub use mirror::{Mirror, NetworkState, Row, Stored, View};
+pub use spec::RouterSettings;

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a first start writes: the operator's world, in one transaction, and only if there is none yet.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use outgate_model::Ipv4Range;
+use outgate_model::id::{
+    AccountId, DomainId, HostId, NetworkOfferingId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId,
+    TemplateId, UserId, ZoneId,
+};
+use outgate_model::key;
+use outgate_model::object::{
+    Account, Domain, Host, NetworkOffering, PhysicalNetwork, PublicIpRange, ServiceOffering, Template, User,
+    Zone,
+};
+use outgate_model::router_spec::EgressPolicy;
+
+use crate::draft::Draft;
+use crate::mirror::View;
+use crate::secret::{Sealer, SecretError};
+
+/// The claim that the first start takes, so that two servers cannot both be first.
+const FIRST_START: &str = "bootstrap";
+/// The administrator's account and user name.
+pub const ADMIN: &str = "admin";
+/// CloudStack's default offering: egress denied unless a rule allows it.
+pub const OFFERING_DENY: &str = "DefaultIsolatedNetworkOfferingWithSourceNatService";
+/// The same with egress allowed unless a rule denies it.
+pub const OFFERING_ALLOW: &str = "IsolatedNetworkEgressAllow";
+/// A persistent one (its router runs without guests too), egress allowed.
+pub const OFFERING_PERSISTENT: &str = "IsolatedNetworkPersistent";
+
+/// A range of public addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeConfig {
+    /// The upstream gateway with the subnet's prefix length.
+    pub gateway: Ipv4Net,
+    /// The addresses that may be handed out.
+    pub range: Ipv4Range,
+    /// `vlan://untagged` or `vlan://100`.
+    pub vlan: String,
+}
+
+/// The world that the first start makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootstrapConfig {
+    /// The zone's name.
+    pub zone: String,
+    /// Resolvers for guests.
+    pub dns: Vec<Ipv4Addr>,
+    /// The CIDR of isolated networks that name none.
+    pub guest_cidr: Ipv4Net,
+    /// The domain of networks that name none.
+    pub network_domain: String,
+    /// MTU of the public side in bytes.
+    pub public_mtu: u32,
+    /// Public addresses.
+    pub ranges: Vec<RangeConfig>,
+    /// Names of the hosts; the manager is given a driver under each.
+    pub hosts: Vec<String>,
+    /// CloudStack's hypervisor name for them; `Simulator` for namespaces.
+    pub hypervisor: String,
+}
+
+/// The administrator's key pair.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The public half.
+    pub api_key: String,
+    /// The secret half.
+    pub secret_key: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("api_key", &self.api_key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// A random pair: 64 characters each, of CloudStack's length class and free of characters that need quoting.
+    fn random() -> Self {
+        let text = || {
+            rand::random::<[u8; 32]>()
+                .iter()
+                .map(|b| format!("{b:02x}"))
+                .collect()
+        };
+        Self {
+            api_key: text(),
+            secret_key: text(),
+        }
+    }
+}
+
+/// Whether the store has been through its first start.
+pub(crate) fn is_done(view: &View<'_>) -> bool {
+    view.claimed(&claim()).is_some()
+}
+
+fn claim() -> String {
+    format!("{}{FIRST_START}", key::CLAIMS)
+}
+
+/// Drafts the first start's objects.
+pub(crate) fn draft(config: &BootstrapConfig, sealer: &Sealer, draft: &mut Draft) -> Result<(), SecretError> {
+    draft.claim(claim());
+    admin(sealer, draft)?;
+    let zone = Zone {
+        id: ZoneId::new(),
+        name: config.zone.clone(),
+        dns: config.dns.clone(),
+        internal_dns: config.dns.clone(),
+        guest_cidr: config.guest_cidr,
+        network_domain: config.network_domain.clone(),
+        public_mtu: config.public_mtu,
+    };
+    draft.create(&zone);
+    physical(config, zone.id, draft);
+    network_offerings(draft);
+    service_offerings(draft);
+    draft.create(&Template {
+        id: TemplateId::new(),
+        zone: zone.id,
+        name: "namespace-guest".to_owned(),
+        display_text: "A guest with a shell, a DHCP client and network tools".to_owned(),
+        hypervisor: config.hypervisor.clone(),
+        os_type: "Linux".to_owned(),
+        created: Timestamp::now(),
+    });
+    Ok(())
+}
+
+fn admin(sealer: &Sealer, draft: &mut Draft) -> Result<(), SecretError> {
+    let root = Domain {
+        id: DomainId::new(),
+        name: "ROOT".to_owned(),
+        path: "ROOT".to_owned(),
+        parent: None,
+    };
+    let account = Account {
+        id: AccountId::new(),
+        number: draft.number("account"),
+        name: ADMIN.to_owned(),
+        domain: root.id,
+        account_type: 1,
+        created: Timestamp::now(),
+    };
+    let pair = Credentials::random();
+    let id = UserId::new();
+    let user = User {
+        id,
+        account: account.id,
+        username: ADMIN.to_owned(),
+        api_key: pair.api_key,
+        sealed_secret_key: sealer.seal(&id.to_string(), &pair.secret_key)?,
+        enabled: true,
+        created: Timestamp::now(),
+    };
+    draft.create(&root);
+    draft.create(&account);
+    draft.create(&user);
+    Ok(())
+}
+
+fn physical(config: &BootstrapConfig, zone: ZoneId, draft: &mut Draft) {
+    let physical = PhysicalNetwork {
+        id: PhysicalNetworkId::new(),
+        zone,
+        name: "physnet1".to_owned(),
+    };
+    draft.create(&physical);
+    for range in &config.ranges {
+        draft.create(&PublicIpRange {
+            id: PublicIpRangeId::new(),
+            zone,
+            physical_network: physical.id,
+            vlan: range.vlan.clone(),
+            gateway: range.gateway,
+            range: range.range,
+        });
+    }
+    for name in &config.hosts {
+        draft.create(&Host {
+            id: HostId::new(),
+            zone,
+            name: name.clone(),
+            hypervisor: config.hypervisor.clone(),
+            created: Timestamp::now(),
+        });
+    }
+}
+
+fn network_offerings(draft: &mut Draft) {
+    let offerings = [
+        (
+            OFFERING_DENY,
+            "Isolated network with source NAT; egress denied unless a rule allows it",
+            EgressPolicy::Deny,
+            false,
+        ),
+        (
+            OFFERING_ALLOW,
+            "Isolated network with source NAT; egress allowed unless a rule denies it",
+            EgressPolicy::Allow,
+            false,
+        ),
+        (
+            OFFERING_PERSISTENT,
+            "Isolated network with source NAT that keeps its router without guests",
+            EgressPolicy::Allow,
+            true,
+        ),
+    ];
+    for (name, text, egress_default, persistent) in offerings {
+        draft.create(&NetworkOffering {
+            id: NetworkOfferingId::new(),
+            name: name.to_owned(),
+            display_text: text.to_owned(),
+            egress_default,
+            persistent,
+            conserve_mode: true,
+            default: name == OFFERING_DENY,
+            created: Timestamp::now(),
+        });
+    }
+}
+
+fn service_offerings(draft: &mut Draft) {
+    let offerings = [
+        ("Small Instance", false, 512),
+        ("System Offering For Software Router", true, 256),
+    ];
+    for (name, system, memory_mib) in offerings {
+        draft.create(&ServiceOffering {
+            id: ServiceOfferingId::new(),
+            name: name.to_owned(),
+            display_text: name.to_owned(),
+            cpu_number: 1,
+            cpu_speed_mhz: 500,
+            memory_mib,
+            system,
+            created: Timestamp::now(),
+        });
+    }
+}

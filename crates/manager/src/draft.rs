@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One transaction in the making: what was decided on, and what is to be written.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use outgate_model::event::{Event, Level};
+use outgate_model::id::{EventId, JobId, NetworkId};
+use outgate_model::job::{Goal, Job, JobState, Undo};
+use outgate_model::key::{self, Object};
+use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp};
+use outgate_store::{Condition, Revision, Txn, Write};
+use uuid::Uuid;
+
+use crate::command::Caller;
+use crate::mirror::{Counters, Row, Stored, View};
+
+/// The object that a job or an event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// CloudStack's word for its kind: `Network`, see [`Object::NAME`].
+    pub kind: &'static str,
+    /// Its id.
+    pub id: Uuid,
+}
+
+impl Instance {
+    /// The instance of kind `O` with this id: `Instance::of::<Network>(id.0)`.
+    pub fn of<O: Object>(id: Uuid) -> Self {
+        Self { kind: O::NAME, id }
+    }
+}
+
+/// What a key will hold.
+#[derive(Debug)]
+enum Staged {
+    Put {
+        bytes: Vec<u8>,
+        object: Option<Arc<dyn Any + Send + Sync>>,
+    },
+    Delete,
+}
+
+/// A transaction in the making. Everything that a decision rests on must be in it as a condition: what is written
+/// is so by itself, the rest by [`Draft::read`].
+#[derive(Debug)]
+pub struct Draft {
+    conditions: BTreeMap<String, Condition>,
+    writes: BTreeMap<String, Staged>,
+    touched: BTreeMap<NetworkId, Stored<Network>>,
+    counters: Arc<Counters>,
+    jobs: Vec<Job>,
+    events: Vec<Event>,
+    undo: Vec<Undo>,
+    undoable: bool,
+    failure: Option<String>,
+}
+
+impl Draft {
+    /// An empty transaction on top of `view`.
+    pub fn new(view: &View<'_>) -> Self {
+        Self {
+            conditions: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            counters: view.counters(),
+            jobs: Vec::new(),
+            events: Vec::new(),
+            undo: Vec::new(),
+            undoable: true,
+            failure: None,
+        }
+    }
+
+    /// Adds a new object.
+    pub fn create<O: Row>(&mut self, object: &O) {
+        let key = object.key();
+        self.note_undo::<O>(Undo::Remove { key: key.clone() });
+        self.conditions
+            .entry(key.clone())
+            .or_insert(Condition::Absent(key.clone()));
+        self.put(key, object);
+    }
+
+    /// Replaces `old`, as it was read, by `new`. A second update of the same object wins over the first.
+    pub fn update<O: Row>(&mut self, old: &Stored<O>, new: O) {
+        let key = old.key();
+        if let Some(value) = self.encode(&*old.object) {
+            let value = String::from_utf8_lossy(&value).into_owned();
+            self.note_undo::<O>(Undo::Restore {
+                key: key.clone(),
+                value,
+            });
+        }
+        self.read(old);
+        self.put(key, &new);
+    }
+
+    /// Removes `old`, as it was read.
+    pub fn delete<O: Row>(&mut self, old: &Stored<O>) {
+        self.read(old);
+        self.undoable = false;
+        self.writes.insert(old.key(), Staged::Delete);
+    }
+
+    /// The decision rests on `seen`: the transaction fails if somebody changes it meanwhile.
+    pub fn read<O: Row>(&mut self, seen: &Stored<O>) {
+        self.unchanged(seen.key(), seen.modified);
+    }
+
+    /// The decision rests on the key as it was written at `revision`.
+    pub fn unchanged(&mut self, key: String, revision: Revision) {
+        self.conditions
+            .entry(key.clone())
+            .or_insert(Condition::Unchanged(key, revision));
+    }
+
+    /// Takes a claim (see `outgate_model::key`); the transaction fails if somebody else holds it.
+    pub fn claim(&mut self, key: String) {
+        self.undo.push(Undo::Remove { key: key.clone() });
+        self.conditions
+            .entry(key.clone())
+            .or_insert(Condition::Absent(key.clone()));
+        self.writes.insert(
+            key,
+            Staged::Put {
+                bytes: b"{}".to_vec(),
+                object: None,
+            },
+        );
+    }
+
+    /// Gives a claim back.
+    pub fn release(&mut self, key: String) {
+        self.undoable = false;
+        self.writes.insert(key, Staged::Delete);
+    }
+
+    /// Raises the network's generation by one (however often it is called) and returns the new one. It may be
+    /// combined with an [`Draft::update`] of the same network, in any order.
+    pub fn touch(&mut self, network: &Stored<Network>) -> u64 {
+        self.read(network);
+        self.touched.entry(network.id).or_insert_with(|| network.clone());
+        network.generation + 1
+    }
+
+    /// Starts a job: done when `goal` is observed. Events of the same transaction belong to it.
+    pub fn job(&mut self, command: &str, caller: &Caller, instance: Instance, goal: Goal) -> JobId {
+        let job = Job {
+            id: JobId::new(),
+            command: command.to_owned(),
+            user: caller.user,
+            account: caller.account,
+            instance_type: instance.kind.to_owned(),
+            instance_id: instance.id,
+            until: goal,
+            undo: Vec::new(),
+            state: JobState::Pending,
+            created: Timestamp::now(),
+            completed: None,
+        };
+        let id = job.id;
+        self.jobs.push(job);
+        id
+    }
+
+    /// Records what happens: type such as `NETWORK.CREATE`, one sentence, whose, and about what.
+    pub fn event(
+        &mut self,
+        kind: &str,
+        level: Level,
+        description: impl Into<String>,
+        account: Option<outgate_model::id::AccountId>,
+        about: Option<Instance>,
+    ) -> EventId {
+        let event = Event {
+            id: EventId::new(),
+            kind: kind.to_owned(),
+            level,
+            description: description.into(),
+            account,
+            job: None,
+            resource: about.map(|i| (i.kind.to_owned(), i.id)),
+            created: Timestamp::now(),
+        };
+        let id = event.id;
+        self.events.push(event);
+        id
+    }
+
+    /// The next number of counter `name`, from 1 on, for names such as `r-12-VM`.
+    pub fn number(&mut self, name: &str) -> u64 {
+        let key = key::counter(name);
+        let (value, condition) = match self.counters.get(name) {
+            Some((value, revision)) => (*value, Condition::Unchanged(key.clone(), *revision)),
+            None => (0, Condition::Absent(key.clone())),
+        };
+        let next = value + 1;
+        let revision = self.counters.get(name).map_or(0, |(_, revision)| *revision);
+        Arc::make_mut(&mut self.counters).insert(name.to_owned(), (next, revision));
+        self.conditions.entry(key.clone()).or_insert(condition);
+        self.writes.insert(
+            key,
+            Staged::Put {
+                bytes: next.to_string().into_bytes(),
+                object: None,
+            },
+        );
+        next
+    }
+
+    /// What the transaction makes of an object so far: `None` when it does not touch it, `Some(None)` when it
+    /// removes it.
+    pub fn staged<O: Row>(&self, id: O::Id) -> Option<Option<Arc<O>>> {
+        self.writes.get(&key::desired::<O>(id)).map(typed)
+    }
+
+    /// Every object of a kind that the transaction writes (`Some`) or removes (`None`), by key.
+    pub(crate) fn staged_all<O: Row>(&self) -> impl Iterator<Item = (&str, Option<Arc<O>>)> {
+        let prefix = format!("{}{}/", key::DESIRED, O::KIND);
+        let after = prefix.clone();
+        let from = self.writes.range(prefix..);
+        from.take_while(move |(key, _)| key.starts_with(&after))
+            .map(|(key, staged)| (key.as_str(), typed(staged)))
+    }
+
+    /// Networks whose routers' specs the transaction changes.
+    pub(crate) fn networks(&self) -> Vec<NetworkId> {
+        let mut ids: Vec<_> = self.touched.keys().copied().collect();
+        ids.extend(
+            self.staged_all::<Network>()
+                .filter_map(|(_, n)| Some(n?.id))
+                .filter(|id| !self.touched.contains_key(id)),
+        );
+        ids
+    }
+
+    /// Writes `key` without a look at what it held, for what has one writer only.
+    pub(crate) fn put_raw<T: serde::Serialize>(&mut self, key: String, value: &T) {
+        if let Some(bytes) = self.encode(value) {
+            self.writes.insert(key, Staged::Put { bytes, object: None });
+        }
+    }
+
+    /// Removes `key` without a look at what it held.
+    pub(crate) fn delete_raw(&mut self, key: String) {
+        self.undoable = false;
+        self.writes.insert(key, Staged::Delete);
+    }
+
+    /// Brings the touched networks' generations into their staged objects. Before the specs are built.
+    pub(crate) fn settle(&mut self) {
+        for (id, base) in std::mem::take(&mut self.touched) {
+            let staged = self.staged::<Network>(id);
+            let network = match &staged {
+                Some(None) => None,
+                Some(Some(network)) => Some(network),
+                None => Some(&base.object),
+            };
+            if let Some(network) = network {
+                let generation = base.generation + 1;
+                let next = Network {
+                    generation,
+                    ..Network::clone(network)
+                };
+                self.put(base.key(), &next);
+            }
+            self.touched.insert(id, base);
+        }
+    }
+
+    /// The transaction. `None` when it would write nothing.
+    ///
+    /// # Errors
+    /// The text of a value that could not be encoded.
+    pub(crate) fn finish(mut self) -> Result<Option<Txn>, String> {
+        self.settle();
+        let job_id = self.jobs.first().map(|j| j.id);
+        let undo = if self.undoable {
+            std::mem::take(&mut self.undo)
+        } else {
+            Vec::new()
+        };
+        for mut job in std::mem::take(&mut self.jobs) {
+            job.undo.clone_from(&undo);
+            self.put_raw(key::job(job.id), &job);
+        }
+        for mut event in std::mem::take(&mut self.events) {
+            event.job = job_id;
+            self.put_raw(key::event(event.id), &event);
+        }
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let writes: Vec<_> = self
+            .writes
+            .into_iter()
+            .map(|(key, staged)| match staged {
+                Staged::Put { bytes, .. } => Write::Put {
+                    key,
+                    value: bytes,
+                    lease: None,
+                },
+                Staged::Delete => Write::Delete(key),
+            })
+            .collect();
+        if writes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Txn {
+            conditions: self.conditions.into_values().collect(),
+            writes,
+        }))
+    }
+
+    fn put<O: Row>(&mut self, key: String, object: &O) {
+        if let Some(bytes) = self.encode(object) {
+            self.writes.insert(
+                key,
+                Staged::Put {
+                    bytes,
+                    object: Some(Arc::new(object.clone())),
+                },
+            );
+        }
+    }
+
+    fn encode<T: serde::Serialize>(&mut self, value: &T) -> Option<Vec<u8>> {
+        serde_json::to_vec(value)
+            .map_err(|e| self.failure = Some(e.to_string()))
+            .ok()
+    }
+
+    /// Only addresses and rules can be taken back: nothing else can depend on them within one job.
+    fn note_undo<O: Row>(&mut self, undo: Undo) {
+        let kinds = [PublicIp::KIND, FirewallRule::KIND, PortForwardingRule::KIND];
+        if kinds.contains(&O::KIND) {
+            self.undo.push(undo);
+        } else {
+            self.undoable = false;
+        }
+    }
+}
+
+fn typed<O: Row>(staged: &Staged) -> Option<Arc<O>> {
+    match staged {
+        Staged::Put {
+            object: Some(object), ..
+        } => Arc::clone(object).downcast().ok(),
+        Staged::Put { object: None, .. } | Staged::Delete => None,
+    }
+}

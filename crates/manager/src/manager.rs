@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The manager itself: decisions on the mirror, committed as transactions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outgate_host::Host;
+use outgate_model::FieldError;
+use outgate_model::id::{HostId, NetworkId};
+use outgate_model::object;
+use outgate_store::{Outcome, Store, StoreError};
+use tokio::sync::RwLock;
+
+use crate::bootstrap::{self, ADMIN, Credentials};
+use crate::config::ManagerConfig;
+use crate::draft::Draft;
+use crate::error::CommandError;
+use crate::mirror::{Mirror, MirrorError, View};
+use crate::secret::{Sealer, SecretError};
+use crate::spec::{Source, SpecError, router_spec};
+
+/// After how many lost races a commit asks for its turn instead.
+const RACES: u32 = 3;
+/// How often a commit decides anew before it gives up.
+const TRIES: u32 = 32;
+/// How long a commit waits for the mirror to hold what it wrote.
+const MIRROR_WAIT: Duration = Duration::from_secs(10);
+
+/// Why a transaction could not be committed. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else changed the same objects each time.
+    #[error("the same objects were changed by others {0} times in a row; try again")]
+    Busy(u32),
+    /// The router of a network could not use the result.
+    #[error("the router of network {network} could not use this: {}", texts(.problems))]
+    Unusable {
+        /// The network.
+        network: NetworkId,
+        /// Every problem.
+        problems: Vec<FieldError>,
+    },
+    /// The result does not fit together.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A value could not be written as JSON.
+    #[error("an object could not be encoded: {0}")]
+    Encode(String),
+}
+
+fn texts(problems: &[FieldError]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+impl From<CommitError> for CommandError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Store(error) => Self::Store(error),
+            CommitError::Busy(_) => Self::Unavailable {
+                what: error.to_string(),
+            },
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+/// Why the manager could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be read.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// The first start's objects could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The key file or a secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A host of the store has no driver.
+    #[error("the store knows host {name}, but the server has no driver for it")]
+    NoDriver {
+        /// The host's name.
+        name: String,
+    },
+}
+
+/// Drivers by the hosts' names.
+pub type Drivers = BTreeMap<String, Arc<dyn Host>>;
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) mirror: Mirror,
+    pub(crate) hosts: BTreeMap<HostId, Arc<dyn Host>>,
+    pub(crate) config: ManagerConfig,
+    sealer: Sealer,
+    /// Read by commits that try their luck, written by those that lost several races.
+    turn: RwLock<()>,
+}
+
+/// The manager. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Manager {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl Manager {
+    /// Reads the store, makes the first start's objects if there are none, and starts the manager's tasks.
+    ///
+    /// # Errors
+    /// When the store or the key file cannot be used, or a host has no driver.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        drivers: Drivers,
+        config: ManagerConfig,
+    ) -> Result<Self, StartError> {
+        let first = Mirror::load(&*store).await?;
+        let is_first = !bootstrap::is_done(&first.view());
+        let sealer = Sealer::open(&config.key_file, is_first)?;
+        if is_first {
+            first_start(&*store, &first, &config, &sealer).await?;
+        }
+        let mirror = Mirror::load(&*store).await?;
+        let hosts = match_drivers(&mirror.view(), &drivers)?;
+        let inner = Inner {
+            store,
+            mirror,
+            hosts,
+            config,
+            sealer,
+            turn: RwLock::new(()),
+        };
+        let manager = Self {
+            inner: Arc::new(inner),
+        };
+        let feed = manager.clone();
+        tokio::spawn(async move { feed.inner.mirror.follow(Arc::clone(&feed.inner.store)).await });
+        Ok(manager)
+    }
+
+    /// The in-memory copy of the store.
+    pub fn mirror(&self) -> &Mirror {
+        &self.inner.mirror
+    }
+
+    /// A consistent look at everything; see [`View`] for how long to hold it.
+    pub fn view(&self) -> View<'_> {
+        self.inner.mirror.view()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The driver of a host.
+    pub fn host(&self, id: HostId) -> Option<&Arc<dyn Host>> {
+        self.inner.hosts.get(&id)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ManagerConfig {
+        &self.inner.config
+    }
+
+    /// The administrator's key pair, for the credentials file.
+    ///
+    /// # Errors
+    /// When the key file does not belong to the store.
+    pub fn admin_credentials(&self) -> Result<Credentials, SecretError> {
+        let view = self.view();
+        let mut admins = view.all::<object::User>().filter(|u| u.username == ADMIN);
+        let user = admins.next().ok_or(SecretError::NotOurs)?;
+        Ok(Credentials {
+            api_key: user.api_key.clone(),
+            secret_key: self.secret_key(user)?,
+        })
+    }
+
+    /// A user's secret key, to check a signature with.
+    ///
+    /// # Errors
+    /// When the key file does not belong to the store.
+    pub fn secret_key(&self, user: &object::User) -> Result<String, SecretError> {
+        self.inner
+            .sealer
+            .open_secret(&user.id.to_string(), &user.sealed_secret_key)
+    }
+
+    /// Decides on the mirror and commits what `decide` drafted, as one transaction. When somebody else was faster,
+    /// `decide` runs again on the newer state. Before anything is written, the specs of all routers that it changes
+    /// are built and validated. After this returns, the mirror holds the result.
+    ///
+    /// # Errors
+    /// What `decide` returns, or a [`CommitError`].
+    pub async fn commit<T, E>(
+        &self,
+        mut decide: impl FnMut(&View<'_>, &mut Draft) -> Result<T, E> + Send,
+    ) -> Result<T, E>
+    where
+        T: Send,
+        E: From<CommitError> + Send,
+    {
+        for attempt in 0..TRIES {
+            // After lost races the commits queue up for the lock's fair writer side, so that each comes through.
+            let (mut shared, mut alone) = (None, None);
+            if attempt < RACES {
+                shared = Some(self.inner.turn.read().await);
+            } else {
+                alone = Some(self.inner.turn.write().await);
+            }
+            let (value, txn) = self.decide(&mut decide)?;
+            let Some(txn) = txn else { return Ok(value) };
+            let outcome = self.inner.store.txn(txn).await.map_err(CommitError::from)?;
+            let revision = match outcome {
+                Outcome::Committed(revision) => revision,
+                Outcome::Conflict => self.inner.store.revision().await.map_err(CommitError::from)?,
+            };
+            if tokio::time::timeout(MIRROR_WAIT, self.inner.mirror.wait_for(revision))
+                .await
+                .is_err()
+            {
+                tracing::warn!(revision, "the mirror is late");
+            }
+            drop((shared.take(), alone.take()));
+            if outcome != Outcome::Conflict {
+                return Ok(value);
+            }
+        }
+        Err(CommitError::Busy(TRIES).into())
+    }
+
+    fn decide<T, E: From<CommitError>>(
+        &self,
+        decide: &mut impl FnMut(&View<'_>, &mut Draft) -> Result<T, E>,
+    ) -> Result<(T, Option<outgate_store::Txn>), E> {
+        let view = self.view();
+        let mut draft = Draft::new(&view);
+        let value = decide(&view, &mut draft)?;
+        draft.settle();
+        self.check_specs(&view, &draft)?;
+        let txn = draft.finish().map_err(CommitError::Encode)?;
+        Ok((value, txn))
+    }
+
+    /// Nothing is stored that a router could refuse.
+    fn check_specs(&self, view: &View<'_>, draft: &Draft) -> Result<(), CommitError> {
+        for network in draft.networks() {
+            if let Some(spec) = router_spec(Source::after(view, draft), &self.inner.config.router, network)? {
+                spec.validate()
+                    .map_err(|problems| CommitError::Unusable { network, problems })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn first_start(
+    store: &dyn Store,
+    mirror: &Mirror,
+    config: &ManagerConfig,
+    sealer: &Sealer,
+) -> Result<(), StartError> {
+    let txn = {
+        let mut draft = Draft::new(&mirror.view());
+        bootstrap::draft(&config.bootstrap, sealer, &mut draft)?;
+        draft.finish().map_err(CommitError::Encode)?
+    };
+    // On a conflict another server was first, with the same result.
+    if let Some(txn) = txn {
+        store.txn(txn).await.map_err(CommitError::from)?;
+    }
+    Ok(())
+}
+
+fn match_drivers(view: &View<'_>, drivers: &Drivers) -> Result<BTreeMap<HostId, Arc<dyn Host>>, StartError> {
+    view.all::<object::Host>()
+        .map(|host| {
+            let driver = drivers.get(&host.name).ok_or_else(|| StartError::NoDriver {
+                name: host.name.clone(),
+            })?;
+            Ok((host.id, Arc::clone(driver)))
+        })
+        .collect()
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Secondary indexes: which objects belong to what, so that no list scans a table.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+use std::net::Ipv4Addr;
+
+use outgate_model::id::{
+    AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId, UserId, ZoneId,
+};
+use outgate_model::object::{
+    Account, Direction, Domain, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork,
+    PortForwardingRule, PublicIp, PublicIpRange, Router, ServiceOffering, Template, User, Zone,
+};
+
+/// Several ids under one key.
+#[derive(Debug)]
+pub(crate) struct Multi<K, V>(HashMap<K, BTreeSet<V>>);
+
+impl<K, V> Default for Multi<K, V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash, V: Ord + Copy> Multi<K, V> {
+    fn set(&mut self, key: K, value: V, add: bool) {
+        if add {
+            self.0.entry(key).or_default().insert(value);
+        } else if let Some(values) = self.0.get_mut(&key) {
+            values.remove(&value);
+            if values.is_empty() {
+                self.0.remove(&key);
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, key: K) -> impl Iterator<Item = V> + use<'_, K, V> {
+        self.0.get(&key).into_iter().flatten().copied()
+    }
+}
+
+/// Every secondary index.
+#[doc(hidden)]
+#[derive(Debug, Default)]
+pub struct Indexes {
+    pub(crate) ip_by_address: HashMap<(ZoneId, Ipv4Addr), PublicIpId>,
+    pub(crate) ips_by_network: Multi<NetworkId, PublicIpId>,
+    pub(crate) ips_by_zone: Multi<ZoneId, PublicIpId>,
+    pub(crate) ips_by_account: Multi<AccountId, PublicIpId>,
+    pub(crate) static_nat_by_guest: Multi<GuestId, PublicIpId>,
+    pub(crate) rules_by_network: Multi<NetworkId, FirewallRuleId>,
+    pub(crate) rules_by_ip: Multi<PublicIpId, FirewallRuleId>,
+    pub(crate) forwards_by_network: Multi<NetworkId, PortForwardingRuleId>,
+    pub(crate) forwards_by_ip: Multi<PublicIpId, PortForwardingRuleId>,
+    pub(crate) forwards_by_guest: Multi<GuestId, PortForwardingRuleId>,
+    pub(crate) guests_by_network: Multi<NetworkId, GuestId>,
+    pub(crate) guests_by_account: Multi<AccountId, GuestId>,
+    pub(crate) router_by_network: HashMap<NetworkId, RouterId>,
+    pub(crate) networks_by_account: Multi<AccountId, NetworkId>,
+    pub(crate) networks_by_zone: Multi<ZoneId, NetworkId>,
+    pub(crate) user_by_api_key: HashMap<String, UserId>,
+}
+
+fn set_one<K: Eq + Hash, V: PartialEq>(index: &mut HashMap<K, V>, key: K, value: V, add: bool) {
+    if add {
+        index.insert(key, value);
+    } else if index.get(&key) == Some(&value) {
+        index.remove(&key);
+    }
+}
+
+macro_rules! not_indexed {
+    ($($field:ident: $type:ty),+ $(,)?) => {
+        impl Indexes {
+            $(#[allow(clippy::unused_self, reason = "same shape for every kind")]
+            pub(crate) fn $field(&mut self, _object: &$type, _add: bool) {})+
+        }
+    };
+}
+
+not_indexed! {
+    domains: Domain, accounts: Account, zones: Zone, physical_networks: PhysicalNetwork, ranges: PublicIpRange,
+    hosts: Host, network_offerings: NetworkOffering, service_offerings: ServiceOffering, templates: Template,
+}
+
+impl Indexes {
+    pub(crate) fn users(&mut self, user: &User, add: bool) {
+        set_one(&mut self.user_by_api_key, user.api_key.clone(), user.id, add);
+    }
+
+    pub(crate) fn networks(&mut self, network: &Network, add: bool) {
+        self.networks_by_account.set(network.account, network.id, add);
+        self.networks_by_zone.set(network.zone, network.id, add);
+    }
+
+    pub(crate) fn public_ips(&mut self, ip: &PublicIp, add: bool) {
+        set_one(&mut self.ip_by_address, (ip.zone, ip.address), ip.id, add);
+        self.ips_by_zone.set(ip.zone, ip.id, add);
+        self.ips_by_account.set(ip.account, ip.id, add);
+        if let Some(network) = ip.network {
+            self.ips_by_network.set(network, ip.id, add);
+        }
+        if let Some(static_nat) = ip.static_nat {
+            self.static_nat_by_guest.set(static_nat.guest, ip.id, add);
+        }
+    }
+
+    pub(crate) fn firewall_rules(&mut self, rule: &FirewallRule, add: bool) {
+        self.rules_by_network.set(rule.network, rule.id, add);
+        if let Direction::Ingress { public_ip } = rule.direction {
+            self.rules_by_ip.set(public_ip, rule.id, add);
+        }
+    }
+
+    pub(crate) fn forwards(&mut self, rule: &PortForwardingRule, add: bool) {
+        self.forwards_by_network.set(rule.network, rule.id, add);
+        self.forwards_by_ip.set(rule.public_ip, rule.id, add);
+        self.forwards_by_guest.set(rule.guest, rule.id, add);
+    }
+
+    pub(crate) fn guests(&mut self, guest: &Guest, add: bool) {
+        self.guests_by_account.set(guest.account, guest.id, add);
+        for nic in &guest.nics {
+            self.guests_by_network.set(nic.network, guest.id, add);
+        }
+    }
+
+    pub(crate) fn routers(&mut self, router: &Router, add: bool) {
+        set_one(&mut self.router_by_network, router.network, router.id, add);
+    }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading the mirror.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, RwLockReadGuard};
+
+use outgate_model::event::Event;
+use outgate_model::id::{
+    AccountId, EventId, GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId,
+};
+use outgate_model::job::Job;
+use outgate_model::object::{
+    FirewallRule, Guest, GuestObserved, Network, NetworkPhase, PortForwardingRule, Power, PublicIp, Router,
+    RouterObserved, RouterState, User,
+};
+use outgate_store::Revision;
+
+use super::state::{Counters, Row, State, Stored};
+
+/// What a network's users see of its way to the wanted phase, in CloudStack's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkState {
+    /// Defined, without a router.
+    Allocated,
+    /// Its router is on its way up.
+    Implementing,
+    /// Its router runs.
+    Implemented,
+    /// It is on its way out.
+    Destroy,
+}
+
+impl NetworkState {
+    /// CloudStack's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allocated => "Allocated",
+            Self::Implementing => "Implementing",
+            Self::Implemented => "Implemented",
+            Self::Destroy => "Destroy",
+        }
+    }
+}
+
+/// One consistent look at everything, as of [`View::revision`]. It holds a lock: keep it short, never over an
+/// `await`, and never take a second one while holding the first.
+#[derive(Debug)]
+pub struct View<'a>(pub(super) RwLockReadGuard<'a, State>);
+
+impl View<'_> {
+    /// The revision that this is.
+    pub fn revision(&self) -> Revision {
+        self.0.revision
+    }
+
+    /// One object.
+    pub fn get<O: Row>(&self, id: O::Id) -> Option<&Stored<O>> {
+        O::table(&self.0.tables).get(&id)
+    }
+
+    /// Every object of a kind, by id.
+    pub fn all<O: Row>(&self) -> impl ExactSizeIterator<Item = &Stored<O>> {
+        O::table(&self.0.tables).values()
+    }
+
+    fn each<O: Row>(&self, ids: impl Iterator<Item = O::Id>) -> impl Iterator<Item = &Stored<O>> {
+        ids.filter_map(|id| self.get::<O>(id))
+    }
+
+    /// The acquired address `address` of a zone.
+    pub fn public_ip_at(&self, zone: ZoneId, address: Ipv4Addr) -> Option<&Stored<PublicIp>> {
+        self.get(*self.0.indexes.ip_by_address.get(&(zone, address))?)
+    }
+
+    /// The acquired addresses of a network.
+    pub fn public_ips_of_network(&self, id: NetworkId) -> impl Iterator<Item = &Stored<PublicIp>> {
+        self.each(self.0.indexes.ips_by_network.get(id))
+    }
+
+    /// The acquired addresses of a zone.
+    pub fn public_ips_of_zone(&self, id: ZoneId) -> impl Iterator<Item = &Stored<PublicIp>> {
+        self.each(self.0.indexes.ips_by_zone.get(id))
+    }
+
+    /// The acquired addresses of an account.
+    pub fn public_ips_of_account(&self, id: AccountId) -> impl Iterator<Item = &Stored<PublicIp>> {
+        self.each(self.0.indexes.ips_by_account.get(id))
+    }
+
+    /// The addresses that a guest owns by static NAT.
+    pub fn static_nat_of_guest(&self, id: GuestId) -> impl Iterator<Item = &Stored<PublicIp>> {
+        self.each(self.0.indexes.static_nat_by_guest.get(id))
+    }
+
+    /// The firewall and egress rules of a network.
+    pub fn firewall_rules_of_network(&self, id: NetworkId) -> impl Iterator<Item = &Stored<FirewallRule>> {
+        self.each(self.0.indexes.rules_by_network.get(id))
+    }
+
+    /// The firewall rules of a public address.
+    pub fn firewall_rules_of_ip(&self, id: PublicIpId) -> impl Iterator<Item = &Stored<FirewallRule>> {
+        self.each(self.0.indexes.rules_by_ip.get(id))
+    }
+
+    /// The port forwarding rules of a network.
+    pub fn forwards_of_network(&self, id: NetworkId) -> impl Iterator<Item = &Stored<PortForwardingRule>> {
+        self.each(self.0.indexes.forwards_by_network.get(id))
+    }
+
+    /// The port forwarding rules of a public address.
+    pub fn forwards_of_ip(&self, id: PublicIpId) -> impl Iterator<Item = &Stored<PortForwardingRule>> {
+        self.each(self.0.indexes.forwards_by_ip.get(id))
+    }
+
+    /// The port forwarding rules that lead to a guest.
+    pub fn forwards_of_guest(&self, id: GuestId) -> impl Iterator<Item = &Stored<PortForwardingRule>> {
+        self.each(self.0.indexes.forwards_by_guest.get(id))
+    }
+
+    /// The guests with a NIC on a network.
+    pub fn guests_of_network(&self, id: NetworkId) -> impl Iterator<Item = &Stored<Guest>> {
+        self.each(self.0.indexes.guests_by_network.get(id))
+    }
+
+    /// The guests of an account.
+    pub fn guests_of_account(&self, id: AccountId) -> impl Iterator<Item = &Stored<Guest>> {
+        self.each(self.0.indexes.guests_by_account.get(id))
+    }
+
+    /// A network's router.
+    pub fn router_of_network(&self, id: NetworkId) -> Option<&Stored<Router>> {
+        self.get(*self.0.indexes.router_by_network.get(&id)?)
+    }
+
+    /// The networks of an account.
+    pub fn networks_of_account(&self, id: AccountId) -> impl Iterator<Item = &Stored<Network>> {
+        self.each(self.0.indexes.networks_by_account.get(id))
+    }
+
+    /// The networks of a zone.
+    pub fn networks_of_zone(&self, id: ZoneId) -> impl Iterator<Item = &Stored<Network>> {
+        self.each(self.0.indexes.networks_by_zone.get(id))
+    }
+
+    /// The user whom an API key belongs to.
+    pub fn user_by_api_key(&self, api_key: &str) -> Option<&Stored<User>> {
+        self.get::<User>(*self.0.indexes.user_by_api_key.get(api_key)?)
+    }
+
+    /// A user by id.
+    pub fn user(&self, id: UserId) -> Option<&Stored<User>> {
+        self.get(id)
+    }
+
+    /// A job.
+    pub fn job(&self, id: JobId) -> Option<&Stored<Job>> {
+        self.0.jobs.get(&id)
+    }
+
+    /// Every job, by id.
+    pub fn jobs(&self) -> impl Iterator<Item = &Stored<Job>> {
+        self.0.jobs.values()
+    }
+
+    /// The jobs that are not finished.
+    pub fn pending_jobs(&self) -> impl Iterator<Item = &Stored<Job>> {
+        self.0.pending.iter().filter_map(|id| self.0.jobs.get(id))
+    }
+
+    /// Finished jobs, the one that ended first first.
+    pub fn finished_jobs(&self) -> impl ExactSizeIterator<Item = (jiff::Timestamp, JobId)> + '_ {
+        self.0.finished.iter().copied()
+    }
+
+    /// Every event, the newest first.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = &Arc<Event>> {
+        self.0.events.values().rev()
+    }
+
+    /// Every event, the oldest first.
+    pub fn events_oldest_first(&self) -> impl ExactSizeIterator<Item = &Arc<Event>> {
+        self.0.events.values()
+    }
+
+    /// An event.
+    pub fn event(&self, id: EventId) -> Option<&Arc<Event>> {
+        self.0.events.get(&(*self.0.event_times.get(&id)?, id))
+    }
+
+    /// What was last observed of a router.
+    pub fn router_observed(&self, id: RouterId) -> Option<&Stored<RouterObserved>> {
+        self.0.routers_observed.get(&id)
+    }
+
+    /// What was last observed of a guest.
+    pub fn guest_observed(&self, id: GuestId) -> Option<&Stored<GuestObserved>> {
+        self.0.guests_observed.get(&id)
+    }
+
+    /// Whether somebody holds this claim; the revision that made it.
+    pub fn claimed(&self, key: &str) -> Option<Revision> {
+        self.0.claims.get(key).copied()
+    }
+
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.0.counters)
+    }
+
+    pub(crate) fn network_of_goal(&self, goal: &outgate_model::job::Goal) -> Option<NetworkId> {
+        self.0.network_of_goal(goal)
+    }
+
+    /// A router's state as users see it: what is wanted beside what was observed.
+    pub fn router_state(&self, router: &Router) -> RouterState {
+        let seen = self.router_observed(router.id);
+        match (router.power, seen.map(|s| s.state)) {
+            (Power::On, Some(RouterState::Error)) => RouterState::Error,
+            (Power::On, Some(RouterState::Running)) if seen.is_some_and(|s| s.boot >= router.boot) => {
+                RouterState::Running
+            }
+            (Power::On, _) => RouterState::Starting,
+            (Power::Off, None | Some(RouterState::Stopped)) => RouterState::Stopped,
+            (Power::Off | Power::Gone, _) => RouterState::Stopping,
+        }
+    }
+
+    /// A network's state as users see it.
+    pub fn network_state(&self, network: &Network) -> NetworkState {
+        match network.phase {
+            NetworkPhase::Allocated => NetworkState::Allocated,
+            NetworkPhase::Destroyed => NetworkState::Destroy,
+            NetworkPhase::Implemented => match self.router_of_network(network.id) {
+                Some(r)
+                    if r.power == Power::On
+                        && self.router_observed(r.id).is_none_or(|s| s.generation == 0) =>
+                {
+                    NetworkState::Implementing
+                }
+                _ => NetworkState::Implemented,
+            },
+        }
+    }
+}
