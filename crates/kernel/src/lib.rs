@@ -6,8 +6,12 @@
 pub mod conntrack;
 pub mod error;
 pub mod iptables;
+pub mod link;
+pub mod mount;
+pub mod namespace;
 mod netlink;
 pub mod nft;
+pub mod process;
 mod program;
 pub mod sysctl;
 pub mod watch;
