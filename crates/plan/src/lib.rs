@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pure: what the kernel must hold for a `RouterSpec`, how that differs from what it holds, and a model of packets to
-//! test the rules against.
+//! Pure: what the kernel must hold for a `RouterSpec`, how that differs from what it holds, which sessions lose their
+//! right, and a model of packets to test the rules against.
+//!
+//! Nothing here reads a clock, a file or the kernel. The engine reads first, calls [`diff()`], and carries out the steps.
 
+mod area;
+pub mod diff;
+pub mod parse;
+pub mod plan;
 pub mod router_plan;
 pub mod ruleset;
 
+pub use diff::{Changes, ServiceAction, Step, diff, iptables_restore};
+pub use parse::{ParseError, parse_ruleset};
+pub use plan::plan;
 pub use router_plan::RouterPlan;
 pub use ruleset::Ruleset;

@@ -18,12 +18,13 @@ pub struct RouterPlan {
     pub routes: BTreeSet<Route>,
     /// Kernel parameters by dotted name: `net.ipv4.ip_forward`.
     pub sysctls: BTreeMap<String, Sysctl>,
-    /// The native table `ip outgate`.
+    /// The native table `ip outgate`. Empty in an observation: the kernel has no such table.
     pub ruleset: Ruleset,
     /// Rules of `iptables -t nat`, chain POSTROUTING, as `iptables -S` prints them, in order. They repeat, for the
     /// operator's eyes and as a safety net behind the native table, what that table does.
+    /// [`crate::iptables_restore`] writes them.
     pub iptables_postrouting: Vec<String>,
-    /// The programs that run in the router, by name: `dnsmasq`, `sshd`.
+    /// The programs that run in the router, by name: `dnsmasq`, `sshd`. In an observation: those that run.
     pub services: BTreeMap<String, Service>,
 }
 
@@ -49,6 +50,8 @@ pub struct Route {
     pub via: Ipv4Addr,
     /// Out of which interface.
     pub interface: String,
+    /// The source address that the router's own packets prefer on it.
+    pub source: Option<Ipv4Addr>,
 }
 
 /// A kernel parameter's wanted value.
@@ -68,8 +71,6 @@ pub struct Service {
     pub argv: Vec<String>,
     /// Its files: absolute path in the router's own mount namespace to content.
     pub files: BTreeMap<String, File>,
-    /// What makes it read its files again.
-    pub on_change: OnChange,
 }
 
 /// A file.
@@ -79,13 +80,29 @@ pub struct File {
     pub content: String,
     /// Its permission bits, such as 0o600.
     pub mode: u32,
+    /// What its service needs when it changes. An observation may carry anything here: `diff` heeds the plan's.
+    pub on_change: OnChange,
 }
 
-/// How a service takes over changed files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a service takes over a changed file. Ordered by how much it disturbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OnChange {
+    /// It reads the file whenever it needs it.
+    Nothing,
+    /// It gets SIGHUP and reads the file again.
+    Hangup,
     /// It is started anew.
     Restart,
-    /// It gets SIGHUP when only files change; it is started anew when its arguments change.
-    Hangup,
+}
+
+/// As `ip route` writes it.
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.to.prefix_len() == 0 {
+            write!(f, "default via {} dev {}", self.via, self.interface)?;
+        } else {
+            write!(f, "{} via {} dev {}", self.to, self.via, self.interface)?;
+        }
+        self.source.map_or(Ok(()), |source| write!(f, " src {source}"))
+    }
 }

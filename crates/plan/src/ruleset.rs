@@ -2,6 +2,10 @@
 //! An nftables table as a value: chains with few, fixed rules, and sets and maps that hold what grows.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The name of the native table, family `ip`.
+pub const TABLE: &str = "outgate";
 
 /// The table `ip outgate`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,4 +49,91 @@ pub struct Hook {
     pub priority: i32,
     /// `accept` or `drop`.
     pub policy: String,
+}
+
+impl Ruleset {
+    /// Whether there is nothing at all: as an observation it means that the kernel has no such table.
+    pub fn is_empty(&self) -> bool {
+        self.sets.is_empty() && self.chains.is_empty()
+    }
+
+    /// The whole table as a script for `nft -f`. It does not remove an older table.
+    pub fn to_script(&self) -> String {
+        let mut text = format!("table ip {TABLE} {{\n");
+        for (name, set) in &self.sets {
+            set.render(name, &mut text);
+        }
+        for (name, chain) in &self.chains {
+            // Chains may jump to each other: declare each before any rule.
+            chain.render_head(name, &mut text);
+        }
+        for (name, chain) in &self.chains {
+            let _ = writeln!(text, "\tchain {name} {{");
+            for rule in &chain.rules {
+                let _ = writeln!(text, "\t\t{rule}");
+            }
+            text.push_str("\t}\n");
+        }
+        text.push_str("}\n");
+        text
+    }
+}
+
+impl Set {
+    fn render(&self, name: &str, text: &mut String) {
+        let kind = if self.data_type.is_some() { "map" } else { "set" };
+        let _ = write!(text, "\t{kind} {name} {{\n\t\ttype {}", self.key_type);
+        if let Some(data) = &self.data_type {
+            let _ = write!(text, " : {data}");
+        }
+        text.push('\n');
+        if self.interval {
+            text.push_str("\t\tflags interval\n");
+        }
+        if !self.elements.is_empty() {
+            text.push_str("\t\telements = { ");
+            push_elements(
+                self.elements.iter().map(|(k, d)| (k.as_str(), d.as_deref())),
+                text,
+            );
+            text.push_str(" }\n");
+        }
+        text.push_str("\t}\n");
+    }
+}
+
+impl Chain {
+    fn render_head(&self, name: &str, text: &mut String) {
+        let _ = writeln!(text, "\tchain {name} {{");
+        if let Some(hook) = &self.hook {
+            let Hook {
+                kind,
+                hook,
+                priority,
+                policy,
+            } = hook;
+            let _ = writeln!(
+                text,
+                "\t\ttype {kind} hook {hook} priority {priority}; policy {policy};"
+            );
+        }
+        text.push_str("\t}\n");
+    }
+}
+
+/// Writes `key : data, key : data` as nft reads it.
+pub(crate) fn push_elements<'a>(
+    elements: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    text: &mut String,
+) {
+    for (i, (key, data)) in elements.enumerate() {
+        if i > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(key);
+        if let Some(data) = data {
+            text.push_str(" : ");
+            text.push_str(data);
+        }
+    }
 }

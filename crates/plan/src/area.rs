@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Unions of boxes in several dimensions (addresses, ports, protocols), as disjoint boxes.
+//!
+//! The kernel refuses overlapping elements of an interval set, and a refused element fails the whole transaction. So
+//! rules are never written as they were given: the area that they cover together is. It is canonical: whatever the
+//! order and the overlaps of the rules, the same area gives the same boxes.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use outgate_model::PortRange;
+
+/// Values from the first to the second, both included.
+pub(crate) type Span = (u32, u32);
+
+/// Every protocol number, ICMP type or ICMP code.
+pub(crate) const ANY_BYTE: Span = (0, 255);
+/// Every IPv4 address.
+pub(crate) const ANY_ADDRESS: Span = (0, u32::MAX);
+
+/// The addresses of a CIDR.
+pub(crate) fn net(net: Ipv4Net) -> Span {
+    (net.network().to_bits(), net.broadcast().to_bits())
+}
+
+/// The ports of a range.
+pub(crate) fn ports(ports: PortRange) -> Span {
+    (ports.first().into(), ports.last().into())
+}
+
+/// One value of a byte field, or all of them.
+pub(crate) fn byte(value: Option<u8>) -> Span {
+    value.map_or(ANY_BYTE, |v| (v.into(), v.into()))
+}
+
+/// Disjoint boxes that cover exactly what `boxes` cover. All boxes have the same number of dimensions, at least one.
+/// Sorted by the first dimension, then the next.
+pub(crate) fn union<B: AsRef<[Span]>>(boxes: &[B]) -> Vec<Vec<Span>> {
+    let boxes: Vec<&[Span]> = boxes
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|b| !b.is_empty())
+        .collect();
+    sweep(boxes)
+}
+
+/// Cuts along the first dimension where any box starts or ends, unites the rest of the dimensions within each slice,
+/// and joins neighbouring slices that turn out alike.
+fn sweep(mut boxes: Vec<&[Span]>) -> Vec<Vec<Span>> {
+    match boxes.as_slice() {
+        [] => return Vec::new(),
+        [one] => return vec![one.to_vec()],
+        _ => {}
+    }
+    boxes.sort_unstable();
+    boxes.dedup();
+    let mut slices: Vec<(Span, Vec<Vec<Span>>)> = Vec::new();
+    for (span, active) in cut(&boxes) {
+        let rest = if active.iter().any(|b| b.len() == 1) {
+            vec![Vec::new()]
+        } else {
+            sweep(active.iter().filter_map(|b| b.get(1..)).collect())
+        };
+        match slices.last_mut() {
+            Some((last, same)) if last.1.checked_add(1) == Some(span.0) && *same == rest => last.1 = span.1,
+            _ => slices.push((span, rest)),
+        }
+    }
+    let mut disjoint = Vec::with_capacity(slices.len());
+    for (span, rest) in slices {
+        disjoint.extend(rest.into_iter().map(|tail| {
+            let mut whole = Vec::with_capacity(tail.len() + 1);
+            whole.push(span);
+            whole.extend(tail);
+            whole
+        }));
+    }
+    disjoint
+}
+
+/// The slices of the first dimension between two neighbouring cuts, each with the boxes that cover it. Slices that no
+/// box covers are left out. `boxes` are sorted.
+fn cut<'a>(boxes: &[&'a [Span]]) -> Vec<(Span, Vec<&'a [Span]>)> {
+    let first = |b: &[Span]| b.first().copied().unwrap_or_default();
+    // 64 bits: the cut behind the last address is one above u32::MAX.
+    let mut cuts: Vec<u64> = boxes
+        .iter()
+        .flat_map(|b| [u64::from(first(b).0), u64::from(first(b).1) + 1])
+        .collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut waiting = boxes.iter().copied().peekable();
+    let mut active: Vec<&'a [Span]> = Vec::new();
+    let mut slices = Vec::with_capacity(cuts.len());
+    for pair in cuts.windows(2) {
+        let &[from, until] = pair else { continue };
+        active.retain(|b| u64::from(first(b).1) >= from);
+        while let Some(next) = waiting.next_if(|b| u64::from(first(b).0) <= from) {
+            active.push(next);
+        }
+        if let (false, Ok(from), Ok(to)) = (active.is_empty(), u32::try_from(from), u32::try_from(until - 1))
+        {
+            slices.push(((from, to), active.clone()));
+        }
+    }
+    slices
+}
+
+/// Appends addresses as nft prints them: one address, a CIDR where the range is one, or `first-last`.
+pub(crate) fn push_addresses((first, last): Span, text: &mut String) {
+    let size = u64::from(last) - u64::from(first) + 1;
+    let start = Ipv4Addr::from_bits(first);
+    let _ = if size == 1 {
+        write!(text, "{start}")
+    } else if size.is_power_of_two() && u64::from(first).is_multiple_of(size) {
+        write!(text, "{start}/{}", 32 - size.trailing_zeros())
+    } else {
+        write!(text, "{start}-{}", Ipv4Addr::from_bits(last))
+    };
+}
+
+/// Appends numbers as nft prints them: `80` or `80-90`.
+pub(crate) fn push_numbers((first, last): Span, text: &mut String) {
+    let _ = if first == last {
+        write!(text, "{first}")
+    } else {
+        write!(text, "{first}-{last}")
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn covers(boxes: &[Vec<Span>], point: &[u32]) -> usize {
+        let inside = |b: &Vec<Span>| b.iter().zip(point).all(|(s, p)| (s.0..=s.1).contains(p));
+        boxes.iter().filter(|b| inside(b)).count()
+    }
+
+    fn small_boxes() -> impl Strategy<Value = Vec<Vec<Span>>> {
+        let span = (0_u32..8, 0_u32..8).prop_map(|(a, b)| (a.min(b), a.max(b)));
+        proptest::collection::vec(proptest::collection::vec(span, 3), 0..8)
+    }
+
+    proptest! {
+        #[test]
+        fn a_union_covers_the_same_points_each_exactly_once(boxes in small_boxes()) {
+            let disjoint = union(&boxes);
+            for x in 0..8 { for y in 0..8 { for z in 0..8 {
+                let point = [x, y, z];
+                prop_assert_eq!(covers(&disjoint, &point), usize::from(covers(&boxes, &point) > 0));
+            }}}
+        }
+
+        #[test]
+        fn a_union_does_not_depend_on_the_order_of_the_boxes(boxes in small_boxes()) {
+            let mut turned = boxes.clone();
+            turned.reverse();
+            prop_assert_eq!(union(&boxes), union(&turned));
+            prop_assert_eq!(union(&union(&boxes)), union(&boxes));
+        }
+    }
+
+    #[test]
+    fn the_ends_of_the_address_space_are_covered() {
+        assert_eq!(union(&[[(0, 9)], [(10, u32::MAX)]]), vec![vec![ANY_ADDRESS]]);
+    }
+
+    #[test]
+    fn addresses_are_written_as_nft_prints_them() {
+        let written = |span| {
+            let mut text = String::new();
+            push_addresses(span, &mut text);
+            text
+        };
+        assert_eq!(written(ANY_ADDRESS), "0.0.0.0/0");
+        assert_eq!(written((0x0102_0304, 0x0102_0304)), "1.2.3.4");
+        assert_eq!(written((0x0102_0300, 0x0102_0303)), "1.2.3.0/30");
+        assert_eq!(written((0x0102_0304, 0x0102_0309)), "1.2.3.4-1.2.3.9");
+    }
+}

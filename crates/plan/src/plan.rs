@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a router must hold for its spec. One module per concern.
+
+mod build;
+mod dnsmasq;
+mod egress;
+mod filter;
+mod gate;
+mod iptables;
+mod links;
+mod nat;
+mod routes;
+mod spoofing;
+mod sshd;
+mod sysctls;
+
+use std::collections::BTreeMap;
+
+use outgate_model::RouterSpec;
+
+use crate::{RouterPlan, Ruleset};
+
+pub use dnsmasq::{DNSMASQ_CONF, DNSMASQ_DHCP_HOSTS, DNSMASQ_DNS_HOSTS, DNSMASQ_LEASES};
+pub use sshd::{SSH_HOST_KEY, SSHD_AUTHORIZED_KEYS, SSHD_CONFIG};
+
+/// Where the router's files live, in its own mount namespace.
+pub const RUN_DIR: &str = "/run/outgate-vr";
+
+/// Everything that a router's kernel and services must hold for `spec`, which [`RouterSpec::validate`] has passed.
+/// The same spec always gives the same plan.
+pub fn plan(spec: &RouterSpec) -> RouterPlan {
+    RouterPlan {
+        links: links::links(spec),
+        routes: routes::routes(spec),
+        sysctls: sysctls::sysctls(spec),
+        ruleset: ruleset(spec),
+        iptables_postrouting: iptables::postrouting(spec),
+        services: BTreeMap::from([
+            ("dnsmasq".to_owned(), dnsmasq::service(spec)),
+            ("sshd".to_owned(), sshd::service(spec)),
+        ]),
+    }
+}
+
+/// The native table. The path of a packet: `spoofing`, connection tracking, `gate` (what may come in, judged by the
+/// address that the sender used), `nat_prerouting`, then `input` or `forward` with `egress_*`, then `nat_postrouting`.
+fn ruleset(spec: &RouterSpec) -> Ruleset {
+    let mut ruleset = Ruleset::default();
+    spoofing::add(spec, &mut ruleset);
+    gate::add(spec, &mut ruleset);
+    nat::add(spec, &mut ruleset);
+    filter::add(spec, &mut ruleset);
+    egress::add(spec, &mut ruleset);
+    ruleset
+}

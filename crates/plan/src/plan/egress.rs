@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Chains `egress_*`, one a guest network: what may leave for the outside. Rules are exceptions from the default, so
+//! all of them have one verdict and the area that they cover together is all that matters.
+
+use outgate_model::router_spec::{EgressPolicy, EgressRule, GuestNetwork};
+use outgate_model::{Match, RouterSpec};
+
+use super::build::Holds;
+use crate::Ruleset;
+use crate::area::{self, ANY_BYTE, Span};
+
+/// `egress_eth0`.
+pub(super) fn chain_name(network: &GuestNetwork) -> String {
+    format!("egress_{}", network.interface)
+}
+
+pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
+    for network in &spec.guest_networks {
+        let name = chain_name(network);
+        add_sets(&name, &network.egress.rules, ruleset);
+        let (exception, default) = match network.egress.default {
+            EgressPolicy::Allow => ("drop", "accept"),
+            EgressPolicy::Deny => ("accept", "drop"),
+        };
+        let rules = vec![
+            format!("ip saddr . ip daddr . meta l4proto . th dport @{name}_ports {exception}"),
+            format!("ip saddr . ip daddr . icmp type . icmp code @{name}_icmp {exception}"),
+            format!("ip saddr . ip daddr . meta l4proto @{name}_protocols {exception}"),
+            default.to_owned(),
+        ];
+        ruleset.chain(name, rules);
+    }
+}
+
+fn add_sets(name: &str, rules: &[EgressRule], ruleset: &mut Ruleset) {
+    // The dimensions with the fewest values come first: that keeps the number of boxes small.
+    let (mut ports, mut icmp, mut protocols) = (Vec::new(), Vec::new(), Vec::new());
+    for rule in rules {
+        for (from, to) in pairs(rule) {
+            match rule.matches {
+                Match::All => protocols.push([ANY_BYTE, from, to]),
+                Match::Number { number } => protocols.push([area::byte(Some(number)), from, to]),
+                Match::Icmp { icmp: i } => icmp.push([area::byte(i.kind), area::byte(i.code), from, to]),
+                Match::Ports { protocol, ports: p } => {
+                    ports.push([area::byte(Some(protocol.number())), area::ports(p), from, to]);
+                }
+            }
+        }
+    }
+    let addresses = "ipv4_addr . ipv4_addr";
+    let kinds = [
+        ("ports", "inet_proto . inet_service", area::union(&ports)),
+        ("icmp", "icmp_type . icmp_code", area::union(&icmp)),
+        ("protocols", "inet_proto", area::union(&protocols)),
+    ];
+    for (kind, key, boxes) in kinds {
+        let elements = boxes.iter().filter_map(|b| element(b));
+        ruleset.set(
+            format!("{name}_{kind}"),
+            &format!("{addresses} . {key}"),
+            Holds::Spans,
+            elements,
+        );
+    }
+}
+
+fn pairs(rule: &EgressRule) -> impl Iterator<Item = (Span, Span)> {
+    let to = |from| {
+        rule.destinations
+            .iter()
+            .map(move |to| (area::net(from), area::net(*to)))
+    };
+    rule.sources.iter().flat_map(move |from| to(*from))
+}
+
+/// `10.1.1.0/24 . 0.0.0.0/0 . 6 . 80` from the box of numbers, sources and destinations.
+fn element(b: &[Span]) -> Option<String> {
+    let [numbers @ .., from, to] = b else { return None };
+    let mut text = String::with_capacity(48);
+    area::push_addresses(*from, &mut text);
+    text.push_str(" . ");
+    area::push_addresses(*to, &mut text);
+    for span in numbers {
+        text.push_str(" . ");
+        area::push_numbers(*span, &mut text);
+    }
+    Some(text)
+}

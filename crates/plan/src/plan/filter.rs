@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Chains `forward` and `input`: both drop what no rule accepts.
+
+use outgate_model::RouterSpec;
+use outgate_model::router_spec::GuestNetwork;
+
+use super::build::{INVALID, KNOWN, PING, TRANSLATED};
+use super::egress;
+use crate::Ruleset;
+
+pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
+    ruleset.base_chain("forward", ("filter", "forward", 0, "drop"), forward(spec));
+    ruleset.base_chain("input", ("filter", "input", 0, "drop"), input(spec));
+}
+
+fn forward(spec: &RouterSpec) -> Vec<String> {
+    let public = &spec.public.interface;
+    let mut rules = vec![
+        // SYN and SYN-ACK: both sides learn the smaller of the two directions' path MTU.
+        "tcp flags 0x2 / 0x2,0x4 tcp option maxseg size set rt mtu".to_owned(),
+        format!("{KNOWN} accept"),
+        format!("{INVALID} drop"),
+    ];
+    for network in &spec.guest_networks {
+        let GuestNetwork { interface, .. } = network;
+        rules.push(format!(
+            "iifname \"{interface}\" oifname \"{public}\" goto {}",
+            egress::chain_name(network)
+        ));
+        // Only what `gate` let in is ever translated.
+        rules.push(format!(
+            "iifname \"{public}\" oifname \"{interface}\" {TRANSLATED} accept"
+        ));
+        rules.push(format!(
+            "iifname \"{interface}\" oifname \"{interface}\" {TRANSLATED} accept"
+        ));
+    }
+    rules
+}
+
+fn input(spec: &RouterSpec) -> Vec<String> {
+    let control = format!(
+        "iifname \"{}\" ip daddr {}",
+        spec.control.interface,
+        spec.control.address.addr()
+    );
+    let mut rules = vec![
+        "iifname \"lo\" accept".to_owned(),
+        format!("{KNOWN} accept"),
+        format!("{INVALID} drop"),
+        format!("{control} tcp dport {} accept", spec.ssh.port),
+        format!("{control} {PING} accept"),
+    ];
+    for network in &spec.guest_networks {
+        let guest = format!("iifname \"{}\"", network.interface);
+        let gateway = network.gateway.addr();
+        rules.push(format!("{guest} udp dport 67 accept"));
+        rules.push(format!("{guest} ip daddr {gateway} udp dport 53 accept"));
+        rules.push(format!("{guest} ip daddr {gateway} tcp dport 53 accept"));
+        rules.push(format!("{guest} ip daddr {gateway} {PING} accept"));
+        // `gate` has seen a firewall rule for it.
+        rules.push(format!("{guest} ip daddr @public_addresses {PING} accept"));
+    }
+    rules.push(format!(
+        "iifname \"{}\" ip daddr @public_addresses {PING} accept",
+        spec.public.interface
+    ));
+    rules
+}

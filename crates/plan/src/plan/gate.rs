@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Chain `gate`: new sessions to a public address, from outside or from a guest (hairpin), pass only where a firewall
+//! rule of that address lets them. It stands before destination NAT, so it sees the address and port that the sender
+//! used; nft 1.0.6 cannot put `ct original proto-dst` into a concatenation, so it could not be judged later.
+
+use std::net::Ipv4Addr;
+
+use outgate_model::router_spec::FirewallRule;
+use outgate_model::{Match, Protocol, RouterSpec};
+
+use super::build::{Holds, INVALID, KNOWN};
+use crate::Ruleset;
+use crate::area::{self, ANY_ADDRESS, ANY_BYTE, Span};
+
+pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
+    add_sets(spec, ruleset);
+    let mut rules = vec![format!("{KNOWN} accept")];
+    for network in &spec.guest_networks {
+        rules.push(format!(
+            "iifname \"{}\" ip daddr != @public_addresses accept",
+            network.interface
+        ));
+    }
+    // What the control side and the router itself may reach, `input` and `forward` decide.
+    rules.push(format!("iifname \"{}\" accept", spec.control.interface));
+    rules.push("iifname \"lo\" accept".to_owned());
+    rules.push(format!("{INVALID} drop"));
+    rules.push("ip daddr . meta l4proto . th dport @open_ports accept".to_owned());
+    rules.push("ip daddr . meta l4proto . th dport . ip saddr @open_port_ranges accept".to_owned());
+    rules.push("ip daddr . icmp type . icmp code . ip saddr @open_icmp accept".to_owned());
+    rules.push("ip daddr . meta l4proto . ip saddr @open_protocols accept".to_owned());
+    rules.push("drop".to_owned());
+    ruleset.base_chain("gate", ("filter", "prerouting", -150, "accept"), rules);
+}
+
+/// Firewall rules as areas, per public address.
+fn add_sets(spec: &RouterSpec, ruleset: &mut Ruleset) {
+    let (mut single, mut ranges, mut icmp, mut protocols) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for public in &spec.public.addresses {
+        let to = public.address.addr();
+        let areas = Areas::of(&public.firewall);
+        for (protocol, ports, open) in [
+            (Protocol::Tcp, areas.tcp, areas.tcp_open),
+            (Protocol::Udp, areas.udp, areas.udp_open),
+        ] {
+            single.extend(open.into_iter().map(|port| {
+                element(
+                    to,
+                    &[(protocol.number().into(), protocol.number().into()), (port, port)],
+                    None,
+                )
+            }));
+            let number: Span = (protocol.number().into(), protocol.number().into());
+            for b in area::union(&ports) {
+                if let [ports, from] = b.as_slice() {
+                    ranges.push(element(to, &[number, *ports], Some(*from)));
+                }
+            }
+        }
+        for b in area::union(&areas.icmp) {
+            if let [kind, code, from] = b.as_slice() {
+                icmp.push(element(to, &[*kind, *code], Some(*from)));
+            }
+        }
+        for b in area::union(&areas.protocols) {
+            if let [protocol, from] = b.as_slice() {
+                protocols.push(element(to, &[*protocol], Some(*from)));
+            }
+        }
+    }
+    let port_key = "ipv4_addr . inet_proto . inet_service";
+    ruleset.set("open_ports", port_key, Holds::Values, single.into_iter());
+    ruleset.set(
+        "open_port_ranges",
+        &format!("{port_key} . ipv4_addr"),
+        Holds::Spans,
+        ranges.into_iter(),
+    );
+    ruleset.set(
+        "open_icmp",
+        "ipv4_addr . icmp_type . icmp_code . ipv4_addr",
+        Holds::Spans,
+        icmp.into_iter(),
+    );
+    ruleset.set(
+        "open_protocols",
+        "ipv4_addr . inet_proto . ipv4_addr",
+        Holds::Spans,
+        protocols.into_iter(),
+    );
+}
+
+/// What the firewall rules of one public address open.
+#[derive(Default)]
+struct Areas {
+    /// Single ports open to everybody; by far the most common rule, so it gets a hash.
+    tcp_open: Vec<u32>,
+    udp_open: Vec<u32>,
+    /// Ports, sources.
+    tcp: Vec<[Span; 2]>,
+    udp: Vec<[Span; 2]>,
+    /// Type, code, sources.
+    icmp: Vec<[Span; 3]>,
+    /// Protocol numbers, sources.
+    protocols: Vec<[Span; 2]>,
+}
+
+impl Areas {
+    fn of(rules: &[FirewallRule]) -> Self {
+        let mut areas = Self::default();
+        for rule in rules {
+            for source in &rule.sources {
+                areas.insert(rule.matches, area::net(*source));
+            }
+        }
+        areas
+    }
+
+    fn insert(&mut self, matches: Match, from: Span) {
+        match matches {
+            Match::All => self.protocols.push([ANY_BYTE, from]),
+            Match::Number { number } => self.protocols.push([area::byte(Some(number)), from]),
+            Match::Icmp { icmp } => self
+                .icmp
+                .push([area::byte(icmp.kind), area::byte(icmp.code), from]),
+            Match::Ports { protocol, ports } => {
+                let (open, areas) = match protocol {
+                    Protocol::Tcp => (&mut self.tcp_open, &mut self.tcp),
+                    Protocol::Udp => (&mut self.udp_open, &mut self.udp),
+                };
+                if ports.count() == 1 && from == ANY_ADDRESS {
+                    open.push(ports.first().into());
+                } else {
+                    areas.push([area::ports(ports), from]);
+                }
+            }
+        }
+    }
+}
+
+/// `203.0.113.10 . 6 . 80-90 . 198.51.100.0/24`.
+fn element(to: Ipv4Addr, numbers: &[Span], from: Option<Span>) -> String {
+    let mut text = to.to_string();
+    for span in numbers {
+        text.push_str(" . ");
+        area::push_numbers(*span, &mut text);
+    }
+    if let Some(from) = from {
+        text.push_str(" . ");
+        area::push_addresses(from, &mut text);
+    }
+    text
+}

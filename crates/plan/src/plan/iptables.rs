@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What `iptables -t nat -S POSTROUTING` shows below its policy (docs/adr/0001).
+
+use outgate_model::RouterSpec;
+
+pub(super) fn postrouting(spec: &RouterSpec) -> Vec<String> {
+    let rule = |address| {
+        format!(
+            "-A POSTROUTING -o {} -j SNAT --to-source {address}",
+            spec.public.interface
+        )
+    };
+    spec.source_nat_address()
+        .map(|a| rule(a.address.addr()))
+        .into_iter()
+        .collect()
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A spec to start from, and nft in a network namespace of its own.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use outgate_model::router_spec::{
+    Conntrack, ControlSide, Egress, EgressPolicy, GuestNetwork, Lease, PublicAddress, PublicSide, Ssh,
+};
+use outgate_model::{MacAddr, PortRange, RouterSpec};
+
+/// One guest network 10.1.1.0/24 behind 203.0.113.10; two guests; everything may leave.
+pub fn spec() -> RouterSpec {
+    let id = |n: u8| format!("00000000-0000-4000-8000-0000000000{n:02x}");
+    let json = |n| serde_json::from_value(serde_json::Value::String(id(n))).unwrap();
+    let mac = |n| MacAddr([2, 0, 0, 0, 0, n]);
+    let lease = |n: u8| {
+        (
+            mac(n),
+            Lease {
+                address: [10, 1, 1, n].into(),
+                hostname: format!("vm-{n}"),
+            },
+        )
+    };
+    RouterSpec {
+        version: outgate_model::router_spec::SPEC_VERSION,
+        id: json(1),
+        name: "r-1-VM".to_owned(),
+        generation: 1,
+        control: ControlSide {
+            interface: "eth1".to_owned(),
+            mac: mac(0xc1),
+            address: "169.254.1.2/16".parse().unwrap(),
+        },
+        public: PublicSide {
+            interface: "eth2".to_owned(),
+            mac: mac(0xc2),
+            mtu: 1500,
+            gateway: [203, 0, 113, 1].into(),
+            addresses: vec![PublicAddress {
+                source_nat: true,
+                ..public(10)
+            }],
+        },
+        guest_networks: vec![GuestNetwork {
+            id: serde_json::from_value(serde_json::Value::String(id(2))).unwrap(),
+            interface: "eth0".to_owned(),
+            mac: mac(0xc0),
+            mtu: 1500,
+            gateway: "10.1.1.1/24".parse().unwrap(),
+            domain: "cs1cloud.internal".to_owned(),
+            upstream_dns: vec![[198, 51, 100, 53].into()],
+            egress: Egress {
+                default: EgressPolicy::Allow,
+                rules: Vec::new(),
+            },
+            leases: BTreeMap::from([lease(5), lease(6)]),
+        }],
+        conntrack: Conntrack::default(),
+        ssh: Ssh {
+            port: 3922,
+            authorized_keys: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ root@lab".to_owned()],
+        },
+    }
+}
+
+/// The public address 203.0.113.`n`, used for nothing.
+pub fn public(n: u8) -> PublicAddress {
+    PublicAddress {
+        address: format!("203.0.113.{n}/24").parse().unwrap(),
+        source_nat: false,
+        static_nat: None,
+        firewall: Vec::new(),
+        port_forwarding: Vec::new(),
+    }
+}
+
+/// Ports `first..=last`.
+pub fn ports(first: u16, last: u16) -> PortRange {
+    PortRange::new(first, last).unwrap()
+}
+
+/// Runs nft scripts one after the other in one new network namespace (which needs root, or user namespaces), and
+/// returns what `nft -n -s list table ip outgate` prints after the last. Fails with nft's words.
+pub fn nft(scripts: &[String]) -> Result<String, String> {
+    // A fixed program; what it reads arrives on standard input, one script a NUL.
+    let shell = "while IFS= read -r -d '' script; do nft -f - <<<\"$script\" || exit 1; done; nft -n -s list table ip outgate";
+    let argv: &[&str] = if is_root() { &["-n"] } else { &["-r", "-n"] };
+    let mut child = Command::new("unshare")
+        .args(argv)
+        .args(["bash", "-c", shell])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("unshare(1) starts");
+    let mut input = child.stdin.take().unwrap();
+    let all: String = scripts.iter().flat_map(|s| [s.as_str(), "\0"]).collect();
+    let writer = std::thread::spawn(move || input.write_all(all.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    let _ = writer.join();
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status
+        .lines()
+        .any(|l| l.starts_with("Uid:") && l.split_whitespace().nth(2) == Some("0"))
+}
