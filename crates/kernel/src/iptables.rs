@@ -22,23 +22,10 @@ pub fn postrouting() -> Result<Vec<String>, KernelError> {
         .collect())
 }
 
-/// Makes POSTROUTING hold exactly these rules, in one transaction. Other chains of the table stay as they are.
+/// Loads what `iptables-save` would print: each table in it is replaced as a whole, in one transaction.
 ///
 /// # Errors
 /// iptables-restore's own words.
-pub fn set_postrouting(rules: &[String]) -> Result<(), KernelError> {
-    let mut script = "*nat\n:POSTROUTING ACCEPT [0:0]\n-F POSTROUTING\n".to_owned();
-    for rule in rules {
-        if rule.contains('\n') || !rule.starts_with("-A POSTROUTING ") {
-            let reason = format!("{rule:?} is no rule of POSTROUTING");
-            return Err(KernelError::Refused {
-                program: "iptables-restore".to_owned(),
-                reason,
-            });
-        }
-        script.push_str(rule);
-        script.push('\n');
-    }
-    script.push_str("COMMIT\n");
-    run(&["iptables-restore", "-w", "--noflush"], &script).map(drop)
+pub fn restore(tables: &str) -> Result<(), KernelError> {
+    run(&["iptables-restore", "-w"], tables).map(drop)
 }

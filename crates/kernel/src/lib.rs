@@ -3,6 +3,7 @@
 //!
 //! Everything acts in the namespaces of the calling thread.
 
+pub mod arp;
 pub mod conntrack;
 pub mod error;
 pub mod iptables;

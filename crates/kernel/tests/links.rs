@@ -99,6 +99,7 @@ async fn addresses_and_routes_are_read_back_as_they_were_set() {
         to: "0.0.0.0/0".parse().unwrap(),
         via: Some("203.0.113.1".parse().unwrap()),
         interface: "br".into(),
+        source: None,
         by_kernel: false,
     };
     for _ in 0..2 {

@@ -23,6 +23,8 @@ pub struct Route {
     pub via: Option<Ipv4Addr>,
     /// Out of which interface.
     pub interface: String,
+    /// The source address that the namespace's own packets prefer on it.
+    pub source: Option<Ipv4Addr>,
     /// Whether the kernel made it for an address; such routes come and go with it.
     pub by_kernel: bool,
 }
@@ -79,6 +81,10 @@ impl Links {
         let builder = RouteMessageBuilder::<Ipv4Addr>::new()
             .output_interface(self.get(&route.interface).await?.index)
             .destination_prefix(route.to.network(), route.to.prefix_len());
+        let builder = match route.source {
+            Some(source) => builder.pref_source(source),
+            None => builder,
+        };
         Ok(match route.via {
             Some(gateway) => builder.gateway(gateway).build(),
             None => builder.scope(RouteScope::Link).build(),
@@ -102,11 +108,12 @@ fn route(message: &RouteMessage, names: &BTreeMap<u32, &str>) -> Option<Route> {
         return None;
     }
     let mut to = Ipv4Addr::UNSPECIFIED;
-    let (mut via, mut interface) = (None, None);
+    let (mut via, mut interface, mut source) = (None, None, None);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(RouteAddress::Inet(address)) => to = *address,
             RouteAttribute::Gateway(RouteAddress::Inet(address)) => via = Some(*address),
+            RouteAttribute::PrefSource(RouteAddress::Inet(address)) => source = Some(*address),
             RouteAttribute::Oif(index) => interface = names.get(index).map(|name| (*name).to_owned()),
             _ => {}
         }
@@ -115,6 +122,7 @@ fn route(message: &RouteMessage, names: &BTreeMap<u32, &str>) -> Option<Route> {
         to: Ipv4Net::new(to, header.destination_prefix_length).ok()?,
         via,
         interface: interface?,
+        source,
         by_kernel: header.protocol == RouteProtocol::Kernel,
     })
 }
