@@ -148,6 +148,8 @@ impl Draft {
 
     /// Starts a job: done when `goal` is observed. Events of the same transaction belong to it.
     pub fn job(&mut self, command: &str, caller: &Caller, instance: Instance, goal: Goal) -> JobId {
+        let now = Timestamp::now();
+        let ended = goal == Goal::Stored;
         let job = Job {
             id: JobId::new(),
             command: command.to_owned(),
@@ -157,9 +159,13 @@ impl Draft {
             instance_id: instance.id,
             until: goal,
             undo: Vec::new(),
-            state: JobState::Pending,
-            created: Timestamp::now(),
-            completed: None,
+            state: if ended {
+                JobState::Succeeded
+            } else {
+                JobState::Pending
+            },
+            created: now,
+            completed: ended.then_some(now),
         };
         let id = job.id;
         self.jobs.push(job);

@@ -8,6 +8,8 @@ pub mod draft;
 pub mod error;
 pub mod manager;
 pub mod mirror;
+pub mod read;
+pub mod runs;
 pub mod secret;
 pub mod spec;
 
@@ -18,4 +20,5 @@ pub use draft::{Draft, Instance};
 pub use error::CommandError;
 pub use manager::{CommitError, Drivers, Manager, StartError};
 pub use mirror::{Mirror, NetworkState, Row, Stored, View};
+pub use read::GuestState;
 pub use spec::RouterSettings;

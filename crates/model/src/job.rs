@@ -73,6 +73,8 @@ pub enum Undo {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "goal")]
 pub enum Goal {
+    /// Nothing more: the transaction that started the job was all of it.
+    Stored,
     /// The network's router has applied this generation or a later one (or needs no router).
     NetworkApplied {
         /// The network.

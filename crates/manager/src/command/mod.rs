@@ -15,6 +15,22 @@
 //!
 //! `verify_router(&self, caller: &Caller, id: RouterId) -> Result<Vec<Check>, CommandError>` changes nothing.
 
+mod address;
+mod checks;
+mod conflicts;
+mod firewall;
+mod forwarding;
+mod guest;
+mod implement;
+mod methods;
+mod network;
 pub mod request;
+mod router;
+mod static_nat;
+mod subnet;
+mod tx;
+mod verify;
+
+pub use checks::{CIDRS_PER_RULE, RULES_PER_NETWORK};
 
 pub use request::{Caller, Started};

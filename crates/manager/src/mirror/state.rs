@@ -356,6 +356,7 @@ impl State {
     /// The network that a job waits for, as far as it is known (its objects may be gone already).
     pub(crate) fn network_of_goal(&self, goal: &Goal) -> Option<NetworkId> {
         match goal {
+            Goal::Stored => None,
             Goal::NetworkApplied { network, .. } | Goal::NetworkGone { network } => Some(*network),
             Goal::GuestSettled { guest } => self.networks_of_guest(*guest).first().copied(),
             Goal::RouterSettled { router, .. } => self.tables.routers.get(router).map(|r| r.network),

@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, RwLockReadGuard};
 
+use outgate_model::Ipv4Range;
 use outgate_model::event::Event;
 use outgate_model::id::{
     AccountId, EventId, GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId,
@@ -14,6 +15,8 @@ use outgate_model::object::{
     RouterObserved, RouterState, User,
 };
 use outgate_store::Revision;
+
+use crate::runs::AddressRuns;
 
 use super::state::{Counters, Row, State, Stored};
 
@@ -70,6 +73,15 @@ impl View<'_> {
     /// The acquired address `address` of a zone.
     pub fn public_ip_at(&self, zone: ZoneId, address: Ipv4Addr) -> Option<&Stored<PublicIp>> {
         self.get(*self.0.indexes.ip_by_address.get(&(zone, address))?)
+    }
+
+    /// The first address of `range` that nobody has acquired, looking from `from` upwards and then from the range's
+    /// start. Takes time independent of how many are acquired.
+    pub fn free_address(&self, zone: ZoneId, range: Ipv4Range, from: Ipv4Addr) -> Option<Ipv4Addr> {
+        match self.0.indexes.taken.get(&zone) {
+            Some(taken) => taken.first_absent(range, from),
+            None => AddressRuns::default().first_absent(range, from),
+        }
     }
 
     /// The acquired addresses of a network.

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Public addresses: to acquire, to release, and which one is free.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use outgate_model::Ipv4Range;
+use outgate_model::id::{AccountId, NetworkId, PublicIpId};
+use outgate_model::job::Goal;
+use outgate_model::key;
+use outgate_model::object::{Network, NetworkPhase, PublicIp, PublicIpRange, Zone};
+
+use super::implement;
+use super::request::{AssociateIp, DisassociateIp, Started};
+use super::tx::Tx;
+use crate::CommandError;
+use crate::mirror::Stored;
+
+/// How often another address is looked for when the found one can't be used: a subnet's first and last address, its
+/// gateway, and those that the same transaction takes already.
+const TRIES: usize = 64;
+
+/// An address to acquire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// For whom.
+    pub account: AccountId,
+    /// For which network.
+    pub network: Option<NetworkId>,
+    /// This one and no other; `field` names the parameter.
+    pub address: Option<(&'static str, Ipv4Addr)>,
+    /// Whether the network's guests will leave through it.
+    pub source_nat: bool,
+}
+
+/// `associateIpAddress`.
+pub(crate) fn associate(tx: &mut Tx<'_>, request: &AssociateIp) -> Result<Started, CommandError> {
+    let address = request.address.map(|address| ("ipaddress", address));
+    match (request.network, request.zone) {
+        (Some(network), zone) => {
+            let network = tx.own::<Network>("networkid", network)?;
+            if let Some(zone) = zone.filter(|zone| *zone != network.zone) {
+                return Err(CommandError::invalid(
+                    "zoneid",
+                    zone,
+                    format!("the network's zone {}", network.zone),
+                ));
+            }
+            associate_to_network(tx, &network, address)
+        }
+        (None, Some(zone)) => {
+            let zone = tx.provided::<Zone>("zoneid", zone)?;
+            let account = tx.owner(request.owner)?.id;
+            let ip = acquire(
+                tx,
+                &zone,
+                Wanted {
+                    account,
+                    network: None,
+                    address,
+                    source_nat: false,
+                },
+            )?;
+            let job = tx.job::<PublicIp>("associateIpAddress", ip.id.0, Goal::Stored);
+            Ok(Started {
+                job,
+                id: Some(ip.id.0),
+            })
+        }
+        (None, None) => Err(CommandError::missing("networkid")),
+    }
+}
+
+/// A network's first address becomes its source NAT address, and the network is implemented with it.
+fn associate_to_network(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    address: Option<(&'static str, Ipv4Addr)>,
+) -> Result<Started, CommandError> {
+    let zone = tx.known::<Zone>(network.zone)?;
+    let source_nat = source_nat_of(tx, network.id).is_none();
+    let wanted = Wanted {
+        account: network.account,
+        network: Some(network.id),
+        address,
+        source_nat,
+    };
+    let ip = acquire(tx, &zone, wanted)?;
+    let generation = if network.phase == NetworkPhase::Allocated {
+        implement::with_source_nat(tx, network, None)?
+    } else {
+        tx.draft.touch(network)
+    };
+    Ok(tx
+        .applied::<PublicIp>("associateIpAddress", ip.id.0, network.id, generation)
+        .made(ip.id.0))
+}
+
+/// `disassociateIpAddress`: its rules and its static NAT go with it.
+pub(crate) fn disassociate(tx: &mut Tx<'_>, request: &DisassociateIp) -> Result<Started, CommandError> {
+    let ip = tx.own::<PublicIp>("id", request.id)?;
+    if ip.source_nat {
+        let expected = "an address that is not a network's source NAT address; name another one with updateNetwork \
+                        sourcenatipaddress first";
+        return Err(CommandError::invalid("id", ip.id, expected));
+    }
+    let rules: Vec<_> = tx.view.firewall_rules_of_ip(ip.id).cloned().collect();
+    rules.iter().for_each(|rule| tx.draft.delete(rule));
+    let forwards: Vec<_> = tx.view.forwards_of_ip(ip.id).cloned().collect();
+    forwards.iter().for_each(|rule| tx.draft.delete(rule));
+    let generation = match ip.network {
+        Some(network) => {
+            let network = tx.known::<Network>(network)?;
+            Some((network.id, tx.draft.touch(&network)))
+        }
+        None => None,
+    };
+    release(tx, &ip);
+    let goal = match generation {
+        Some((network, generation)) => Goal::NetworkApplied { network, generation },
+        None => Goal::Stored,
+    };
+    Ok(Started {
+        job: tx.job::<PublicIp>("disassociateIpAddress", ip.id.0, goal),
+        id: None,
+    })
+}
+
+/// Removes an address and gives its claim back. Its rules must go in the same transaction.
+pub(crate) fn release(tx: &mut Tx<'_>, ip: &Stored<PublicIp>) {
+    tx.draft.delete(ip);
+    tx.draft.release(key::ip_claim(ip.zone, ip.address));
+    tx.event::<PublicIp>(
+        "NET.IPRELEASE",
+        ip.account,
+        ip.id.0,
+        format!("released {}", ip.address),
+    );
+}
+
+/// The address through which a network's guests leave.
+pub(crate) fn source_nat_of(tx: &Tx<'_>, network: NetworkId) -> Option<Stored<PublicIp>> {
+    tx.view
+        .public_ips_of_network(network)
+        .find(|ip| ip.source_nat)
+        .cloned()
+}
+
+/// Takes a free address of the zone with its claim.
+pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<PublicIp, CommandError> {
+    let (range, address) = match wanted.address {
+        Some((field, address)) => this_one(tx, zone, field, address)?,
+        None => free_one(tx, zone)?,
+    };
+    let ip = PublicIp {
+        id: PublicIpId::new(),
+        address,
+        range,
+        zone: zone.id,
+        account: wanted.account,
+        network: wanted.network,
+        source_nat: wanted.source_nat,
+        static_nat: None,
+        created: Timestamp::now(),
+    };
+    tx.draft.claim(key::ip_claim(zone.id, address));
+    tx.draft.create(&ip);
+    tx.event::<PublicIp>("NET.IPASSIGN", ip.account, ip.id.0, format!("acquired {address}"));
+    Ok(ip)
+}
+
+fn this_one(
+    tx: &Tx<'_>,
+    zone: &Zone,
+    field: &'static str,
+    address: Ipv4Addr,
+) -> Result<(outgate_model::id::PublicIpRangeId, Ipv4Addr), CommandError> {
+    let ranges = ranges_of(tx, zone);
+    let range = ranges
+        .iter()
+        .find(|range| range.range.contains(address) && usable(range, address));
+    let Some(range) = range else {
+        let expected = format!("an address of zone {}: {}", zone.name, ranges_text(&ranges));
+        return Err(CommandError::invalid(field, address, expected));
+    };
+    if tx.view.claimed(&key::ip_claim(zone.id, address)).is_some() {
+        return Err(CommandError::InUse {
+            what: address.to_string(),
+            by: "it is acquired already".to_owned(),
+        });
+    }
+    Ok((range.id, address))
+}
+
+/// A free address, found in time independent of how many are taken. The search goes on where the last one ended, so
+/// that an address just released is handed out again as late as possible.
+fn free_one(
+    tx: &mut Tx<'_>,
+    zone: &Zone,
+) -> Result<(outgate_model::id::PublicIpRangeId, Ipv4Addr), CommandError> {
+    let ranges = ranges_of(tx, zone);
+    let exhausted = || CommandError::Capacity {
+        what: format!("no free address in zone {}: {}", zone.name, ranges_text(&ranges)),
+    };
+    let turn = tx.draft.number(&format!("public-ip/{}", zone.id)) - 1;
+    let (first, mut from) = nth_address(&ranges, turn).ok_or_else(exhausted)?;
+    for step in 0..ranges.len() {
+        let range = &ranges[(first + step) % ranges.len()];
+        if step > 0 {
+            from = range.range.first();
+        }
+        if let Some(address) = free_in(tx, zone, range, from) {
+            return Ok((range.id, address));
+        }
+    }
+    Err(exhausted())
+}
+
+fn free_in(tx: &Tx<'_>, zone: &Zone, range: &PublicIpRange, from: Ipv4Addr) -> Option<Ipv4Addr> {
+    let mut from = from;
+    for _ in 0..TRIES {
+        let address = tx.view.free_address(zone.id, range.range, from)?;
+        let staged = tx
+            .draft
+            .staged_all::<PublicIp>()
+            .any(|(_, ip)| ip.is_some_and(|ip| ip.zone == zone.id && ip.address == address));
+        let claimed = tx.view.claimed(&key::ip_claim(zone.id, address)).is_some();
+        if !staged && !claimed && usable(range, address) {
+            return Some(address);
+        }
+        from = Ipv4Addr::from_bits(address.to_bits().wrapping_add(1));
+    }
+    None
+}
+
+/// The address at place `turn` (counted around) of all ranges, with the place of its range.
+fn nth_address(ranges: &[PublicIpRange], turn: u64) -> Option<(usize, Ipv4Addr)> {
+    let total: u64 = ranges.iter().map(|range| count(range.range)).sum();
+    let mut left = turn.checked_rem(total)?;
+    for (place, range) in ranges.iter().enumerate() {
+        let size = count(range.range);
+        if left < size {
+            let bits = range
+                .range
+                .first()
+                .to_bits()
+                .checked_add(u32::try_from(left).ok()?)?;
+            return Some((place, Ipv4Addr::from_bits(bits)));
+        }
+        left -= size;
+    }
+    None
+}
+
+fn count(range: Ipv4Range) -> u64 {
+    u64::from(range.last().to_bits()) - u64::from(range.first().to_bits()) + 1
+}
+
+/// Whether an address can be a host's in its range's subnet.
+fn usable(range: &PublicIpRange, address: Ipv4Addr) -> bool {
+    let net = range.gateway;
+    net.contains(&address)
+        && address != net.addr()
+        && (net.prefix_len() > 30 || (address != net.network() && address != net.broadcast()))
+}
+
+/// The zone's ranges, lowest first.
+pub(crate) fn ranges_of(tx: &Tx<'_>, zone: &Zone) -> Vec<PublicIpRange> {
+    let of_zone = tx
+        .view
+        .all::<PublicIpRange>()
+        .filter(|range| range.zone == zone.id);
+    let mut ranges: Vec<_> = of_zone.map(|range| PublicIpRange::clone(range)).collect();
+    ranges.sort_by_key(|range| range.range.first());
+    ranges
+}
+
+fn ranges_text(ranges: &[PublicIpRange]) -> String {
+    let texts = ranges
+        .iter()
+        .map(|range| format!("{}-{}", range.range.first(), range.range.last()));
+    texts.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Checks that several commands share.
+
+use ipnet::Ipv4Net;
+use outgate_model::id::NetworkId;
+use outgate_model::object::{Guest, Network, Nic, PublicIp};
+use outgate_model::{IcmpMatch, Match};
+
+use super::conflicts::join;
+use super::tx::{Owned, Tx};
+use crate::CommandError;
+use crate::mirror::Stored;
+
+/// How many firewall, egress and port forwarding rules a network may have together.
+pub const RULES_PER_NETWORK: usize = 20_000;
+/// How many CIDRs one rule may list.
+pub const CIDRS_PER_RULE: usize = 256;
+/// How long names and display texts may be, in characters, as in CloudStack.
+const TEXT_MAX: usize = 255;
+
+/// A name or a display text: not blank, at most 255 characters, no control characters.
+pub(crate) fn name(field: &str, value: &str) -> Result<(), CommandError> {
+    let fine =
+        !value.trim().is_empty() && value.chars().count() <= TEXT_MAX && !value.chars().any(char::is_control);
+    if fine {
+        Ok(())
+    } else {
+        Err(CommandError::invalid(
+            field,
+            value,
+            "1 to 255 characters, none of them a control character",
+        ))
+    }
+}
+
+/// A DNS label, RFC 1123.
+pub(crate) fn hostname(field: &str, value: &str) -> Result<(), CommandError> {
+    if is_label(value) {
+        return Ok(());
+    }
+    Err(CommandError::invalid(
+        field,
+        value,
+        "1 to 63 letters, digits and inner hyphens (RFC 1123)",
+    ))
+}
+
+/// A DNS domain, RFC 1123.
+pub(crate) fn domain(field: &str, value: &str) -> Result<(), CommandError> {
+    // A guest's name and a dot go before it; 253 is the longest name there is.
+    if value.len() <= 253 - 64 && value.split('.').all(is_label) {
+        return Ok(());
+    }
+    Err(CommandError::invalid(
+        field,
+        value,
+        "a DNS domain of at most 189 characters such as cs1cloud.internal",
+    ))
+}
+
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// Refuses an address that has static NAT or port forwarding as a source NAT address.
+pub(crate) fn free_for_source_nat(tx: &Tx<'_>, ip: &PublicIp) -> Result<(), CommandError> {
+    let wanted = format!("source NAT through {}", ip.address);
+    if let Some(static_nat) = ip.static_nat {
+        let other = format!(
+            "static NAT of IpAddress {} to VirtualMachine {}",
+            ip.id, static_nat.guest
+        );
+        return Err(CommandError::Conflict {
+            wanted,
+            other,
+            holds: format!("all of {}", ip.address),
+        });
+    }
+    match tx.view.forwards_of_ip(ip.id).next() {
+        Some(rule) => {
+            let holds = format!("{} {} of {}", rule.protocol.name(), rule.public_ports, ip.address);
+            Err(CommandError::Conflict {
+                wanted,
+                other: format!("port forwarding rule {}", rule.id),
+                holds,
+            })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses more rules than a router is meant to carry. `more` is how many are to be added.
+pub(crate) fn room_for_rules(tx: &Tx<'_>, network: &Network, more: usize) -> Result<(), CommandError> {
+    let rules = tx.view.firewall_rules_of_network(network.id).count();
+    let forwards = tx.view.forwards_of_network(network.id).count();
+    if rules + forwards + more <= RULES_PER_NETWORK {
+        return Ok(());
+    }
+    Err(CommandError::Limit {
+        what: format!("Network {}", network.id),
+        limit: RULES_PER_NETWORK,
+    })
+}
+
+/// A match that a packet can meet.
+pub(crate) fn matches(matches: Match) -> Result<(), CommandError> {
+    match matches {
+        Match::Icmp {
+            icmp: IcmpMatch {
+                kind: None,
+                code: Some(code),
+            },
+        } => Err(CommandError::invalid("icmpcode", code, "-1 when icmptype is -1")),
+        Match::Number {
+            number: number @ (1 | 6 | 17),
+        } => Err(CommandError::invalid(
+            "protocol",
+            number,
+            "the name icmp, tcp or udp for these protocols",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The CIDRs of a rule, each once, in the caller's order; `default` when there are none.
+pub(crate) fn cidrs(field: &str, given: &[Ipv4Net], default: Ipv4Net) -> Result<Vec<Ipv4Net>, CommandError> {
+    if given.len() > CIDRS_PER_RULE {
+        return Err(CommandError::invalid(
+            field,
+            given.len(),
+            format!("at most {CIDRS_PER_RULE} CIDRs"),
+        ));
+    }
+    if let Some(net) = given.iter().find(|net| net.trunc() != **net) {
+        return Err(CommandError::invalid(
+            field,
+            net,
+            format!("a CIDR without host bits: {}", net.trunc()),
+        ));
+    }
+    let mut each: Vec<Ipv4Net> = Vec::with_capacity(given.len().max(1));
+    for net in given {
+        if !each.contains(net) {
+            each.push(*net);
+        }
+    }
+    if each.is_empty() {
+        each.push(default);
+    }
+    Ok(each)
+}
+
+/// Sources of an egress rule lie in the network, or are everywhere.
+pub(crate) fn inside(network: &Network, sources: &[Ipv4Net]) -> Result<(), CommandError> {
+    let cidr = network.cidr();
+    if sources
+        .iter()
+        .all(|net| net.prefix_len() == 0 || cidr.contains(net))
+    {
+        return Ok(());
+    }
+    Err(CommandError::invalid(
+        "cidrlist",
+        join(sources),
+        format!("CIDRs inside the network's {cidr}"),
+    ))
+}
+
+/// Which network a rule for `ip` and `guest` is about, given parameter `networkid`. An address without a network gets
+/// it by the rule.
+pub(crate) fn network_for(
+    tx: &mut Tx<'_>,
+    ip: &PublicIp,
+    wanted: Option<NetworkId>,
+    guest: &Guest,
+) -> Result<Stored<Network>, CommandError> {
+    let id = match (ip.network, wanted) {
+        (Some(id), None) => id,
+        (Some(id), Some(wanted)) if id == wanted => id,
+        (Some(id), Some(wanted)) => {
+            return Err(CommandError::invalid(
+                "networkid",
+                wanted,
+                format!("the address's network {id}"),
+            ));
+        }
+        (None, Some(wanted)) => wanted,
+        (None, None) => match guest.nics.as_slice() {
+            [only] => only.network,
+            _ => return Err(CommandError::missing("networkid")),
+        },
+    };
+    let network = tx.own::<Network>("networkid", id)?;
+    if network.zone != ip.zone {
+        return Err(CommandError::invalid(
+            "networkid",
+            id,
+            format!("a network of the address's zone {}", ip.zone),
+        ));
+    }
+    if network.account() != ip.account {
+        return Err(CommandError::permission("IpAddress", ip.id));
+    }
+    Ok(network)
+}
+
+/// The guest's NIC on `network`, whose address is `wanted` if that was given.
+pub(crate) fn nic_on(
+    guest: &Guest,
+    network: &Network,
+    wanted: Option<std::net::Ipv4Addr>,
+) -> Result<Nic, CommandError> {
+    let nic = guest.nics.iter().find(|nic| nic.network == network.id);
+    let nic = nic.ok_or_else(|| {
+        CommandError::invalid(
+            "virtualmachineid",
+            guest.id,
+            format!("a guest with a NIC on network {}", network.id),
+        )
+    })?;
+    match wanted.filter(|wanted| *wanted != nic.address) {
+        Some(wanted) => Err(CommandError::invalid(
+            "vmguestip",
+            wanted,
+            format!("the guest's address on that network, {}", nic.address),
+        )),
+        None => Ok(nic.clone()),
+    }
+}
+
+/// The same address, as one of `network`'s.
+pub(crate) fn attached(ip: &PublicIp, network: &Network) -> PublicIp {
+    PublicIp {
+        network: Some(network.id),
+        ..ip.clone()
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Firewall rules (in from outside, by public address) and egress rules (out, by network).
+
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use outgate_model::Match;
+use outgate_model::id::FirewallRuleId;
+use outgate_model::object::{Direction, FirewallRule, Network, PublicIp};
+
+use super::checks;
+use super::conflicts::{self, WantedPass, match_text};
+use super::request::{CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule, Started};
+use super::tx::Tx;
+use crate::CommandError;
+use crate::mirror::Stored;
+
+/// 0.0.0.0/0.
+pub(crate) fn everywhere() -> Ipv4Net {
+    Ipv4Net::default()
+}
+
+/// `createFirewallRule`.
+pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateFirewallRule) -> Result<Started, CommandError> {
+    let ip = tx.own::<PublicIp>("ipaddressid", request.public_ip)?;
+    checks::matches(request.matches)?;
+    let sources = checks::cidrs("cidrlist", &request.sources, everywhere())?;
+    let Some(network) = ip.network else {
+        let expected = "an address that is associated with a network";
+        return Err(CommandError::invalid("ipaddressid", ip.id, expected));
+    };
+    let network = tx.own::<Network>("networkid", network)?;
+    checks::room_for_rules(tx, &network, 1)?;
+    let wanted = WantedPass {
+        matches: request.matches,
+        sources: &sources,
+        destinations: &[],
+    };
+    let others = tx.view.firewall_rules_of_ip(ip.id).map(|rule| &*rule.object);
+    conflicts::pass_beside_passes(wanted, others, ip.address)?;
+    let rule = ingress(tx, &network, &ip, request.matches, sources);
+    Ok(tx
+        .applied::<FirewallRule>("createFirewallRule", rule.id.0, network.id, rule.since)
+        .made(rule.id.0))
+}
+
+/// Adds a firewall rule that has been checked.
+pub(crate) fn ingress(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    ip: &PublicIp,
+    matches: Match,
+    sources: Vec<Ipv4Net>,
+) -> FirewallRule {
+    let text = format!("opened {} of {}", match_text(matches), ip.address);
+    add(
+        tx,
+        network,
+        Direction::Ingress { public_ip: ip.id },
+        matches,
+        (sources, Vec::new()),
+        &text,
+    )
+}
+
+/// `createEgressFirewallRule`.
+pub(crate) fn create_egress(tx: &mut Tx<'_>, request: &CreateEgressRule) -> Result<Started, CommandError> {
+    let network = tx.own::<Network>("networkid", request.network)?;
+    checks::matches(request.matches)?;
+    let sources = checks::cidrs("cidrlist", &request.sources, network.cidr())?;
+    checks::inside(&network, &sources)?;
+    let destinations = checks::cidrs("destcidrlist", &request.destinations, everywhere())?;
+    checks::room_for_rules(tx, &network, 1)?;
+    let wanted = WantedPass {
+        matches: request.matches,
+        sources: &sources,
+        destinations: &destinations,
+    };
+    let rules = tx
+        .view
+        .firewall_rules_of_network(network.id)
+        .map(|rule| &*rule.object);
+    let egress = rules.filter(|rule| rule.direction == Direction::Egress);
+    conflicts::pass_beside_passes(wanted, egress, format_args!("network {}", network.id))?;
+    let text = format!(
+        "egress rule {} for network {}",
+        match_text(request.matches),
+        network.name
+    );
+    let rule = add(
+        tx,
+        &network,
+        Direction::Egress,
+        request.matches,
+        (sources, destinations),
+        &text,
+    );
+    Ok(tx
+        .applied::<FirewallRule>("createEgressFirewallRule", rule.id.0, network.id, rule.since)
+        .made(rule.id.0))
+}
+
+fn add(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    direction: Direction,
+    matches: Match,
+    (sources, destinations): (Vec<Ipv4Net>, Vec<Ipv4Net>),
+    text: &str,
+) -> FirewallRule {
+    let rule = FirewallRule {
+        id: FirewallRuleId::new(),
+        network: network.id,
+        account: network.account,
+        direction,
+        matches,
+        sources,
+        destinations,
+        since: tx.draft.touch(network),
+        created: Timestamp::now(),
+    };
+    tx.draft.create(&rule);
+    let kind = if direction == Direction::Egress {
+        "FIREWALL.EGRESS.OPEN"
+    } else {
+        "FIREWALL.OPEN"
+    };
+    tx.event::<FirewallRule>(kind, rule.account, rule.id.0, text);
+    rule
+}
+
+/// `deleteFirewallRule`.
+pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteFirewallRule) -> Result<Started, CommandError> {
+    remove(tx, request.id, false)
+}
+
+/// `deleteEgressFirewallRule`.
+pub(crate) fn delete_egress(tx: &mut Tx<'_>, request: DeleteEgressRule) -> Result<Started, CommandError> {
+    remove(tx, request.id, true)
+}
+
+fn remove(tx: &mut Tx<'_>, id: FirewallRuleId, egress: bool) -> Result<Started, CommandError> {
+    let rule = tx.own::<FirewallRule>("id", id)?;
+    if (rule.direction == Direction::Egress) != egress {
+        return Err(CommandError::not_found("id", id));
+    }
+    let network = tx.known::<Network>(rule.network)?;
+    tx.draft.delete(&rule);
+    let generation = tx.draft.touch(&network);
+    let (command, kind) = if egress {
+        ("deleteEgressFirewallRule", "FIREWALL.EGRESS.CLOSE")
+    } else {
+        ("deleteFirewallRule", "FIREWALL.CLOSE")
+    };
+    tx.event::<FirewallRule>(
+        kind,
+        rule.account,
+        id.0,
+        format!("removed rule {}", match_text(rule.matches)),
+    );
+    Ok(tx.applied::<FirewallRule>(command, id.0, network.id, generation))
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Guests: to deploy, start, stop, reboot and destroy.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use outgate_model::id::{AccountId, GuestId, HostId, NicId};
+use outgate_model::job::Goal;
+use outgate_model::key;
+use outgate_model::object::{
+    Guest, GuestObserved, Network, Nic, Power, PublicIp, ServiceOffering, Template, Zone,
+};
+
+use super::request::{DeployGuest, DestroyGuest, RebootGuest, StartGuest, Started, StopGuest, WantedNic};
+use super::tx::{Owned, Tx};
+use super::{checks, forwarding, implement};
+use crate::CommandError;
+use crate::mirror::Stored;
+
+/// `deployVirtualMachine`.
+pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, CommandError> {
+    let zone = tx.provided::<Zone>("zoneid", request.zone)?;
+    let offering = tx.provided::<ServiceOffering>("serviceofferingid", request.service_offering)?;
+    if offering.system {
+        return Err(CommandError::invalid(
+            "serviceofferingid",
+            offering.id,
+            "an offering for guests, not for system VMs",
+        ));
+    }
+    let template = tx.provided::<Template>("templateid", request.template)?;
+    if template.zone != zone.id {
+        return Err(CommandError::invalid(
+            "templateid",
+            template.id,
+            format!("a template of zone {}", zone.id),
+        ));
+    }
+    let owner = tx.owner(request.owner)?;
+    let id = GuestId::new();
+    let name = request.name.clone().unwrap_or_else(|| format!("VM-{id}"));
+    checks::hostname("name", &name)?;
+    let display_name = request.display_name.clone().unwrap_or_else(|| name.clone());
+    checks::name("displayname", &display_name)?;
+    let networks = networks(tx, request, &zone, owner.id)?;
+    for (network, _) in &networks {
+        unused_name(tx, network, &name)?;
+    }
+    let number = tx.draft.number(implement::VM_NUMBERS);
+    let nics = nics(tx, &networks, number)?;
+    let host = plug(tx, &networks, request.start)?;
+    let guest = Guest {
+        id,
+        number,
+        instance_name: format!("i-{}-{number}-VM", owner.number),
+        name,
+        display_name,
+        zone: zone.id,
+        account: owner.id,
+        service_offering: offering.id,
+        template: template.id,
+        host,
+        power: if request.start { Power::On } else { Power::Off },
+        nics,
+        created: Timestamp::now(),
+    };
+    tx.draft.create(&guest);
+    tx.event::<Guest>(
+        "VM.CREATE",
+        guest.account,
+        id.0,
+        format!("deploying guest {}", guest.name),
+    );
+    Ok(settled(tx, "deployVirtualMachine", id).made(id.0))
+}
+
+type Plugged = (Stored<Network>, Option<Ipv4Addr>);
+
+/// The networks that a new guest is plugged into, each with the address that was asked for.
+fn networks(
+    tx: &mut Tx<'_>,
+    request: &DeployGuest,
+    zone: &Zone,
+    owner: AccountId,
+) -> Result<Vec<Plugged>, CommandError> {
+    let wanted = if request.nics.is_empty() {
+        vec![only_network(tx, zone, owner)?]
+    } else {
+        request.nics.clone()
+    };
+    let mut found: Vec<Plugged> = Vec::with_capacity(wanted.len());
+    for nic in wanted {
+        let network = tx.own::<Network>("networkids", nic.network)?;
+        if network.account != owner {
+            return Err(CommandError::permission("Network", network.id));
+        }
+        if network.zone != zone.id {
+            return Err(CommandError::invalid(
+                "networkids",
+                network.id,
+                format!("a network of zone {}", zone.id),
+            ));
+        }
+        if found.iter().any(|(other, _)| other.id == network.id) {
+            return Err(CommandError::invalid(
+                "networkids",
+                network.id,
+                "each network once",
+            ));
+        }
+        found.push((network, nic.address));
+    }
+    Ok(found)
+}
+
+fn only_network(tx: &Tx<'_>, zone: &Zone, owner: AccountId) -> Result<WantedNic, CommandError> {
+    let of_zone = tx
+        .view
+        .networks_of_account(owner)
+        .filter(|network| network.zone == zone.id && !network.leaving());
+    let mut networks = of_zone.map(|network| network.id);
+    match (networks.next(), networks.next()) {
+        (Some(network), None) => Ok(WantedNic {
+            network,
+            address: None,
+        }),
+        (None, _) => Err(CommandError::missing("networkids")),
+        (Some(_), Some(_)) => Err(CommandError::invalid(
+            "networkids",
+            "",
+            "one of the account's networks: it has several",
+        )),
+    }
+}
+
+/// Two guests of a network never share a host name: DNS could not tell them apart.
+fn unused_name(tx: &Tx<'_>, network: &Network, name: &str) -> Result<(), CommandError> {
+    let staying = tx
+        .view
+        .guests_of_network(network.id)
+        .filter(|guest| !guest.leaving());
+    match staying
+        .into_iter()
+        .find(|guest| guest.name.eq_ignore_ascii_case(name))
+    {
+        Some(other) => {
+            let expected = format!(
+                "a name that no guest of network {} has; {} has it",
+                network.id, other.id
+            );
+            Err(CommandError::invalid("name", name, expected))
+        }
+        None => Ok(()),
+    }
+}
+
+fn nics(tx: &Tx<'_>, networks: &[Plugged], number: u64) -> Result<Vec<Nic>, CommandError> {
+    let each = networks.iter().enumerate().map(|(place, (network, wanted))| {
+        Ok(Nic {
+            id: NicId::new(),
+            network: network.id,
+            address: guest_address(tx, network, *wanted)?,
+            mac: implement::mac(number, place)?,
+        })
+    });
+    each.collect()
+}
+
+/// The address asked for, or the lowest free one.
+fn guest_address(tx: &Tx<'_>, network: &Network, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, CommandError> {
+    let cidr = network.cidr();
+    // Guests on their way out keep their addresses until they are gone.
+    let nics = tx
+        .view
+        .guests_of_network(network.id)
+        .flat_map(|guest| guest.nics.iter());
+    let mut used: BTreeSet<_> = nics
+        .filter(|nic| nic.network == network.id)
+        .map(|nic| nic.address)
+        .collect();
+    used.extend([network.gateway.addr(), cidr.network(), cidr.broadcast()]);
+    match wanted {
+        Some(address) if cidr.contains(&address) && !used.contains(&address) => Ok(address),
+        Some(address) => Err(CommandError::invalid(
+            "ipaddress",
+            address,
+            format!("a free guest address of {cidr}"),
+        )),
+        None => cidr
+            .hosts()
+            .find(|address| !used.contains(address))
+            .ok_or_else(|| CommandError::Capacity {
+                what: format!("no free guest address in {cidr}"),
+            }),
+    }
+}
+
+/// Gets the networks ready for a guest and returns the host where all their routers are.
+fn plug(tx: &mut Tx<'_>, networks: &[Plugged], start: bool) -> Result<HostId, CommandError> {
+    let routed = networks
+        .iter()
+        .find_map(|(network, _)| tx.view.router_of_network(network.id).map(|r| r.host));
+    let (Some((first, _)), routed) = (networks.first(), routed) else {
+        return Err(CommandError::missing("networkids"));
+    };
+    let host = match routed {
+        Some(host) => host,
+        None => implement::place(tx, first.zone)?,
+    };
+    for (network, _) in networks {
+        if start {
+            implement::network_on(tx, network, Some(host))?;
+        } else {
+            tx.draft.touch(network);
+        }
+    }
+    Ok(host)
+}
+
+/// `startVirtualMachine`.
+pub(crate) fn start(tx: &mut Tx<'_>, request: StartGuest) -> Result<Started, CommandError> {
+    let guest = tx.own::<Guest>("id", request.id)?;
+    for nic in &guest.nics {
+        let network = tx.known::<Network>(nic.network)?;
+        implement::network_on(tx, &network, Some(guest.host))?;
+    }
+    power(tx, &guest, Power::On, "VM.START");
+    Ok(settled(tx, "startVirtualMachine", guest.id))
+}
+
+/// `stopVirtualMachine`.
+pub(crate) fn stop(tx: &mut Tx<'_>, request: StopGuest) -> Result<Started, CommandError> {
+    let guest = tx.own::<Guest>("id", request.id)?;
+    power(tx, &guest, Power::Off, "VM.STOP");
+    Ok(settled(tx, "stopVirtualMachine", guest.id))
+}
+
+/// `rebootVirtualMachine`: the second half, after the host has switched the guest off.
+pub(crate) fn reboot(tx: &mut Tx<'_>, request: RebootGuest) -> Result<Started, CommandError> {
+    let guest = running(tx, request.id)?;
+    let seen = GuestObserved {
+        id: guest.id,
+        running: false,
+        error: None,
+        at: Timestamp::now(),
+    };
+    tx.draft.put_raw(key::observed_guest(guest.id), &seen);
+    tx.event::<Guest>(
+        "VM.REBOOT",
+        guest.account,
+        guest.id.0,
+        format!("rebooting guest {}", guest.name),
+    );
+    Ok(settled(tx, "rebootVirtualMachine", guest.id))
+}
+
+/// A guest of the caller's that is meant to run.
+pub(crate) fn running(tx: &mut Tx<'_>, id: GuestId) -> Result<Stored<Guest>, CommandError> {
+    let guest = tx.own::<Guest>("id", id)?;
+    if guest.power == Power::On {
+        return Ok(guest);
+    }
+    Err(CommandError::invalid("id", id, "a guest that is not stopped"))
+}
+
+/// `destroyVirtualMachine`.
+pub(crate) fn destroy(tx: &mut Tx<'_>, request: DestroyGuest) -> Result<Started, CommandError> {
+    let guest = tx.own::<Guest>("id", request.id)?;
+    leave(tx, &guest)?;
+    Ok(settled(tx, "destroyVirtualMachine", guest.id))
+}
+
+/// Puts a guest on its way out: static NAT and forwards to it go with it.
+pub(crate) fn leave(tx: &mut Tx<'_>, guest: &Stored<Guest>) -> Result<(), CommandError> {
+    let forwards: Vec<_> = tx.view.forwards_of_guest(guest.id).cloned().collect();
+    for rule in &forwards {
+        forwarding::remove(tx, rule);
+    }
+    let owned: Vec<_> = tx.view.static_nat_of_guest(guest.id).cloned().collect();
+    for ip in &owned {
+        tx.draft.update(
+            ip,
+            PublicIp {
+                static_nat: None,
+                ..PublicIp::clone(ip)
+            },
+        );
+    }
+    for nic in &guest.nics {
+        let network = tx.known::<Network>(nic.network)?;
+        tx.draft.touch(&network);
+    }
+    power(tx, guest, Power::Gone, "VM.DESTROY");
+    Ok(())
+}
+
+fn power(tx: &mut Tx<'_>, guest: &Stored<Guest>, power: Power, event: &str) {
+    if guest.power != power {
+        tx.draft.update(
+            guest,
+            Guest {
+                power,
+                ..Guest::clone(guest)
+            },
+        );
+    }
+    tx.event::<Guest>(event, guest.account, guest.id.0, format!("guest {}", guest.name));
+}
+
+fn settled(tx: &mut Tx<'_>, command: &str, guest: GuestId) -> Started {
+    Started {
+        job: tx.job::<Guest>(command, guest.0, Goal::GuestSettled { guest }),
+        id: None,
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! To give a network its router: a source NAT address, a router with its control address, and the phase.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use outgate_model::MacAddr;
+use outgate_model::id::{HostId, RouterId, ZoneId};
+use outgate_model::key;
+use outgate_model::object::{Guest, Host, Network, NetworkPhase, Power, Router, Zone};
+
+use super::address::{self, Wanted};
+use super::tx::Tx;
+use crate::CommandError;
+use crate::mirror::Stored;
+
+/// The counter that numbers routers and guests, as CloudStack numbers all its VMs together.
+pub(crate) const VM_NUMBERS: &str = "vm";
+
+/// RFC 3927 keeps the first and the last 256 link-local addresses for later: 254 blocks of 256 are left.
+const LINK_LOCAL_COUNT: u32 = 254 * 256;
+const LINK_LOCAL_FIRST: u32 = Ipv4Addr::new(169, 254, 1, 0).to_bits();
+
+/// Makes the network be implemented with a running router, and returns the generation that brings it.
+pub(crate) fn network(tx: &mut Tx<'_>, network: &Stored<Network>) -> Result<u64, CommandError> {
+    network_on(tx, network, None)
+}
+
+/// The same with the router on `host`, where a guest is: a network's bridge is on one host.
+pub(crate) fn network_on(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    host: Option<HostId>,
+) -> Result<u64, CommandError> {
+    if address::source_nat_of(tx, network.id).is_none() {
+        let zone = tx.known::<Zone>(network.zone)?;
+        let wanted = Wanted {
+            account: network.account,
+            network: Some(network.id),
+            address: None,
+            source_nat: true,
+        };
+        address::acquire(tx, &zone, wanted)?;
+    }
+    with_source_nat(tx, network, host)
+}
+
+/// The same for a network that has its source NAT address, or gets it in this transaction.
+pub(crate) fn with_source_nat(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    host: Option<HostId>,
+) -> Result<u64, CommandError> {
+    let generation = tx.draft.touch(network);
+    if network.phase == NetworkPhase::Allocated {
+        tx.draft.update(
+            network,
+            Network {
+                phase: NetworkPhase::Implemented,
+                ..Network::clone(network)
+            },
+        );
+        let text = format!("network {} is being implemented", network.name);
+        tx.event::<Network>("NETWORK.IMPLEMENT", network.account, network.id.0, text);
+    }
+    running_router(tx, network, host)?;
+    Ok(generation)
+}
+
+/// Makes the network have a router that is meant to run. One that was on its way out comes back fresh.
+pub(crate) fn running_router(
+    tx: &mut Tx<'_>,
+    network: &Network,
+    host: Option<HostId>,
+) -> Result<(), CommandError> {
+    let Some(router) = tx.view.router_of_network(network.id).cloned() else {
+        let host = host.map_or_else(|| place(tx, network.zone), Ok)?;
+        return new_router(tx, network, host);
+    };
+    tx.draft.read(&router);
+    if let Some(host) = host.filter(|host| *host != router.host) {
+        let what = format!(
+            "network {} is on host {}, the guest on host {host}",
+            network.id, router.host
+        );
+        return Err(CommandError::Unavailable { what });
+    }
+    let boot = match router.power {
+        Power::On => return Ok(()),
+        Power::Off => router.boot,
+        Power::Gone => router.boot + 1,
+    };
+    let text = format!("starting router {}", router.name);
+    tx.event::<Router>("ROUTER.START", router.account, router.id.0, text);
+    tx.draft.update(
+        &router,
+        Router {
+            power: Power::On,
+            boot,
+            ..Router::clone(&router)
+        },
+    );
+    Ok(())
+}
+
+fn new_router(tx: &mut Tx<'_>, network: &Network, host: HostId) -> Result<(), CommandError> {
+    let number = tx.draft.number(VM_NUMBERS);
+    let router = Router {
+        id: RouterId::new(),
+        number,
+        name: format!("r-{number}-VM"),
+        network: network.id,
+        zone: network.zone,
+        account: network.account,
+        host,
+        power: Power::On,
+        boot: 1,
+        link_local: claim_link_local(tx, number)?,
+        macs: [mac(number, 0)?, mac(number, 1)?, mac(number, 2)?],
+        created: Timestamp::now(),
+    };
+    tx.draft.create(&router);
+    let text = format!("creating router {} for network {}", router.name, network.name);
+    tx.event::<Router>("ROUTER.CREATE", router.account, router.id.0, text);
+    Ok(())
+}
+
+/// A free link-local address. Numbers rise, so the first try nearly always succeeds.
+fn claim_link_local(tx: &mut Tx<'_>, number: u64) -> Result<Ipv4Addr, CommandError> {
+    let count = u64::from(LINK_LOCAL_COUNT);
+    for step in 0..count {
+        let offset = u32::try_from((number + step) % count).unwrap_or(0);
+        let address = Ipv4Addr::from_bits(LINK_LOCAL_FIRST + offset);
+        let key = key::link_local_claim(address);
+        if tx.view.claimed(&key).is_none() {
+            tx.draft.claim(key);
+            return Ok(address);
+        }
+    }
+    Err(CommandError::Capacity {
+        what: "no free link-local address in 169.254.0.0/16".to_owned(),
+    })
+}
+
+/// The Ethernet address of NIC `nic` of the router or guest `number`: locally administered, unique by construction.
+pub(crate) fn mac(number: u64, nic: usize) -> Result<MacAddr, CommandError> {
+    let wrong = || {
+        CommandError::Internal(format!(
+            "no Ethernet address is left for NIC {nic} of VM {number}"
+        ))
+    };
+    let nic = u8::try_from(nic).map_err(|_| wrong())?;
+    let [a, b, c, d] = u32::try_from(number).map_err(|_| wrong())?.to_be_bytes();
+    Ok(MacAddr([0x02, nic, a, b, c, d]))
+}
+
+/// The host of the zone with the fewest routers and guests.
+pub(crate) fn place(tx: &Tx<'_>, zone: ZoneId) -> Result<HostId, CommandError> {
+    let hosts: Vec<_> = tx
+        .view
+        .all::<Host>()
+        .filter(|host| host.zone == zone)
+        .map(|host| host.id)
+        .collect();
+    let chosen = match hosts.as_slice() {
+        [only] => Some(*only),
+        several => several
+            .iter()
+            .copied()
+            .min_by_key(|host| (load(tx, *host), *host)),
+    };
+    chosen.ok_or_else(|| CommandError::Capacity {
+        what: format!("zone {zone} has no host"),
+    })
+}
+
+fn load(tx: &Tx<'_>, host: HostId) -> usize {
+    let routers = tx
+        .view
+        .all::<Router>()
+        .filter(|router| router.host == host)
+        .count();
+    routers + tx.view.all::<Guest>().filter(|guest| guest.host == host).count()
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The manager's commands: one method for each request, one transaction for each call.
+
+use std::time::Duration;
+
+use outgate_model::id::{JobId, NetworkId};
+use outgate_model::job::JobState;
+
+use super::request::{
+    AssociateIp, Caller, CreateEgressRule, CreateFirewallRule, CreateNetwork, CreatePortForwarding,
+    DeleteEgressRule, DeleteFirewallRule, DeleteNetwork, DeletePortForwarding, DeployGuest, DestroyGuest,
+    DestroyRouter, DisableStaticNat, DisassociateIp, EnableStaticNat, RebootGuest, RebootRouter,
+    RestartNetwork, StartGuest, StartRouter, Started, StopGuest, StopRouter, UpdateNetwork,
+};
+use super::tx::Tx;
+use super::{address, firewall, forwarding, guest, network, router, static_nat};
+use crate::{CommandError, Manager};
+
+/// How long a command that answers only when it is done waits for the router.
+const SYNC_DEADLINE: Duration = Duration::from_secs(60);
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident($request:ty) -> $out:ty = $decide:expr;)+) => {
+        impl Manager {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// Why it was refused, or could not be stored. Nothing was written then.
+            pub async fn $name(&self, caller: &Caller, request: $request) -> Result<$out, CommandError> {
+                self.commit(|view, draft| {
+                    let decide: fn(&mut Tx<'_>, &$request) -> Result<$out, CommandError> = $decide;
+                    decide(&mut Tx { view, draft, caller }, &request)
+                })
+                .await
+            }
+        )+}
+    };
+}
+
+commands! {
+    /// Makes an isolated network; with a persistent offering its router too.
+    create_network(CreateNetwork) -> NetworkId = network::create;
+    /// Changes a network's names, domain or source NAT address.
+    update_network(UpdateNetwork) -> Started = network::update;
+    /// Applies a network anew.
+    restart_network(RestartNetwork) -> Started = |tx, request| network::restart(tx, *request);
+    /// Deletes a network with its router, addresses and rules.
+    delete_network(DeleteNetwork) -> Started = |tx, request| network::delete(tx, *request);
+    /// Acquires a public address.
+    associate_ip(AssociateIp) -> Started = address::associate;
+    /// Releases a public address with its rules.
+    disassociate_ip(DisassociateIp) -> Started = address::disassociate;
+    /// Adds an egress rule.
+    create_egress_rule(CreateEgressRule) -> Started = firewall::create_egress;
+    /// Removes an egress rule.
+    delete_egress_rule(DeleteEgressRule) -> Started = |tx, request| firewall::delete_egress(tx, *request);
+    /// Adds a firewall rule.
+    create_firewall_rule(CreateFirewallRule) -> Started = firewall::create;
+    /// Removes a firewall rule.
+    delete_firewall_rule(DeleteFirewallRule) -> Started = |tx, request| firewall::delete(tx, *request);
+    /// Forwards ports of a public address to a guest.
+    create_port_forwarding(CreatePortForwarding) -> Started = forwarding::create;
+    /// Ends a port forwarding.
+    delete_port_forwarding(DeletePortForwarding) -> Started = |tx, request| forwarding::delete(tx, *request);
+    /// Takes a public address back from its guest.
+    disable_static_nat(DisableStaticNat) -> Started = |tx, request| static_nat::disable(tx, *request);
+    /// Makes a guest, and its networks' routers where they have none.
+    deploy_guest(DeployGuest) -> Started = guest::deploy;
+    /// Starts a guest.
+    start_guest(StartGuest) -> Started = |tx, request| guest::start(tx, *request);
+    /// Stops a guest.
+    stop_guest(StopGuest) -> Started = |tx, request| guest::stop(tx, *request);
+    /// Destroys a guest for good.
+    destroy_guest(DestroyGuest) -> Started = |tx, request| guest::destroy(tx, *request);
+    /// Starts a router.
+    start_router(StartRouter) -> Started = |tx, request| router::start(tx, *request);
+    /// Stops a router.
+    stop_router(StopRouter) -> Started = |tx, request| router::stop(tx, *request);
+    /// Replaces a router by a fresh one.
+    reboot_router(RebootRouter) -> Started = |tx, request| router::reboot(tx, *request);
+    /// Destroys a router; its network gets a fresh one when it is restarted.
+    destroy_router(DestroyRouter) -> Started = |tx, request| router::destroy(tx, *request);
+}
+
+impl Manager {
+    /// Gives a public address entirely to a guest. Returns once the router has it, as CloudStack's does.
+    ///
+    /// # Errors
+    /// Why it was refused or could not be stored; or that the router has not taken it.
+    pub async fn enable_static_nat(
+        &self,
+        caller: &Caller,
+        request: EnableStaticNat,
+    ) -> Result<(), CommandError> {
+        let job = self
+            .commit(|view, draft| static_nat::enable(&mut Tx { view, draft, caller }, request))
+            .await?;
+        match job {
+            Some(job) => self.wait_for_job(job).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Switches a guest off and on.
+    ///
+    /// # Errors
+    /// Why it was refused or could not be stored; or that its host could not switch it off.
+    pub async fn reboot_guest(&self, caller: &Caller, request: RebootGuest) -> Result<Started, CommandError> {
+        let found = self
+            .commit(|view, draft| guest::running(&mut Tx { view, draft, caller }, request.id))
+            .await?;
+        let host = self.host(found.host).ok_or_else(|| CommandError::Unavailable {
+            what: format!("host {} has no driver", found.host),
+        })?;
+        host.remove_guest(found.id)
+            .await
+            .map_err(|error| CommandError::Unavailable {
+                what: error.to_string(),
+            })?;
+        self.commit(|view, draft| guest::reboot(&mut Tx { view, draft, caller }, request))
+            .await
+    }
+
+    /// Returns when a job has ended well.
+    async fn wait_for_job(&self, id: JobId) -> Result<(), CommandError> {
+        let mut revisions = self.mirror().revisions();
+        let ended = async {
+            loop {
+                let state = self.view().job(id).map(|job| job.state.clone());
+                match state {
+                    None | Some(JobState::Succeeded) => return Ok(()),
+                    Some(JobState::Failed { text, .. }) => {
+                        return Err(CommandError::Unavailable { what: text });
+                    }
+                    Some(JobState::Pending) => {}
+                }
+                if revisions.changed().await.is_err() {
+                    return Err(CommandError::Unavailable {
+                        what: "the server is stopping".to_owned(),
+                    });
+                }
+            }
+        };
+        let late = |_| CommandError::Unavailable {
+            what: format!("the router has not taken the change yet; job {id} goes on"),
+        };
+        tokio::time::timeout(SYNC_DEADLINE, ended).await.map_err(late)?
+    }
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Isolated networks: to create, change, restart and delete.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use outgate_model::id::NetworkId;
+use outgate_model::job::Goal;
+use outgate_model::object::{Network, NetworkOffering, NetworkPhase, Power, PublicIp, Router, Zone};
+
+use super::address::{self, Wanted};
+use super::request::{CreateNetwork, DeleteNetwork, RestartNetwork, Started, UpdateNetwork};
+use super::subnet::{self, WantedSubnet};
+use super::tx::Tx;
+use super::{checks, guest, implement};
+use crate::CommandError;
+use crate::mirror::Stored;
+
+/// The counter that numbers networks. Every `createNetwork` writes it, so two of them never pass each other unseen.
+const NUMBERS: &str = "network";
+
+/// `createNetwork`.
+pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<NetworkId, CommandError> {
+    checks::name("name", &request.name)?;
+    let display_text = request.display_text.as_ref().unwrap_or(&request.name);
+    checks::name("displaytext", display_text)?;
+    let offering = tx.provided::<NetworkOffering>("networkofferingid", request.offering)?;
+    let zone = tx.provided::<Zone>("zoneid", request.zone)?;
+    let account = tx.owner(request.owner)?;
+    let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);
+    checks::domain("networkdomain", domain)?;
+    let taken: Vec<Ipv4Net> = tx
+        .view
+        .networks_of_account(account.id)
+        .map(|network| network.cidr())
+        .collect();
+    let wanted = WantedSubnet {
+        gateway: request.gateway,
+        netmask: request.netmask,
+        start: request.start_ip,
+        end: request.end_ip,
+    };
+    let network = Network {
+        id: NetworkId::new(),
+        number: tx.draft.number(NUMBERS),
+        name: request.name.clone(),
+        display_text: display_text.clone(),
+        zone: zone.id,
+        offering: offering.id,
+        account: account.id,
+        gateway: subnet::choose(wanted, &zone, &address::ranges_of(tx, &zone), &taken)?,
+        domain: domain.clone(),
+        mtu: zone.public_mtu,
+        phase: if offering.persistent {
+            NetworkPhase::Implemented
+        } else {
+            NetworkPhase::Allocated
+        },
+        generation: 1,
+        created: Timestamp::now(),
+    };
+    tx.draft.create(&network);
+    let text = format!("created network {} with {}", network.name, network.cidr());
+    tx.event::<Network>("NETWORK.CREATE", network.account, network.id.0, text);
+    if offering.persistent || request.source_nat_address.is_some() {
+        let address = request
+            .source_nat_address
+            .map(|address| ("sourcenatipaddress", address));
+        let wanted = Wanted {
+            account: account.id,
+            network: Some(network.id),
+            address,
+            source_nat: true,
+        };
+        address::acquire(tx, &zone, wanted)?;
+    }
+    if offering.persistent {
+        implement::running_router(tx, &network, None)?;
+    }
+    Ok(network.id)
+}
+
+/// `updateNetwork`.
+pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateNetwork) -> Result<Started, CommandError> {
+    let network = tx.own::<Network>("id", request.id)?;
+    let mut next = Network::clone(&network);
+    if let Some(name) = &request.name {
+        checks::name("name", name)?;
+        next.name.clone_from(name);
+    }
+    if let Some(text) = &request.display_text {
+        checks::name("displaytext", text)?;
+        next.display_text.clone_from(text);
+    }
+    if let Some(domain) = &request.domain {
+        checks::domain("networkdomain", domain)?;
+        next.domain.clone_from(domain);
+    }
+    if let Some(address) = request.source_nat_address {
+        change_source_nat(tx, &network, address)?;
+    }
+    let generation = tx.draft.touch(&network);
+    if next != *network.object {
+        tx.draft.update(&network, next);
+    }
+    tx.event::<Network>(
+        "NETWORK.UPDATE",
+        network.account,
+        network.id.0,
+        format!("updated network {}", network.name),
+    );
+    Ok(tx.applied::<Network>("updateNetwork", network.id.0, network.id, generation))
+}
+
+/// Makes `address` the one through which the network's guests leave. The old one stays the network's, as an ordinary
+/// address.
+fn change_source_nat(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    address: Ipv4Addr,
+) -> Result<(), CommandError> {
+    const FIELD: &str = "sourcenatipaddress";
+    let old = address::source_nat_of(tx, network.id);
+    if old.as_ref().is_some_and(|old| old.address == address) {
+        return Ok(());
+    }
+    match tx.view.public_ip_at(network.zone, address).cloned() {
+        Some(ip) => {
+            let mine =
+                ip.account == network.account && (ip.network.is_none() || ip.network == Some(network.id));
+            if !mine {
+                let expected = format!("an address of network {} or a free one of its zone", network.id);
+                return Err(CommandError::invalid(FIELD, address, expected));
+            }
+            checks::free_for_source_nat(tx, &ip)?;
+            let next = PublicIp {
+                source_nat: true,
+                network: Some(network.id),
+                ..PublicIp::clone(&ip)
+            };
+            tx.draft.update(&ip, next);
+        }
+        None => {
+            let zone = tx.known::<Zone>(network.zone)?;
+            let address = Some((FIELD, address));
+            let wanted = Wanted {
+                account: network.account,
+                network: Some(network.id),
+                address,
+                source_nat: true,
+            };
+            address::acquire(tx, &zone, wanted)?;
+        }
+    }
+    if let Some(old) = old {
+        tx.draft.update(
+            &old,
+            PublicIp {
+                source_nat: false,
+                ..PublicIp::clone(&old)
+            },
+        );
+    }
+    let text = format!(
+        "the source NAT address of network {} becomes {address}",
+        network.name
+    );
+    tx.event::<Network>("NETWORK.UPDATE.SOURCENAT", network.account, network.id.0, text);
+    Ok(())
+}
+
+/// `restartNetwork`: everything is applied anew; with `cleanup` by a fresh router.
+pub(crate) fn restart(tx: &mut Tx<'_>, request: RestartNetwork) -> Result<Started, CommandError> {
+    let network = tx.own::<Network>("id", request.id)?;
+    if network.phase != NetworkPhase::Implemented {
+        let expected =
+            "a network in state Implemented; this one has no router yet and gets it with its first guest";
+        return Err(CommandError::invalid("id", network.id, expected));
+    }
+    let before = tx.view.router_of_network(network.id).cloned();
+    let generation = implement::network(tx, &network)?;
+    let how = if request.cleanup {
+        " with a fresh router"
+    } else {
+        ""
+    };
+    let text = format!("restarting network {}{how}", network.name);
+    tx.event::<Network>("NETWORK.RESTART", network.account, network.id.0, text);
+    match before.filter(|router| request.cleanup && router.power != Power::Gone) {
+        Some(router) => {
+            let boot = router.boot + 1;
+            tx.draft.update(
+                &router,
+                Router {
+                    power: Power::On,
+                    boot,
+                    ..Router::clone(&router)
+                },
+            );
+            let goal = Goal::RouterSettled {
+                router: router.id,
+                boot,
+            };
+            Ok(Started {
+                job: tx.job::<Network>("restartNetwork", network.id.0, goal),
+                id: None,
+            })
+        }
+        None => Ok(tx.applied::<Network>("restartNetwork", network.id.0, network.id, generation)),
+    }
+}
+
+/// `deleteNetwork`: its router goes, then everything that belongs to it, then the network. Its addresses stay claimed
+/// until the router is gone, so that none is ever held by two routers.
+pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteNetwork) -> Result<Started, CommandError> {
+    let network = tx.own::<Network>("id", request.id)?;
+    let on_network: Vec<_> = tx.view.guests_of_network(network.id).cloned().collect();
+    let staying: Vec<_> = on_network
+        .iter()
+        .filter(|guest| guest.power != Power::Gone)
+        .collect();
+    if !request.forced && !staying.is_empty() {
+        let names = staying
+            .iter()
+            .take(5)
+            .map(|guest| format!("{} ({})", guest.name, guest.id));
+        let by = format!(
+            "{} guests are on it, such as {}; destroy them first, or use forced=true",
+            staying.len(),
+            names.collect::<Vec<_>>().join(", ")
+        );
+        return Err(CommandError::InUse {
+            what: format!("network {}", network.id),
+            by,
+        });
+    }
+    for guest in staying {
+        guest::leave(tx, guest)?;
+    }
+    tx.draft.touch(&network);
+    tx.draft.update(
+        &network,
+        Network {
+            phase: NetworkPhase::Destroyed,
+            ..Network::clone(&network)
+        },
+    );
+    if let Some(router) = tx.view.router_of_network(network.id).cloned() {
+        tx.draft.update(
+            &router,
+            Router {
+                power: Power::Gone,
+                ..Router::clone(&router)
+            },
+        );
+    }
+    tx.event::<Network>(
+        "NETWORK.DELETE",
+        network.account,
+        network.id.0,
+        format!("deleting network {}", network.name),
+    );
+    let goal = Goal::NetworkGone { network: network.id };
+    Ok(Started {
+        job: tx.job::<Network>("deleteNetwork", network.id.0, goal),
+        id: None,
+    })
+}

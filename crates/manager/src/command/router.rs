@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Routers: to start, stop, reboot and destroy. For admins.
+
+use outgate_model::id::RouterId;
+use outgate_model::job::Goal;
+use outgate_model::object::{Power, Router};
+
+use super::request::{DestroyRouter, RebootRouter, StartRouter, Started, StopRouter};
+use super::tx::Tx;
+use crate::CommandError;
+use crate::mirror::Stored;
+
+/// `startRouter`.
+pub(crate) fn start(tx: &mut Tx<'_>, request: StartRouter) -> Result<Started, CommandError> {
+    let router = of_admin(tx, request.id)?;
+    Ok(change(
+        tx,
+        &router,
+        ("startRouter", "ROUTER.START"),
+        Power::On,
+        router.boot,
+    ))
+}
+
+/// `stopRouter`.
+pub(crate) fn stop(tx: &mut Tx<'_>, request: StopRouter) -> Result<Started, CommandError> {
+    let router = of_admin(tx, request.id)?;
+    Ok(change(
+        tx,
+        &router,
+        ("stopRouter", "ROUTER.STOP"),
+        Power::Off,
+        router.boot,
+    ))
+}
+
+/// `rebootRouter`: a fresh one takes its place, with the same rules.
+pub(crate) fn reboot(tx: &mut Tx<'_>, request: RebootRouter) -> Result<Started, CommandError> {
+    let router = of_admin(tx, request.id)?;
+    if router.power != Power::On {
+        return Err(CommandError::invalid(
+            "id",
+            router.id,
+            "a router that is not stopped; use startRouter",
+        ));
+    }
+    Ok(change(
+        tx,
+        &router,
+        ("rebootRouter", "ROUTER.REBOOT"),
+        Power::On,
+        router.boot + 1,
+    ))
+}
+
+/// `destroyRouter`: its network has none until it is restarted or a guest starts.
+pub(crate) fn destroy(tx: &mut Tx<'_>, request: DestroyRouter) -> Result<Started, CommandError> {
+    let router = of_admin(tx, request.id)?;
+    Ok(change(
+        tx,
+        &router,
+        ("destroyRouter", "ROUTER.DESTROY"),
+        Power::Gone,
+        router.boot,
+    ))
+}
+
+/// The router that parameter `id` names; only admins may act on routers.
+pub(crate) fn of_admin(tx: &mut Tx<'_>, id: RouterId) -> Result<Stored<Router>, CommandError> {
+    let router = tx.own::<Router>("id", id)?;
+    if tx.caller.admin {
+        Ok(router)
+    } else {
+        Err(CommandError::permission("DomainRouter", id))
+    }
+}
+
+fn change(
+    tx: &mut Tx<'_>,
+    router: &Stored<Router>,
+    (command, event): (&str, &str),
+    power: Power,
+    boot: u64,
+) -> Started {
+    if (power, boot) != (router.power, router.boot) {
+        tx.draft.update(
+            router,
+            Router {
+                power,
+                boot,
+                ..Router::clone(router)
+            },
+        );
+    }
+    tx.event::<Router>(
+        event,
+        router.account,
+        router.id.0,
+        format!("{command} {}", router.name),
+    );
+    let goal = Goal::RouterSettled {
+        router: router.id,
+        boot,
+    };
+    Started {
+        job: tx.job::<Router>(command, router.id.0, goal),
+        id: None,
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Static NAT: a public address belongs entirely to one guest.
+
+use outgate_model::id::JobId;
+use outgate_model::object::{Guest, Network, PublicIp, StaticNat};
+
+use super::request::{DisableStaticNat, EnableStaticNat, Started};
+use super::tx::Tx;
+use super::{checks, conflicts};
+use crate::CommandError;
+
+/// `enableStaticNat`. `None` when it was so already, else the job that tells when the router has it.
+pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option<JobId>, CommandError> {
+    let ip = tx.own::<PublicIp>("ipaddressid", request.public_ip)?;
+    let guest = tx.own::<Guest>("virtualmachineid", request.guest)?;
+    if ip.source_nat {
+        let expected = "an address that is not a network's source NAT address";
+        return Err(CommandError::invalid("ipaddressid", ip.id, expected));
+    }
+    let network = checks::network_for(tx, &ip, request.network, &guest)?;
+    let nic = checks::nic_on(&guest, &network, request.guest_address)?;
+    let wanted = StaticNat {
+        guest: guest.id,
+        nic: nic.id,
+        address: nic.address,
+    };
+    if ip.static_nat == Some(wanted) {
+        return Ok(None);
+    }
+    beside_static_nat(tx, &ip, wanted)?;
+    let forwards = tx.view.forwards_of_ip(ip.id).map(|rule| &*rule.object);
+    conflicts::static_nat_beside_forwards(&ip, forwards)?;
+    tx.draft.update(
+        &ip,
+        PublicIp {
+            static_nat: Some(wanted),
+            ..checks::attached(&ip, &network)
+        },
+    );
+    let generation = tx.draft.touch(&network);
+    let text = format!("{} belongs to guest {} ({})", ip.address, guest.name, nic.address);
+    tx.event::<PublicIp>("STATICNAT.ENABLE", ip.account, ip.id.0, text);
+    Ok(Some(
+        tx.applied::<PublicIp>("enableStaticNat", ip.id.0, network.id, generation)
+            .job,
+    ))
+}
+
+/// Refuses a second guest for an address, and a second address for a guest's NIC.
+fn beside_static_nat(tx: &Tx<'_>, ip: &PublicIp, wanted: StaticNat) -> Result<(), CommandError> {
+    let text = format!("static NAT of {} to {}", ip.address, wanted.address);
+    if let Some(other) = ip.static_nat {
+        return Err(CommandError::Conflict {
+            wanted: text,
+            other: format!(
+                "static NAT of IpAddress {} to VirtualMachine {}",
+                ip.id, other.guest
+            ),
+            holds: format!("all of {}", ip.address),
+        });
+    }
+    let mut others = tx.view.static_nat_of_guest(wanted.guest);
+    match others.find(|other| other.static_nat.is_some_and(|nat| nat.nic == wanted.nic)) {
+        Some(other) => Err(CommandError::Conflict {
+            wanted: text,
+            other: format!(
+                "static NAT of IpAddress {} to VirtualMachine {}",
+                other.id, wanted.guest
+            ),
+            holds: format!("all of {} for {}", other.address, wanted.address),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// `disableStaticNat`. Firewall rules of the address stay, and let nothing in any more.
+pub(crate) fn disable(tx: &mut Tx<'_>, request: DisableStaticNat) -> Result<Started, CommandError> {
+    let ip = tx.own::<PublicIp>("ipaddressid", request.public_ip)?;
+    let (Some(_), Some(network)) = (ip.static_nat, ip.network) else {
+        return Err(CommandError::invalid(
+            "ipaddressid",
+            ip.id,
+            "an address with static NAT",
+        ));
+    };
+    let network = tx.known::<Network>(network)?;
+    tx.draft.update(
+        &ip,
+        PublicIp {
+            static_nat: None,
+            ..PublicIp::clone(&ip)
+        },
+    );
+    let generation = tx.draft.touch(&network);
+    let text = format!("{} no longer belongs to a guest", ip.address);
+    tx.event::<PublicIp>("STATICNAT.DISABLE", ip.account, ip.id.0, text);
+    Ok(tx.applied::<PublicIp>("disableStaticNat", ip.id.0, network.id, generation))
+}

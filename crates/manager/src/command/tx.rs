@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What each command works with: the view it decides on, the transaction it fills, and who asks.
+
+use outgate_model::event::Level;
+use outgate_model::id::{AccountId, JobId, NetworkId};
+use outgate_model::job::Goal;
+use outgate_model::key::Object;
+use outgate_model::object::{
+    Account, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, PublicIp, Router,
+};
+use uuid::Uuid;
+
+use super::request::{Caller, Started};
+use crate::CommandError;
+use crate::draft::{Draft, Instance};
+use crate::mirror::{Row, Stored, View};
+
+/// A command in the making.
+#[derive(Debug)]
+pub(crate) struct Tx<'a> {
+    /// What the decision rests on.
+    pub view: &'a View<'a>,
+    /// What will be written.
+    pub draft: &'a mut Draft,
+    /// Who asks.
+    pub caller: &'a Caller,
+}
+
+/// An object that belongs to an account.
+pub(crate) trait Owned: Row {
+    /// Whose it is.
+    fn account(&self) -> AccountId;
+    /// Whether it is on its way out, so that no command may name it any more.
+    fn leaving(&self) -> bool {
+        false
+    }
+}
+
+impl Owned for Network {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+    fn leaving(&self) -> bool {
+        self.phase == NetworkPhase::Destroyed
+    }
+}
+
+impl Owned for PublicIp {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+impl Owned for FirewallRule {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+impl Owned for PortForwardingRule {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+impl Owned for Guest {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+    fn leaving(&self) -> bool {
+        self.power == Power::Gone
+    }
+}
+
+impl Owned for Router {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+    fn leaving(&self) -> bool {
+        self.power == Power::Gone
+    }
+}
+
+impl Tx<'_> {
+    /// The caller's object that parameter `param` names. The transaction depends on it.
+    pub fn own<O: Owned>(&mut self, param: &str, id: O::Id) -> Result<Stored<O>, CommandError> {
+        let found = self.view.get::<O>(id).filter(|object| !object.leaving()).cloned();
+        let found = found.ok_or_else(|| CommandError::not_found(param, id))?;
+        if !self.caller.admin && found.account() != self.caller.account {
+            return Err(CommandError::permission(O::NAME, id));
+        }
+        self.draft.read(&found);
+        Ok(found)
+    }
+
+    /// The operator's object (zone, offering ...) that parameter `param` names.
+    pub fn provided<O: Row>(&mut self, param: &str, id: O::Id) -> Result<Stored<O>, CommandError> {
+        let found = self
+            .view
+            .get::<O>(id)
+            .cloned()
+            .ok_or_else(|| CommandError::not_found(param, id))?;
+        self.draft.read(&found);
+        Ok(found)
+    }
+
+    /// An object that another object refers to; it is there unless Outgate itself is wrong.
+    pub fn known<O: Row>(&mut self, id: O::Id) -> Result<Stored<O>, CommandError> {
+        let found = self.view.get::<O>(id).cloned();
+        let found = found.ok_or_else(|| CommandError::Internal(format!("{} {id} is missing", O::NAME)))?;
+        self.draft.read(&found);
+        Ok(found)
+    }
+
+    /// For whom a command is: the caller's account unless an admin names another.
+    pub fn owner(&mut self, wanted: Option<AccountId>) -> Result<Stored<Account>, CommandError> {
+        let id = wanted.unwrap_or(self.caller.account);
+        if id != self.caller.account && !self.caller.admin {
+            return Err(CommandError::permission(Account::NAME, id));
+        }
+        self.provided::<Account>("account", id)
+    }
+
+    /// Records that the caller did something to an object.
+    pub fn event<O: Object>(&mut self, kind: &str, account: AccountId, id: Uuid, text: impl Into<String>) {
+        self.draft.event(
+            kind,
+            Level::Info,
+            text,
+            Some(account),
+            Some(Instance::of::<O>(id)),
+        );
+    }
+
+    /// Starts the command's job on an object of kind `O`.
+    pub fn job<O: Object>(&mut self, command: &str, id: Uuid, goal: Goal) -> JobId {
+        self.draft.job(command, self.caller, Instance::of::<O>(id), goal)
+    }
+
+    /// Starts a job that is done once the network's router has applied `generation`.
+    pub fn applied<O: Object>(
+        &mut self,
+        command: &str,
+        id: Uuid,
+        network: NetworkId,
+        generation: u64,
+    ) -> Started {
+        let job = self.job::<O>(command, id, Goal::NetworkApplied { network, generation });
+        Started { job, id: None }
+    }
+}
+
+impl Started {
+    /// The same with the id of what was made.
+    pub(crate) fn made(self, id: Uuid) -> Self {
+        Self { id: Some(id), ..self }
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The reference text's seven steps on one router: the first is what the manager itself believes, the rest the host's.
+
+use std::net::Ipv4Addr;
+
+use outgate_model::host::Check;
+use outgate_model::id::{GuestId, HostId, RouterId};
+use outgate_model::object::{Guest, Network, PublicIpRange, Router, RouterState, Zone};
+
+use super::request::Caller;
+use super::tx::Tx;
+use super::{address, router};
+use crate::draft::Draft;
+use crate::mirror::View;
+use crate::read::{GuestState, router_state_name};
+use crate::{CommandError, Manager};
+
+/// What the manager knows beforehand.
+#[derive(Debug)]
+struct Known {
+    host: HostId,
+    first: Check,
+    guest: Option<GuestId>,
+    ping: Ipv4Addr,
+}
+
+impl Manager {
+    /// Checks a router by the seven steps, sorted. Changes nothing.
+    ///
+    /// # Errors
+    /// When the router does not exist or the caller is no admin. A router that does not answer is a check that failed.
+    pub async fn verify_router(&self, caller: &Caller, id: RouterId) -> Result<Vec<Check>, CommandError> {
+        let known = {
+            let view = self.view();
+            let mut draft = Draft::new(&view);
+            believed(
+                &mut Tx {
+                    view: &view,
+                    draft: &mut draft,
+                    caller,
+                },
+                id,
+            )?
+        };
+        let mut checks = vec![known.first];
+        let driver = self.host(known.host).ok_or_else(|| CommandError::Unavailable {
+            what: format!("host {} has no driver", known.host),
+        })?;
+        match driver.verify_router(id, known.guest, known.ping).await {
+            Ok(more) => checks.extend(more),
+            Err(error) => checks.push(unreachable(error.to_string())),
+        }
+        checks.sort_by_key(|check| check.step);
+        Ok(checks)
+    }
+}
+
+fn unreachable(seen: String) -> Check {
+    Check {
+        step: 2,
+        title: "Virtual router access".to_owned(),
+        command: "ssh -p 3922 root@<link-local address>".to_owned(),
+        seen,
+        pass: false,
+        remedy: "restart the network, or look at the router's /var/log/cloud.log".to_owned(),
+    }
+}
+
+fn believed(tx: &mut Tx<'_>, id: RouterId) -> Result<Known, CommandError> {
+    let router = router::of_admin(tx, id)?;
+    let network = tx.known::<Network>(router.network)?;
+    let zone = tx.known::<Zone>(router.zone)?;
+    let guests = tx.view.guests_of_network(network.id);
+    let mut running = guests.filter(|guest| tx.view.guest_state(guest) == GuestState::Running);
+    let guest = running
+        .next()
+        .map(|guest: &crate::mirror::Stored<Guest>| guest.id);
+    let gateway = address::source_nat_of(tx, network.id).and_then(|ip| {
+        tx.view
+            .get::<PublicIpRange>(ip.range)
+            .map(|range| range.gateway.addr())
+    });
+    let ping = zone
+        .dns
+        .first()
+        .copied()
+        .or(gateway)
+        .unwrap_or(Ipv4Addr::LOCALHOST);
+    Ok(Known {
+        host: router.host,
+        first: first_step(tx.view, &router, &network),
+        guest,
+        ping,
+    })
+}
+
+/// Step 1: the router is running, has a source NAT address, and has taken the newest generation.
+fn first_step(view: &View<'_>, router: &Router, network: &Network) -> Check {
+    let state = view.router_state(router);
+    let applied = view.router_observed(router.id).map_or(0, |seen| seen.generation);
+    let source_nat = view
+        .public_ips_of_network(network.id)
+        .find(|ip| ip.source_nat)
+        .map(|ip| ip.address);
+    let pass = state == RouterState::Running && source_nat.is_some() && applied >= network.generation;
+    let address = source_nat.map_or_else(|| "none".to_owned(), |address| address.to_string());
+    let error = view
+        .router_observed(router.id)
+        .and_then(|seen| seen.error.clone());
+    let mut seen = format!(
+        "state {}, source NAT address {address}, generation {applied} of {}",
+        router_state_name(state),
+        network.generation
+    );
+    if let Some(error) = error {
+        seen = format!("{seen}, error: {error}");
+    }
+    Check {
+        step: 1,
+        title: "Virtual router status and assignment".to_owned(),
+        command: format!("listRouters id={}", router.id),
+        seen,
+        pass,
+        remedy: if pass {
+            String::new()
+        } else {
+            "start the router, or restart its network with cleanup=true".to_owned()
+        },
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The states that users see: what is wanted beside what was observed, in CloudStack's words. A network's and a
+//! router's are [`View::network_state`] and [`View::router_state`].
+
+use outgate_model::object::{
+    FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, RouterState, RuleState,
+};
+
+use crate::mirror::View;
+
+/// A guest's state in CloudStack's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestState {
+    /// On its way up.
+    Starting,
+    /// Up.
+    Running,
+    /// On its way down.
+    Stopping,
+    /// Down.
+    Stopped,
+    /// On its way out for good.
+    Destroyed,
+    /// Could not be brought up.
+    Error,
+}
+
+impl GuestState {
+    /// CloudStack's name: `Running`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Running => "Running",
+            Self::Stopping => "Stopping",
+            Self::Stopped => "Stopped",
+            Self::Destroyed => "Destroyed",
+            Self::Error => "Error",
+        }
+    }
+}
+
+/// CloudStack's name of a router's state: `Running`.
+pub fn router_state_name(state: RouterState) -> &'static str {
+    match state {
+        RouterState::Starting => "Starting",
+        RouterState::Running => "Running",
+        RouterState::Stopping => "Stopping",
+        RouterState::Stopped => "Stopped",
+        RouterState::Error => "Error",
+    }
+}
+
+/// CloudStack's name of a rule's state: `Active`.
+pub fn rule_state_name(state: RuleState) -> &'static str {
+    match state {
+        RuleState::Active => "Active",
+        RuleState::Add => "Add",
+    }
+}
+
+impl View<'_> {
+    /// A guest's state.
+    pub fn guest_state(&self, guest: &Guest) -> GuestState {
+        let seen = self.guest_observed(guest.id);
+        let running = seen.is_some_and(|seen| seen.running);
+        match guest.power {
+            Power::On if running => GuestState::Running,
+            Power::On if seen.is_some_and(|seen| seen.error.is_some()) => GuestState::Error,
+            Power::On => GuestState::Starting,
+            Power::Off if running => GuestState::Stopping,
+            Power::Off => GuestState::Stopped,
+            Power::Gone => GuestState::Destroyed,
+        }
+    }
+
+    /// The state of a firewall or egress rule.
+    pub fn firewall_rule_state(&self, rule: &FirewallRule) -> RuleState {
+        self.state_since(rule.network, rule.since)
+    }
+
+    /// The state of a port forwarding rule.
+    pub fn forward_state(&self, rule: &PortForwardingRule) -> RuleState {
+        self.state_since(rule.network, rule.since)
+    }
+
+    /// Whether the network lacks its router, so that a restart is due (`restartrequired`).
+    pub fn restart_required(&self, network: &Network) -> bool {
+        let router = self.router_of_network(network.id);
+        network.phase == NetworkPhase::Implemented && router.is_none_or(|router| router.power == Power::Gone)
+    }
+
+    /// A network without a running router holds its rules ready: they count as active.
+    fn state_since(&self, network: outgate_model::id::NetworkId, since: u64) -> RuleState {
+        let Some(router) = self
+            .router_of_network(network)
+            .filter(|router| router.power == Power::On)
+        else {
+            return RuleState::Active;
+        };
+        let applied = self.router_observed(router.id).map_or(0, |seen| seen.generation);
+        if applied < since {
+            RuleState::Add
+        } else {
+            RuleState::Active
+        }
+    }
+}
