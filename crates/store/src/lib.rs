@@ -3,9 +3,15 @@
 //!
 //! The words and the semantics are etcd's, so that etcd can stand behind the same trait later. Nothing here speaks SQL.
 
+mod database;
+mod log;
+mod sqlite;
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+
+pub use sqlite::{KEY_MAX, SqliteStore, VALUE_MAX};
 
 /// Rises by one with each committed transaction that writes something.
 pub type Revision = u64;
@@ -91,7 +97,9 @@ pub enum StoreError {
         reason: String,
     },
     /// The file was written by a newer Outgate.
-    #[error("the store {path} has schema version {found}, this build knows up to {known}; use a newer outgate")]
+    #[error(
+        "the store {path} has schema version {found}, this build knows up to {known}; use a newer outgate"
+    )]
     TooNew {
         /// The file.
         path: String,
@@ -107,7 +115,9 @@ pub enum StoreError {
         path: String,
     },
     /// A watch asked for a revision that is no longer kept.
-    #[error("changes before revision {oldest} are no longer kept; read everything again and watch from there")]
+    #[error(
+        "changes before revision {oldest} are no longer kept; read everything again and watch from there"
+    )]
     Compacted {
         /// The oldest revision that is kept.
         oldest: Revision,
