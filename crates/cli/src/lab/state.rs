@@ -71,6 +71,19 @@ pub fn labs_dir() -> anyhow::Result<PathBuf> {
     Ok(state.join("outgate/labs"))
 }
 
+/// Every lab of this user, by name, up or not.
+pub fn all() -> anyhow::Result<Vec<(Instance, Paths)>> {
+    let folders = match std::fs::read_dir(labs_dir()?) {
+        Ok(folders) => folders,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e.into()),
+    };
+    let names = folders.filter_map(|f| f.ok()?.file_name().to_str()?.parse::<Instance>().ok());
+    let mut labs = names.map(|name| Ok((name.clone(), name.paths()?))).collect::<anyhow::Result<Vec<_>>>()?;
+    labs.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(labs)
+}
+
 /// The files of one lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -78,11 +91,6 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// The files of the lab that lies in `dir`.
-    pub fn at(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
-    }
-
     /// Everything of the lab.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -91,11 +99,6 @@ impl Paths {
     /// The credentials file, INI.
     pub fn credentials(&self) -> PathBuf {
         self.dir.join("cloudstack.ini")
-    }
-
-    /// The server's store.
-    pub fn data(&self) -> PathBuf {
-        self.dir.join("data")
     }
 
     /// What is remembered about the supervisor.

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `outgate lab status`: what runs in a lab.
+
+use serde_json::{Value, json};
+
+use super::record::Record;
+use super::state::{self, Instance};
+use crate::client::{Client, Credentials};
+use crate::exit::{Code, FAILED};
+use crate::output::{self, Format};
+
+/// What runs in a lab.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  outgate lab status
+  outgate lab status --instance two -o json
+  outgate lab status --all
+
+Exit codes: 0 the lab is up and its server answers, 1 it is not.")]
+pub struct Status {
+    /// Name of the lab
+    #[arg(long, default_value = "default", env = "OUTGATE_INSTANCE", conflicts_with = "all")]
+    instance: Instance,
+    /// The names of all labs of this user, and whether they are up
+    #[arg(long)]
+    all: bool,
+}
+
+/// Prints it.
+pub fn run(args: &Status, format: Format) -> anyhow::Result<()> {
+    if args.all { every(format) } else { one(&args.instance, format) }
+}
+
+fn every(format: Format) -> anyhow::Result<()> {
+    let mut rows = Vec::new();
+    for (instance, paths) in state::all()? {
+        let record = Record::running(&paths).ok().flatten();
+        rows.push(json!({ "instance": instance.as_str(), "endpoint": record.map(|r| r.endpoint()) }));
+    }
+    if format == Format::Json {
+        return output::json(&rows);
+    }
+    let mut table = output::table(&["LAB", "STATE", "API"]);
+    for row in &rows {
+        let state = if row["endpoint"].is_null() { "down" } else { "up" };
+        table.add_row([word(&row["instance"]), state.to_owned(), word(&row["endpoint"])]);
+    }
+    output::line(table)
+}
+
+fn one(instance: &Instance, format: Format) -> anyhow::Result<()> {
+    let paths = instance.paths()?;
+    let record = Record::read(&paths)?;
+    let Some(record) = record.filter(|r| r.supervisor.alive()) else {
+        let there = paths.dir().exists();
+        let hint = if there {
+            "its files are there: `outgate lab up` brings it back, `outgate lab down` removes it"
+        } else {
+            "start it with `outgate lab up`"
+        };
+        match format {
+            Format::Json => output::json(&json!({ "instance": instance.as_str(), "up": false, "files": there }))?,
+            Format::Table => output::line(format!("lab {instance} is down; {hint}"))?,
+        }
+        return Err(Code(FAILED).into());
+    };
+    let asked = Credentials::read(&paths.credentials()).map(Client::new).and_then(|client| look(&client));
+    let (things, error) = match asked {
+        Ok(things) => (things, None),
+        Err(error) => (Things::default(), Some(format!("{error:#}"))),
+    };
+    print(instance, &record, &things, error.as_deref(), format)?;
+    if error.is_none() { Ok(()) } else { Err(Code(FAILED).into()) }
+}
+
+/// What the server knows.
+#[derive(Debug, Default)]
+struct Things {
+    networks: Vec<Value>,
+    routers: Vec<Value>,
+    guests: Vec<Value>,
+    addresses: Vec<Value>,
+}
+
+fn look(client: &Client) -> anyhow::Result<Things> {
+    let list = |command| client.list(command, &[("listall", "true")]);
+    Ok(Things {
+        networks: list("listNetworks")?,
+        routers: list("listRouters")?,
+        guests: list("listVirtualMachines")?,
+        addresses: list("listPublicIpAddresses")?,
+    })
+}
+
+fn print(
+    instance: &Instance,
+    record: &Record,
+    things: &Things,
+    error: Option<&str>,
+    format: Format,
+) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return output::json(&json!({
+            "instance": instance.as_str(), "up": true, "endpoint": record.endpoint(), "error": error,
+            "supervisor": record.supervisor.pid(), "networks": things.networks, "routers": things.routers,
+            "guests": things.guests, "addresses": things.addresses,
+        }));
+    }
+    let mut table = output::table(&["WHAT", "NAME", "STATE", "ADDRESSES", "MORE"]);
+    let server = if error.is_none() { "answers" } else { "does not answer" };
+    table.add_row(["server", instance.as_str(), &output::verdict(server, error.is_none()), &record.endpoint(), error.unwrap_or("")]);
+    for network in &things.networks {
+        table.add_row(row("network", network, word(&network["cidr"]), word(&network["networkofferingname"])));
+    }
+    for router in &things.routers {
+        let more = format!("control {}, network {}", word(&router["linklocalip"]), word(&router["guestnetworkname"]));
+        table.add_row(row("router", router, word(&router["publicip"]), more));
+    }
+    for guest in &things.guests {
+        let more = format!("network {}", word(&guest["nic"][0]["networkname"]));
+        table.add_row(row("guest", guest, word(&guest["nic"][0]["ipaddress"]), more));
+    }
+    for address in &things.addresses {
+        let use_ = if address["issourcenat"] == true { "source NAT" } else { "" };
+        let more = format!("network {}", word(&address["associatednetworkname"]));
+        table.add_row(["address".to_owned(), use_.to_owned(), word(&address["state"]), word(&address["ipaddress"]), more]);
+    }
+    output::line(table)
+}
+
+fn row(what: &str, object: &Value, addresses: String, more: String) -> [String; 5] {
+    let state = word(&object["state"]);
+    let good = ["Running", "Implemented", "Allocated"].contains(&state.as_str());
+    [what.to_owned(), word(&object["name"]), output::verdict(&state, good), addresses, more]
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().unwrap_or("-").to_owned()
+}
