@@ -44,7 +44,7 @@ Exit codes: 0 done, 1 failed, 64 wrong usage or configuration, 69 something need
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the management server: API, store, reconciliation and one namespace host
-    Server(server::Args),
+    Server(Box<server::Args>),
     /// A whole cloud on this machine, in namespaces of its own, to try and to test
     #[command(subcommand)]
     Lab(lab::Command),
@@ -78,7 +78,7 @@ pub fn read() -> Result<Cli, ExitCode> {
 /// Runs one subcommand.
 pub fn run(command: Command, output: Format) -> anyhow::Result<()> {
     match command {
-        Command::Server(args) => server::run(args),
+        Command::Server(args) => server::run(*args),
         Command::Lab(command) => lab::run(command, output),
         Command::Verify(args) => verify::run(&args, output),
         Command::Router(command) => router::run(command),

@@ -7,6 +7,7 @@ mod completions;
 mod exit;
 mod guest;
 mod lab;
+mod logging;
 mod man;
 mod output;
 mod router;

@@ -29,7 +29,12 @@ Examples:
   outgate lab down --all")]
 pub struct Down {
     /// Name of the lab
-    #[arg(long, default_value = "default", env = "OUTGATE_INSTANCE", conflicts_with = "all")]
+    #[arg(
+        long,
+        default_value = "default",
+        env = "OUTGATE_INSTANCE",
+        conflicts_with = "all"
+    )]
     instance: Instance,
     /// Every lab of this user
     #[arg(long)]
@@ -73,7 +78,10 @@ fn end(paths: &Paths) -> anyhow::Result<()> {
         record.supervisor.signal(Signal::SIGKILL)?;
     }
     if !record.supervisor.ended_within(KILL) {
-        bail!("process {} of the lab does not end; try again", record.supervisor.pid());
+        bail!(
+            "process {} of the lab does not end; try again",
+            record.supervisor.pid()
+        );
     }
     Ok(())
 }
@@ -81,5 +89,9 @@ fn end(paths: &Paths) -> anyhow::Result<()> {
 /// Finds the supervisor by its command line.
 fn damaged(paths: &Paths, error: anyhow::Error) -> anyhow::Result<Option<Record>> {
     tracing::warn!(%error, "looking for the supervisor by its command line");
-    Ok(super::find::supervisor(paths.dir()).map(|supervisor| Record { supervisor, port: 0, version: String::new() }))
+    Ok(super::find::supervisor(paths.dir()).map(|supervisor| Record {
+        supervisor,
+        port: 0,
+        version: String::new(),
+    }))
 }

@@ -78,7 +78,9 @@ impl Place {
     pub fn find(instance: &Instance, name: &str) -> anyhow::Result<Self> {
         let paths = instance.paths()?;
         let record = Record::running(&paths)?.ok_or_else(|| {
-            Unavailable(format!("lab {instance} is not up; start it with: outgate lab up --instance {instance}"))
+            Unavailable(format!(
+                "lab {instance} is not up; start it with: outgate lab up --instance {instance}"
+            ))
         })?;
         match name {
             "host" => return Ok(Self::Inside(record.supervisor)),
@@ -94,32 +96,53 @@ impl Place {
         let Some(router) = routers.iter().find(|r| is_called(r, name)) else {
             let names = guests.iter().chain(&routers).filter_map(|o| o["name"].as_str());
             let names: Vec<&str> = ["host", "internet", "gateway"].into_iter().chain(names).collect();
-            return Err(Usage(format!("{name} is not in lab {instance}; there are: {}", names.join(", "))).into());
+            return Err(Usage(format!(
+                "{name} is not in lab {instance}; there are: {}",
+                names.join(", ")
+            ))
+            .into());
         };
-        let address = router["linklocalip"].as_str().with_context(|| format!("router {name} has no control address"))?;
+        let address = router["linklocalip"]
+            .as_str()
+            .with_context(|| format!("router {name} has no control address"))?;
         Ok(Self::Router(record.supervisor, address.to_owned()))
     }
 
     /// The guest with this id.
     pub fn guest(id: &str) -> anyhow::Result<Self> {
         let process = find::serving("guest", id);
-        Ok(Self::Inside(process.ok_or_else(|| Unavailable(format!("guest {id} is not running")))?))
+        Ok(Self::Inside(process.ok_or_else(|| {
+            Unavailable(format!("guest {id} is not running"))
+        })?))
     }
 
     /// What runs `argv` there, or a shell when it is empty.
     pub fn command(&self, argv: &[String]) -> Command {
         let (process, words) = match self {
-            Self::Inside(process) => (process, if argv.is_empty() { strings(&["bash", "-i"]) } else { argv.to_vec() }),
+            Self::Inside(process) => (
+                process,
+                if argv.is_empty() {
+                    strings(&["bash", "-i"])
+                } else {
+                    argv.to_vec()
+                },
+            ),
             Self::Segment(process, name) => {
                 let mut words = strings(&["nsenter", &format!("--net=/run/netns/{name}"), "--"]);
-                words.extend(if argv.is_empty() { strings(&["bash", "-i"]) } else { argv.to_vec() });
+                words.extend(if argv.is_empty() {
+                    strings(&["bash", "-i"])
+                } else {
+                    argv.to_vec()
+                });
                 (process, words)
             }
             Self::Router(process, address) => (process, ssh(address, argv)),
         };
         let pid = process.pid().to_string();
         let mut command = Command::new("nsenter");
-        command.args(["--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--wd"]);
+        command.args([
+            "--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--wd",
+        ]);
         if !nix::unistd::geteuid().is_root() {
             command.args(["--user", "--preserve-credentials"]);
         }
@@ -148,10 +171,19 @@ fn ssh(address: &str, argv: &[String]) -> Vec<String> {
 fn hand_over(mut command: Command) -> anyhow::Result<()> {
     use std::os::unix::process::ExitStatusExt as _;
     let status = command.status().context("starting nsenter")?;
-    let signalled = || status.signal().and_then(|s| Signal::try_from(s).ok()).map(|s| 128 + s as i32);
+    let signalled = || {
+        status
+            .signal()
+            .and_then(|s| Signal::try_from(s).ok())
+            .map(|s| 128 + s as i32)
+    };
     match status.code().or_else(signalled) {
         Some(0) => Ok(()),
-        code => Err(Code(code.and_then(|c| u8::try_from(c).ok()).unwrap_or(crate::exit::FAILED)).into()),
+        code => Err(Code(
+            code.and_then(|c| u8::try_from(c).ok())
+                .unwrap_or(crate::exit::FAILED),
+        )
+        .into()),
     }
 }
 

@@ -17,6 +17,7 @@ use super::run::Parent;
 use super::service::Service;
 use super::state::Instance;
 use super::{mounts, network, preflight};
+use crate::logging;
 
 /// How long the server may take to end in good order.
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,9 +39,12 @@ pub struct Init {
 /// Runs the lab until SIGTERM.
 pub fn run(args: &Init) -> anyhow::Result<()> {
     let mut parent = Parent::from_stdout()?;
+    logging::start(logging::LogFormat::Text);
     // Without a record of this process nobody could end it: it waits until `lab up` has written one.
     parent.expect("go")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(async {
         // Handlers first: the kernel drops signals to a pid 1 that has none.
         let signals = Signals::install()?;
@@ -94,17 +98,35 @@ fn services(instance: &Instance, api: OwnedFd) -> Vec<Service> {
         command.args(["lab", "internet"]);
         command
     };
-    let mut services =
-        vec![Service::new("internet", None, Box::new(internet)), Service::new("dns", None, Box::new(dns))];
+    let mut services = vec![
+        Service::new("internet", None, Box::new(internet)),
+        Service::new("dns", None, Box::new(dns)),
+    ];
     let instance = instance.to_string();
-    services.push(Service::new("server", Some(api), Box::new(move || server(&instance))));
+    services.push(Service::new(
+        "server",
+        Some(api),
+        Box::new(move || server(&instance)),
+    ));
     services
 }
 
 fn dns() -> Command {
     let mut command = network::inside("internet", "dnsmasq");
-    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--group=root"]);
-    command.args(["--no-resolv", "--no-hosts", "--bind-interfaces", "--log-facility=-", "--local=/#/"]);
+    command.args([
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--pid-file=",
+        "--user=root",
+        "--group=root",
+    ]);
+    command.args([
+        "--no-resolv",
+        "--no-hosts",
+        "--bind-interfaces",
+        "--log-facility=-",
+        "--local=/#/",
+    ]);
     command.args(network::RESOLVERS.map(|address| format!("--listen-address={address}")));
     for name in ["www.example.com", "example.com", "internet.test"] {
         command.arg(format!("--host-record={name},{}", network::WEB));
@@ -115,12 +137,34 @@ fn dns() -> Command {
 fn server(instance: &str) -> Command {
     let folder = std::path::Path::new(mounts::FOLDER);
     let mut command = Command::new(mounts::PROGRAM);
-    command.args(["server", "--listen", "stdin", "--instance", instance, "--run-dir", mounts::RUN]);
+    command.args([
+        "server",
+        "--listen",
+        "stdin",
+        "--instance",
+        instance,
+        "--run-dir",
+        mounts::RUN,
+    ]);
     command.arg("--data-dir").arg(folder.join("data"));
-    command.arg("--credentials-file").arg(folder.join("cloudstack.ini"));
-    command.arg("--ssh-public-key").arg(folder.join("id_rsa.cloud.pub"));
-    command.args(["--public-bridge", network::PUBLIC_BRIDGE, "--public-gateway", "203.0.113.1/24"]);
-    command.args(["--public-range", "203.0.113.10-203.0.113.250", "--dns", network::RESOLVERS[1]]);
+    command
+        .arg("--credentials-file")
+        .arg(folder.join("cloudstack.ini"));
+    command
+        .arg("--ssh-public-key")
+        .arg(folder.join("id_rsa.cloud.pub"));
+    command.args([
+        "--public-bridge",
+        network::PUBLIC_BRIDGE,
+        "--public-gateway",
+        "203.0.113.1/24",
+    ]);
+    command.args([
+        "--public-range",
+        "203.0.113.10-203.0.113.250",
+        "--dns",
+        network::RESOLVERS[1],
+    ]);
     command
 }
 
@@ -130,7 +174,11 @@ async fn supervise(mut signals: Signals, mut services: Vec<Service>) -> anyhow::
         for service in &mut services {
             service.start_if_due(now);
         }
-        let wait = services.iter().filter_map(|s| s.due_in(now)).min().unwrap_or(IDLE);
+        let wait = services
+            .iter()
+            .filter_map(|s| s.due_in(now))
+            .min()
+            .unwrap_or(IDLE);
         tokio::select! {
             _ = signals.child.recv() => {}
             () = tokio::time::sleep(wait) => {}
@@ -172,6 +220,13 @@ fn reap(services: &mut [Service]) -> anyhow::Result<()> {
 /// The environment that everything in the lab starts with.
 pub fn environment(command: &mut Command) -> &mut Command {
     let kept = ["TERM", "RUST_LOG", "RUST_BACKTRACE", "OUTGATE_LOG"];
-    let kept: Vec<_> = kept.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value))).collect();
-    command.env_clear().env("HOME", "/root").env("PATH", preflight::PATH).envs(kept)
+    let kept: Vec<_> = kept
+        .iter()
+        .filter_map(|name| std::env::var_os(name).map(|value| (*name, value)))
+        .collect();
+    command
+        .env_clear()
+        .env("HOME", "/root")
+        .env("PATH", preflight::PATH)
+        .envs(kept)
 }

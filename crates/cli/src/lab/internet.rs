@@ -19,22 +19,36 @@ const MAX_ECHO_SESSIONS: usize = 4096;
 
 /// Serves until it is ended.
 pub fn run() -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(serve())
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(serve())
 }
 
 async fn serve() -> anyhow::Result<()> {
-    let web = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).await.context("HTTP")?;
-    let echo = TcpListener::bind((Ipv4Addr::UNSPECIFIED, ECHO_PORT)).await.context("TCP echo")?;
+    let web = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80))
+        .await
+        .context("HTTP")?;
+    let echo = TcpListener::bind((Ipv4Addr::UNSPECIFIED, ECHO_PORT))
+        .await
+        .context("TCP echo")?;
     let mut tasks = tokio::task::JoinSet::new();
     // One socket for each address, so that an answer comes from the address that was asked.
     for address in RESOLVERS.iter().chain([&WEB]) {
-        let socket = UdpSocket::bind((*address, ECHO_PORT)).await.with_context(|| format!("UDP echo on {address}"))?;
+        let socket = UdpSocket::bind((*address, ECHO_PORT))
+            .await
+            .with_context(|| format!("UDP echo on {address}"))?;
         tasks.spawn(echo_datagrams(socket));
     }
     tasks.spawn(echo_streams(echo));
-    let app = Router::new().fallback(async |ConnectInfo(from): ConnectInfo<SocketAddr>| format!("you came from {}\n", from.ip()));
+    let app = Router::new().fallback(async |ConnectInfo(from): ConnectInfo<SocketAddr>| {
+        format!("you came from {}\n", from.ip())
+    });
     tasks.spawn(async move {
-        axum::serve(web, app.into_make_service_with_connect_info::<SocketAddr>()).await.context("HTTP")
+        axum::serve(web, app.into_make_service_with_connect_info::<SocketAddr>())
+            .await
+            .context("HTTP")
     });
     match tasks.join_next().await {
         Some(ended) => ended?,

@@ -29,11 +29,20 @@ pub fn launch(
 ) -> anyhow::Result<Record> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(STEP))?;
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(paths.log())?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(paths.log())?;
     let mut command = Command::new(std::env::current_exe().context("finding this program")?);
-    command.args(["lab", "run", "--instance", instance.as_str(), "--dir"]).arg(paths.dir());
+    command
+        .args(["lab", "run", "--instance", instance.as_str(), "--dir"])
+        .arg(paths.dir());
     command.env("PATH", PATH).current_dir("/");
-    command.stdin(Stdio::from(OwnedFd::from(listener.try_clone()?))).stdout(Stdio::from(OwnedFd::from(theirs))).stderr(log);
+    command
+        .stdin(Stdio::from(OwnedFd::from(listener.try_clone()?)))
+        .stdout(Stdio::from(OwnedFd::from(theirs)))
+        .stderr(log);
     let mut child = command.spawn().context("starting the lab")?;
     // The command holds its end of the socket; without it, a supervisor that dies is seen as the end of the stream.
     drop(command);
@@ -54,7 +63,9 @@ fn converse(
     let mut record = None;
     loop {
         let mut line = String::new();
-        socket.read_line(&mut line).context("the lab's supervisor does not answer")?;
+        socket
+            .read_line(&mut line)
+            .context("the lab's supervisor does not answer")?;
         let (word, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         match word {
             "map" => {
@@ -63,7 +74,11 @@ fn converse(
             }
             "pid" => {
                 let supervisor = Process::of(rest.parse()?).context("the lab's supervisor ended at once")?;
-                let new = Record { supervisor, port, version: env!("CARGO_PKG_VERSION").to_owned() };
+                let new = Record {
+                    supervisor,
+                    port,
+                    version: env!("CARGO_PKG_VERSION").to_owned(),
+                };
                 new.write(paths)?;
                 record = Some(new);
                 writeln!(socket.get_mut(), "go")?;
@@ -84,10 +99,17 @@ fn map(pid: u32, ids: Option<IdMap>) -> anyhow::Result<()> {
         let SubIds { first, count } = range;
         let numbers = [0, own, 1, 1, first, count].map(|n| n.to_string());
         let mut command = Command::new(program);
-        let done = command.arg(pid.to_string()).args(numbers).env("PATH", PATH).output();
+        let done = command
+            .arg(pid.to_string())
+            .args(numbers)
+            .env("PATH", PATH)
+            .output();
         let done = done.with_context(|| format!("starting {program}"))?;
         if !done.status.success() {
-            bail!("{program} refused: {}", String::from_utf8_lossy(&done.stderr).trim());
+            bail!(
+                "{program} refused: {}",
+                String::from_utf8_lossy(&done.stderr).trim()
+            );
         }
     }
     Ok(())

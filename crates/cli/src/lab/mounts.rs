@@ -28,15 +28,24 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(staged(FOLDER))?;
     std::fs::create_dir_all(staged("/run/sshd"))?;
     std::fs::write(staged(PROGRAM), b"")?;
-    bind(Path::new("/proc/self/exe"), &staged(PROGRAM))?;
+    bind(
+        &std::env::current_exe().context("finding this program")?,
+        &staged(PROGRAM),
+    )?;
     bind(folder, &staged(FOLDER))?;
     mount(Some(STAGING), "/run", NONE, MsFlags::MS_MOVE, NONE).context("moving the tmpfs to /run")?;
     // The old /proc shows the machine's processes; its links are needed until here.
     let closed = quiet | MsFlags::MS_NOEXEC;
     mount(Some("proc"), "/proc", Some("proc"), closed, NONE).context("mounting /proc")?;
     mount(Some("sysfs"), "/sys", Some("sysfs"), closed, NONE).context("mounting /sys")?;
-    mount(Some("devpts"), "/dev/pts", Some("devpts"), MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, Some("newinstance,ptmxmode=0666,mode=0620"))
-        .context("mounting /dev/pts")?;
+    mount(
+        Some("devpts"),
+        "/dev/pts",
+        Some("devpts"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+        Some("newinstance,ptmxmode=0666,mode=0620"),
+    )
+    .context("mounting /dev/pts")?;
     mount(Some("root"), "/root", Some("tmpfs"), quiet, Some("mode=700")).context("a tmpfs for /root")?;
     ssh()
 }
@@ -49,12 +58,17 @@ fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// The operator's key where CloudStack's documents expect it, and a client configuration for the control network:
 /// a router that was made anew has a new host key, as it should.
 fn ssh() -> anyhow::Result<()> {
-    const CONFIG: &str = "Host 169.254.*\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n";
+    const CONFIG: &str =
+        "Host 169.254.*\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n";
     let dir = Path::new("/root/.ssh");
     std::fs::create_dir(dir)?;
     std::fs::copy(Path::new(FOLDER).join("id_rsa.cloud"), dir.join("id_rsa.cloud"))?;
     std::fs::write(dir.join("config"), CONFIG)?;
-    for (path, mode) in [(dir.to_owned(), 0o700), (dir.join("id_rsa.cloud"), 0o600), (dir.join("config"), 0o600)] {
+    for (path, mode) in [
+        (dir.to_owned(), 0o700),
+        (dir.join("id_rsa.cloud"), 0o600),
+        (dir.join("config"), 0o600),
+    ] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(())

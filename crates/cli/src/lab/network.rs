@@ -11,8 +11,6 @@ use anyhow::{Context as _, bail};
 
 /// The bridge that routers' public sides are plugged into.
 pub const PUBLIC_BRIDGE: &str = "pub0";
-/// The public segment's gateway.
-pub const GATEWAY: &str = "203.0.113.1";
 /// The web server on the internet.
 pub const WEB: &str = "198.51.100.10";
 /// Resolvers on the internet; the first is also what everybody pings.
@@ -54,7 +52,9 @@ pub fn build() -> anyhow::Result<()> {
     ip(None, HOST)?;
     ip(Some("gateway"), GATEWAY_SIDE)?;
     ip(Some("internet"), INTERNET_SIDE)?;
-    let forward = inside("gateway", "sysctl").args(["-qw", "net.ipv4.ip_forward=1"]).status();
+    let forward = inside("gateway", "sysctl")
+        .args(["-qw", "net.ipv4.ip_forward=1"])
+        .status();
     if !forward.context("starting sysctl")?.success() {
         bail!("the lab's gateway cannot forward: net.ipv4.ip_forward was refused");
     }
@@ -64,7 +64,10 @@ pub fn build() -> anyhow::Result<()> {
 /// A program in one of the named network namespaces.
 pub fn inside(namespace: &str, program: &str) -> Command {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{namespace}")).arg("--").arg(program);
+    command
+        .arg(format!("--net=/run/netns/{namespace}"))
+        .arg("--")
+        .arg(program);
     command
 }
 
@@ -74,8 +77,12 @@ fn ip(namespace: Option<&str>, batch: &str) -> anyhow::Result<()> {
     if let Some(name) = namespace {
         command.args(["-netns", name]);
     }
-    let mut child =
-        command.args(["-batch", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().context("starting ip")?;
+    let mut child = command
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting ip")?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(batch.as_bytes())?;
     }
@@ -83,7 +90,11 @@ fn ip(namespace: Option<&str>, batch: &str) -> anyhow::Result<()> {
     if done.status.success() {
         Ok(())
     } else {
-        bail!("the lab's network in {}: {}", namespace.unwrap_or("host"), String::from_utf8_lossy(&done.stderr).trim())
+        bail!(
+            "the lab's network in {}: {}",
+            namespace.unwrap_or("host"),
+            String::from_utf8_lossy(&done.stderr).trim()
+        )
     }
 }
 

@@ -66,7 +66,11 @@ pub fn check() -> anyhow::Result<Option<IdMap>> {
         ));
     }
     let map = if root { None } else { id_map(&mut problems) };
-    if problems.is_empty() { Ok(map) } else { Err(Unavailable(problems.join("\n         ")).into()) }
+    if problems.is_empty() {
+        Ok(map)
+    } else {
+        Err(Unavailable(problems.join("\n         ")).into())
+    }
 }
 
 fn installed(program: &str) -> bool {
@@ -76,7 +80,10 @@ fn installed(program: &str) -> bool {
 /// Our subordinate ids. Routers run sshd, which changes to a user of its own; with one mapped id it could not.
 fn id_map(problems: &mut Vec<String>) -> Option<IdMap> {
     let uid = nix::unistd::getuid();
-    let name = nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    let name = nix::unistd::User::from_uid(uid)
+        .ok()
+        .flatten()
+        .map_or_else(|| uid.to_string(), |user| user.name);
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let users = sub_ids(&read("/etc/subuid"), &name, uid.as_raw());
     let groups = sub_ids(&read("/etc/subgid"), &name, uid.as_raw());
@@ -86,7 +93,10 @@ fn id_map(problems: &mut Vec<String>) -> Option<IdMap> {
              sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"
         ));
     }
-    Some(IdMap { users: users?, groups: groups? })
+    Some(IdMap {
+        users: users?,
+        groups: groups?,
+    })
 }
 
 /// The first large enough range of `name` (or the number `id`) in the text of /etc/subuid or /etc/subgid.
@@ -94,7 +104,10 @@ fn sub_ids(text: &str, name: &str, id: u32) -> Option<SubIds> {
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
         let owner = fields.next()?;
-        let range = SubIds { first: fields.next()?.parse().ok()?, count: fields.next()?.trim().parse().ok()? };
+        let range = SubIds {
+            first: fields.next()?.parse().ok()?,
+            count: fields.next()?.trim().parse().ok()?,
+        };
         let ours = owner == name || owner == id.to_string();
         (ours && range.count >= SUBORDINATE_IDS).then_some(range)
     })
@@ -107,8 +120,20 @@ mod tests {
     #[test]
     fn subordinate_ids_are_found_by_name_and_by_number() {
         let text = "a:1:10\nbob:100000:65536\n1002:200000:65536\n";
-        assert_eq!(sub_ids(text, "bob", 1), Some(SubIds { first: 100_000, count: 65_536 }));
-        assert_eq!(sub_ids(text, "eve", 1002), Some(SubIds { first: 200_000, count: 65_536 }));
+        assert_eq!(
+            sub_ids(text, "bob", 1),
+            Some(SubIds {
+                first: 100_000,
+                count: 65_536
+            })
+        );
+        assert_eq!(
+            sub_ids(text, "eve", 1002),
+            Some(SubIds {
+                first: 200_000,
+                count: 65_536
+            })
+        );
         assert_eq!(sub_ids(text, "a", 1), None, "ten are not enough");
     }
 }

@@ -23,7 +23,10 @@ impl Process {
     pub fn of(pid: i32) -> Option<Self> {
         let identity = Identity::of(pid).ok().flatten()?;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some(Self { identity, boot: boot.trim().to_owned() })
+        Some(Self {
+            identity,
+            boot: boot.trim().to_owned(),
+        })
     }
 
     /// Its process id.
@@ -69,8 +72,23 @@ mod tests {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = Process::of(pid).unwrap();
         assert!(me.alive());
-        assert!(!Process { identity: Identity { start: me.identity.start + 1, pid }, ..me.clone() }.alive());
-        assert!(!Process { boot: "other".into(), ..me }.alive());
+        assert!(
+            !Process {
+                identity: Identity {
+                    start: me.identity.start + 1,
+                    pid
+                },
+                ..me.clone()
+            }
+            .alive()
+        );
+        assert!(
+            !Process {
+                boot: "other".into(),
+                ..me
+            }
+            .alive()
+        );
     }
 
     #[test]

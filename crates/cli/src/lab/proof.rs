@@ -23,7 +23,7 @@ const GUESTS: [&str; 2] = ["guest1", "guest2"];
 /// The offering whose guests may leave unless a rule denies it.
 const OFFERING: &str = "IsolatedNetworkEgressAllow";
 /// How long the server may take to answer.
-const SERVER: Duration = Duration::from_secs(60);
+const SERVER: Duration = Duration::from_secs(20);
 /// How long a guest may take to reach the outside.
 const PAGE: Duration = Duration::from_secs(30);
 
@@ -59,7 +59,11 @@ impl Progress {
 
     fn step(&self, text: &str) -> anyhow::Result<()> {
         self.0.set_message(text.to_owned());
-        if self.0.is_hidden() && self.1 == Format::Table { output::line(format!("- {text}")) } else { Ok(()) }
+        if self.0.is_hidden() && self.1 == Format::Table {
+            output::line(format!("- {text}"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes the line away.
@@ -73,7 +77,13 @@ pub fn build(record: &Record, paths: &Paths, empty: bool, progress: &Progress) -
     progress.step("waiting for the management server")?;
     let client = server(record, paths)?;
     if empty {
-        return Ok(Built { router: None, control: None, public: None, page: None, millis: None });
+        return Ok(Built {
+            router: None,
+            control: None,
+            public: None,
+            page: None,
+            millis: None,
+        });
     }
     let started = Instant::now();
     let (network, is_new) = network(&client, progress)?;
@@ -84,11 +94,26 @@ pub fn build(record: &Record, paths: &Paths, empty: bool, progress: &Progress) -
     progress.step("fetching a page from the internet in guest1")?;
     let page = page(text(&guest, "id")?)?;
     let millis = is_new.then(|| started.elapsed().as_millis());
-    let router = client.list("listRouters", &[("networkid", &network), ("listall", "true")])?.into_iter().next();
+    let router = client
+        .list("listRouters", &[("networkid", &network), ("listall", "true")])?
+        .into_iter()
+        .next();
     let field = |name: &str| router.as_ref().and_then(|r| r[name].as_str()).map(str::to_owned);
-    let addresses = client.list("listPublicIpAddresses", &[("associatednetworkid", &network), ("issourcenat", "true")])?;
-    let public = addresses.iter().find_map(|a| a["ipaddress"].as_str()).map(str::to_owned);
-    Ok(Built { router: field("name"), control: field("linklocalip"), public, page: Some(page), millis })
+    let addresses = client.list(
+        "listPublicIpAddresses",
+        &[("associatednetworkid", &network), ("issourcenat", "true")],
+    )?;
+    let public = addresses
+        .iter()
+        .find_map(|a| a["ipaddress"].as_str())
+        .map(str::to_owned);
+    Ok(Built {
+        router: field("name"),
+        control: field("linklocalip"),
+        public,
+        page: Some(page),
+        millis,
+    })
 }
 
 /// Waits for the server, and gives up at once when the lab has ended.
@@ -112,7 +137,11 @@ fn server(record: &Record, paths: &Paths) -> anyhow::Result<Client> {
 /// The credentials, once they are of this start: the port may be another than last time.
 fn credentials(path: &Path, record: &Record) -> anyhow::Result<Credentials> {
     let credentials = Credentials::read(path)?;
-    if credentials.endpoint == record.endpoint() { Ok(credentials) } else { bail!("the server has not started") }
+    if credentials.endpoint == record.endpoint() {
+        Ok(credentials)
+    } else {
+        bail!("the server has not started")
+    }
 }
 
 fn network(client: &Client, progress: &Progress) -> anyhow::Result<(String, bool)> {
@@ -124,7 +153,12 @@ fn network(client: &Client, progress: &Progress) -> anyhow::Result<(String, bool
     let offering = first(client, "listNetworkOfferings", &[("name", OFFERING)])?;
     let reply = client.call(
         "createNetwork",
-        &[("zoneid", &zone), ("networkofferingid", &offering), ("name", NETWORK), ("displaytext", "the lab's network")],
+        &[
+            ("zoneid", &zone),
+            ("networkofferingid", &offering),
+            ("name", NETWORK),
+            ("displaytext", "the lab's network"),
+        ],
     )?;
     Ok((text(&reply["network"], "id")?.to_owned(), true))
 }
@@ -172,14 +206,23 @@ fn page(id: &str) -> anyhow::Result<String> {
 }
 
 fn find(client: &Client, list: &str, name: &str) -> anyhow::Result<Option<Value>> {
-    Ok(client.list(list, &[("listall", "true")])?.into_iter().find(|o| is_called(o, name)))
+    Ok(client
+        .list(list, &[("listall", "true")])?
+        .into_iter()
+        .find(|o| is_called(o, name)))
 }
 
 fn first(client: &Client, list: &str, params: &[(&str, &str)]) -> anyhow::Result<String> {
     let found = client.list(list, params)?;
-    Ok(text(found.first().with_context(|| format!("{list} found nothing"))?, "id")?.to_owned())
+    Ok(text(
+        found.first().with_context(|| format!("{list} found nothing"))?,
+        "id",
+    )?
+    .to_owned())
 }
 
 fn text<'a>(object: &'a Value, field: &str) -> anyhow::Result<&'a str> {
-    object[field].as_str().with_context(|| format!("the server's answer has no {field}"))
+    object[field]
+        .as_str()
+        .with_context(|| format!("the server's answer has no {field}"))
 }

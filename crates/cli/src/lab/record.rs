@@ -27,7 +27,10 @@ impl Record {
     pub fn read(paths: &Paths) -> anyhow::Result<Option<Self>> {
         match std::fs::read(paths.record()) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes).with_context(|| {
-                format!("{} is damaged; `outgate lab down` removes this lab", paths.record().display())
+                format!(
+                    "{} is damaged; `outgate lab down` removes this lab",
+                    paths.record().display()
+                )
             })?)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e).with_context(|| paths.record().display().to_string()),
@@ -68,7 +71,10 @@ impl Lock {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
-                    bail!("another `outgate lab` command is at work on {}; try again when it is done", paths.dir().display())
+                    bail!(
+                        "another `outgate lab` command is at work on {}; try again when it is done",
+                        paths.dir().display()
+                    )
                 }
                 Err((_, error)) => bail!("locking {}: {error}", paths.dir().display()),
             }

@@ -45,7 +45,11 @@ impl Parent {
     pub fn expect(&mut self, word: &str) -> anyhow::Result<()> {
         let mut line = String::new();
         self.0.read_line(&mut line)?;
-        if line.trim_end() == word { Ok(()) } else { bail!("expected {word:?} from lab up, got {line:?}") }
+        if line.trim_end() == word {
+            Ok(())
+        } else {
+            bail!("expected {word:?} from lab up, got {line:?}")
+        }
     }
 }
 

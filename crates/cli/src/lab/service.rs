@@ -35,7 +35,15 @@ enum State {
 impl Service {
     /// A service that starts at the first opportunity, with `stdin` as its standard input if given.
     pub fn new(name: &'static str, stdin: Option<OwnedFd>, command: Box<dyn Fn() -> Command>) -> Self {
-        Self { name, stdin, command, state: State::Waits { until: Instant::now() }, wait: FIRST_WAIT }
+        Self {
+            name,
+            stdin,
+            command,
+            state: State::Waits {
+                until: Instant::now(),
+            },
+            wait: FIRST_WAIT,
+        }
     }
 
     /// Its name.
@@ -81,12 +89,16 @@ impl Service {
         };
         let child = environment(&mut command).stdin(stdin).spawn()?;
         // The supervisor waits for every process at once, so the handle is not kept.
-        i32::try_from(child.id()).map(Pid::from_raw).map_err(std::io::Error::other)
+        i32::try_from(child.id())
+            .map(Pid::from_raw)
+            .map_err(std::io::Error::other)
     }
 
     /// Takes note of a process's end, if it was ours.
     pub fn note(&mut self, status: WaitStatus) {
-        let State::Runs { pid, since } = self.state else { return };
+        let State::Runs { pid, since } = self.state else {
+            return;
+        };
         if status.pid() != Some(pid) || !matches!(status, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
             return;
         }
@@ -99,7 +111,9 @@ impl Service {
     }
 
     fn later(&mut self, now: Instant) {
-        self.state = State::Waits { until: now + self.wait };
+        self.state = State::Waits {
+            until: now + self.wait,
+        };
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
 

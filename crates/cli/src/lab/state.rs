@@ -79,7 +79,9 @@ pub fn all() -> anyhow::Result<Vec<(Instance, Paths)>> {
         Err(e) => return Err(e.into()),
     };
     let names = folders.filter_map(|f| f.ok()?.file_name().to_str()?.parse::<Instance>().ok());
-    let mut labs = names.map(|name| Ok((name.clone(), name.paths()?))).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut labs = names
+        .map(|name| Ok((name.clone(), name.paths()?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     labs.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(labs)
 }

@@ -20,7 +20,12 @@ Examples:
 Exit codes: 0 the lab is up and its server answers, 1 it is not.")]
 pub struct Status {
     /// Name of the lab
-    #[arg(long, default_value = "default", env = "OUTGATE_INSTANCE", conflicts_with = "all")]
+    #[arg(
+        long,
+        default_value = "default",
+        env = "OUTGATE_INSTANCE",
+        conflicts_with = "all"
+    )]
     instance: Instance,
     /// The names of all labs of this user, and whether they are up
     #[arg(long)]
@@ -29,7 +34,11 @@ pub struct Status {
 
 /// Prints it.
 pub fn run(args: &Status, format: Format) -> anyhow::Result<()> {
-    if args.all { every(format) } else { one(&args.instance, format) }
+    if args.all {
+        every(format)
+    } else {
+        one(&args.instance, format)
+    }
 }
 
 fn every(format: Format) -> anyhow::Result<()> {
@@ -60,18 +69,26 @@ fn one(instance: &Instance, format: Format) -> anyhow::Result<()> {
             "start it with `outgate lab up`"
         };
         match format {
-            Format::Json => output::json(&json!({ "instance": instance.as_str(), "up": false, "files": there }))?,
+            Format::Json => {
+                output::json(&json!({ "instance": instance.as_str(), "up": false, "files": there }))?
+            }
             Format::Table => output::line(format!("lab {instance} is down; {hint}"))?,
         }
         return Err(Code(FAILED).into());
     };
-    let asked = Credentials::read(&paths.credentials()).map(Client::new).and_then(|client| look(&client));
+    let asked = Credentials::read(&paths.credentials())
+        .map(Client::new)
+        .and_then(|client| look(&client));
     let (things, error) = match asked {
         Ok(things) => (things, None),
         Err(error) => (Things::default(), Some(format!("{error:#}"))),
     };
     print(instance, &record, &things, error.as_deref(), format)?;
-    if error.is_none() { Ok(()) } else { Err(Code(FAILED).into()) }
+    if error.is_none() {
+        Ok(())
+    } else {
+        Err(Code(FAILED).into())
+    }
 }
 
 /// What the server knows.
@@ -108,13 +125,32 @@ fn print(
         }));
     }
     let mut table = output::table(&["WHAT", "NAME", "STATE", "ADDRESSES", "MORE"]);
-    let server = if error.is_none() { "answers" } else { "does not answer" };
-    table.add_row(["server", instance.as_str(), &output::verdict(server, error.is_none()), &record.endpoint(), error.unwrap_or("")]);
+    let server = if error.is_none() {
+        "answers"
+    } else {
+        "does not answer"
+    };
+    table.add_row([
+        "server",
+        instance.as_str(),
+        &output::verdict(server, error.is_none()),
+        &record.endpoint(),
+        error.unwrap_or(""),
+    ]);
     for network in &things.networks {
-        table.add_row(row("network", network, word(&network["cidr"]), word(&network["networkofferingname"])));
+        table.add_row(row(
+            "network",
+            network,
+            word(&network["cidr"]),
+            word(&network["networkofferingname"]),
+        ));
     }
     for router in &things.routers {
-        let more = format!("control {}, network {}", word(&router["linklocalip"]), word(&router["guestnetworkname"]));
+        let more = format!(
+            "control {}, network {}",
+            word(&router["linklocalip"]),
+            word(&router["guestnetworkname"])
+        );
         table.add_row(row("router", router, word(&router["publicip"]), more));
     }
     for guest in &things.guests {
@@ -122,9 +158,19 @@ fn print(
         table.add_row(row("guest", guest, word(&guest["nic"][0]["ipaddress"]), more));
     }
     for address in &things.addresses {
-        let use_ = if address["issourcenat"] == true { "source NAT" } else { "" };
+        let use_ = if address["issourcenat"] == true {
+            "source NAT"
+        } else {
+            ""
+        };
         let more = format!("network {}", word(&address["associatednetworkname"]));
-        table.add_row(["address".to_owned(), use_.to_owned(), word(&address["state"]), word(&address["ipaddress"]), more]);
+        table.add_row([
+            "address".to_owned(),
+            use_.to_owned(),
+            word(&address["state"]),
+            word(&address["ipaddress"]),
+            more,
+        ]);
     }
     output::line(table)
 }
@@ -132,7 +178,13 @@ fn print(
 fn row(what: &str, object: &Value, addresses: String, more: String) -> [String; 5] {
     let state = word(&object["state"]);
     let good = ["Running", "Implemented", "Allocated"].contains(&state.as_str());
-    [what.to_owned(), word(&object["name"]), output::verdict(&state, good), addresses, more]
+    [
+        what.to_owned(),
+        word(&object["name"]),
+        output::verdict(&state, good),
+        addresses,
+        more,
+    ]
 }
 
 fn word(value: &Value) -> String {

@@ -26,19 +26,31 @@ pub fn print(
     output::line(output::strong(&format!("Lab {instance} is up.")))?;
     if let (Some(page), Some(public)) = (&built.page, &built.public) {
         let seen = page.contains(public.as_str());
-        output::line(format!("\n  guest1 asked http://198.51.100.10/ and the far side answered: {page:?}"))?;
-        let verdict = if seen { "that is the network's source NAT address" } else { "that is NOT the source NAT address" };
+        output::line(format!(
+            "\n  guest1 asked http://198.51.100.10/ and the far side answered: {page:?}"
+        ))?;
+        let verdict = if seen {
+            "that is the network's source NAT address"
+        } else {
+            "that is NOT the source NAT address"
+        };
         output::line(format!("  {} {public}", output::verdict(verdict, seen)))?;
         anyhow::ensure!(seen, "guest1 left through another address than {public}");
     }
     if let Some(millis) = built.millis {
-        output::line(format!("  from createNetwork to that answer, two guests included: {millis} ms"))?;
+        output::line(format!(
+            "  from createNetwork to that answer, two guests included: {millis} ms"
+        ))?;
     }
     output::line(next(instance, paths, record, built))
 }
 
 fn next(instance: &Instance, paths: &Paths, record: &Record, built: &Built) -> String {
-    let suffix = if instance.as_str() == "default" { String::new() } else { format!(" --instance {instance}") };
+    let suffix = if instance.as_str() == "default" {
+        String::new()
+    } else {
+        format!(" --instance {instance}")
+    };
     let credentials = paths.credentials();
     let credentials = credentials.display();
     let mut text = format!(
@@ -55,7 +67,9 @@ Try next:
     if let (Some(router), Some(control)) = (&built.router, &built.control) {
         text.push_str(&seven_steps(&suffix, router, control));
     }
-    text.push_str(&format!("\n  outgate lab down{suffix}                 leaves nothing behind"));
+    text.push_str(&format!(
+        "\n  outgate lab down{suffix}                 leaves nothing behind"
+    ));
     text
 }
 

@@ -81,8 +81,12 @@ fn hint(instance: &Instance, paths: &Paths) -> String {
 fn listen(wanted: Option<u16>, earlier: Option<u16>) -> anyhow::Result<TcpListener> {
     let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     if let Some(port) = wanted {
-        return bind(port)
-            .map_err(|e| Unavailable(format!("cannot listen on 127.0.0.1:{port}: {e}; choose another --port")).into());
+        return bind(port).map_err(|e| {
+            Unavailable(format!(
+                "cannot listen on 127.0.0.1:{port}: {e}; choose another --port"
+            ))
+            .into()
+        });
     }
     let tries = earlier.into_iter().chain([USUAL_PORT]);
     let listener = tries.map(bind).find_map(Result::ok);
@@ -97,10 +101,19 @@ fn ssh_key(paths: &Paths) -> anyhow::Result<()> {
     }
     let _ = std::fs::remove_file(&key);
     let mut command = Command::new("ssh-keygen");
-    command.args(["-q", "-t", "ed25519", "-N", "", "-C", "outgate-lab", "-f"]).arg(&key);
-    let done = command.env("PATH", preflight::PATH).stdin(Stdio::null()).output().context("starting ssh-keygen")?;
+    command
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "outgate-lab", "-f"])
+        .arg(&key);
+    let done = command
+        .env("PATH", preflight::PATH)
+        .stdin(Stdio::null())
+        .output()
+        .context("starting ssh-keygen")?;
     if !done.status.success() {
-        bail!("ssh-keygen failed: {}", String::from_utf8_lossy(&done.stderr).trim());
+        bail!(
+            "ssh-keygen failed: {}",
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
     }
     Ok(())
 }

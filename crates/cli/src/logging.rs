@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Logs on standard error, as text or JSON lines.
+
+use tracing_subscriber::EnvFilter;
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One line of text for each event.
+    #[default]
+    Text,
+    /// One JSON object for each event.
+    Json,
+}
+
+/// Starts logging. `OUTGATE_LOG` chooses what is logged, in `tracing`'s filter syntax; `info` without it.
+pub fn start(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("OUTGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    // A second start, as in tests, keeps the first.
+    let _ = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
