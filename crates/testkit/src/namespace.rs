@@ -129,6 +129,7 @@ impl Namespace {
             via: Some(via),
             interface: interface.to_owned(),
             by_kernel: false,
+            source: None,
         };
         Ok(self.links()?.add_route(&route).await?)
     }
