@@ -46,6 +46,11 @@ impl CloudLog {
         self.line(Level::Info, text);
     }
 
+    /// What a program of the router printed: for this file only.
+    pub fn note(&self, text: &str) {
+        self.line(Level::Info, text);
+    }
+
     /// Differed and was repaired.
     pub fn warn(&self, text: &str) {
         tracing::warn!("{text}");

@@ -4,9 +4,17 @@
 pub mod client;
 pub mod cloud_log;
 pub mod command;
+pub mod contain;
+pub mod engine;
 pub mod error;
+pub mod init;
+pub mod process;
 pub mod protocol;
+pub mod services;
 pub mod spec_file;
+pub mod verify;
 
 pub use client::RouterClient;
+pub use engine::{Engine, Repair};
 pub use error::RouterError;
+pub use process::{ServeOptions, serve};

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The engine: observe -> diff -> apply, for a change that was asked for and for a drift that was not.
+//!
+//! It acts in the network and mount namespaces of the thread that made it and must stay on that thread.
+
+mod observe;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use outgate_kernel::link::Links;
+use outgate_model::RouterSpec;
+use outgate_model::host::Applied;
+use outgate_plan::{Changes, RouterPlan, diff, plan};
+use tokio::runtime::Runtime;
+
+use crate::RouterError;
+use crate::cloud_log::CloudLog;
+use crate::services::{Services, Wake};
+use steps::OnError;
+
+/// At most so many differences of one change are written to the log; the others are counted.
+const LOGGED: usize = 40;
+
+/// Makes the kernel and the services of one router match its spec.
+#[derive(Debug)]
+pub struct Engine {
+    runtime: Runtime,
+    links: Links,
+    services: Services,
+    log: CloudLog,
+    target: Option<Target>,
+    /// The ruleset's generation at which the kernel's rules were known to be the target's. As long as the kernel still
+    /// has it, nobody has written a rule, and the rules need not be read.
+    known: Option<u32>,
+    /// Kernel parameters that this namespace may not set, with the value wanted: reported once.
+    tolerated: BTreeMap<String, String>,
+}
+
+/// What the router must be.
+#[derive(Debug)]
+struct Target {
+    spec: RouterSpec,
+    plan: RouterPlan,
+}
+
+/// What a repair found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// What differed, one sentence each.
+    pub differences: Vec<String>,
+    /// Why it could not be repaired, or not wholly.
+    pub error: Option<RouterError>,
+}
+
+impl Engine {
+    /// An engine without a spec. `wake` is called, from any thread, when a service has ended and [`Engine::heal`] is
+    /// due.
+    ///
+    /// # Errors
+    /// When the system has no netlink socket to give.
+    pub fn new(log: CloudLog, wake: Wake) -> Result<Self, RouterError> {
+        let failed = |e: &dyn std::fmt::Display| RouterError::failed("starting the engine", e);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .map_err(|e| failed(&e))?;
+        let links = runtime
+            .block_on(async { Links::open() })
+            .map_err(|e| failed(&e))?;
+        Ok(Self {
+            runtime,
+            links,
+            services: Services::new(log.clone(), wake),
+            log,
+            target: None,
+            known: None,
+            tolerated: BTreeMap::new(),
+        })
+    }
+
+    /// The spec that was applied last.
+    pub fn spec(&self) -> Option<&RouterSpec> {
+        self.target.as_ref().map(|target| &target.spec)
+    }
+
+    /// The process id of a service that runs.
+    pub fn service_pid(&self, name: &str) -> Option<u32> {
+        self.services.pid(name)
+    }
+
+    /// Makes the router be what `spec` says. On an error it is what it was before, rules and all.
+    ///
+    /// # Errors
+    /// When the spec is invalid or older than the one that was applied, an interface is missing, or the kernel
+    /// refuses.
+    pub fn apply(&mut self, spec: &RouterSpec) -> Result<Applied, RouterError> {
+        let result = self.apply_unlogged(spec);
+        match &result {
+            Ok(applied) => self.log_applied(applied),
+            Err(error) => self.log.error(&error.to_string()),
+        }
+        result
+    }
+
+    fn apply_unlogged(&mut self, spec: &RouterSpec) -> Result<Applied, RouterError> {
+        let started = Instant::now();
+        spec.validate()
+            .map_err(|problems| RouterError::bad_spec(&problems))?;
+        if let Some(has) = self
+            .spec()
+            .map(|s| s.generation)
+            .filter(|has| *has > spec.generation)
+        {
+            return Err(RouterError::Stale {
+                generation: spec.generation,
+                has,
+            });
+        }
+        let wanted = plan(spec);
+        let mut observed = self.observe(&wanted)?;
+        let changes = diff(&observed.state, &wanted);
+        let done = match changes.missing_links.first() {
+            Some(interface) => Err(RouterError::NoInterface {
+                interface: interface.clone(),
+            }),
+            None => self
+                .carry_out(&changes, &wanted, observed.generation, OnError::Stop)
+                .inspect_err(|_| self.roll_back(&observed.state)),
+        };
+        if let Err(error) = done {
+            self.give_back_rules(&mut observed);
+            return Err(error);
+        }
+        self.target = Some(Target {
+            spec: spec.clone(),
+            plan: wanted,
+        });
+        let sessions_cut = 0;
+        Ok(Applied {
+            generation: spec.generation,
+            changes: changes.differences,
+            sessions_cut,
+            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Looks for differences between the router and its spec and repairs them. `None`: there is no difference, or no
+    /// spec yet.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read.
+    pub fn heal(&mut self) -> Result<Option<Repair>, RouterError> {
+        self.with_plan(|engine, wanted| {
+            let (changes, generation) = engine.compare(wanted)?;
+            if changes.is_empty() {
+                return Ok(None);
+            }
+            let missing = changes.missing_links.first();
+            let missing = missing.map(|interface| RouterError::NoInterface {
+                interface: interface.clone(),
+            });
+            let failed = engine
+                .carry_out(&changes, wanted, generation, OnError::GoOn)
+                .err();
+            Ok(Some(Repair {
+                differences: changes.differences,
+                error: missing.or(failed),
+            }))
+        })
+    }
+
+    /// What differs between the router and its spec right now, one sentence each.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read.
+    pub fn differences(&mut self) -> Result<Vec<String>, RouterError> {
+        let differences = self.with_plan(|engine, wanted| Ok(Some(engine.compare(wanted)?.0.differences)))?;
+        Ok(differences.unwrap_or_default())
+    }
+
+    /// Does something with the plan, lent from the target. `None` when there is no spec yet.
+    fn with_plan<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &mut RouterPlan) -> Result<Option<T>, RouterError>,
+    ) -> Result<Option<T>, RouterError> {
+        let Some(target) = &mut self.target else {
+            return Ok(None);
+        };
+        let mut wanted = std::mem::take(&mut target.plan);
+        let result = work(self, &mut wanted);
+        if let Some(target) = &mut self.target {
+            target.plan = wanted;
+        }
+        result
+    }
+
+    /// The changes that are due, and the generation of the rules that they start from.
+    fn compare(&mut self, wanted: &mut RouterPlan) -> Result<(Changes, Option<u32>), RouterError> {
+        let generation = observe::generation()?;
+        if self.known == Some(generation) {
+            // Nobody has written a rule: only the rest is looked at.
+            let rules = (
+                std::mem::take(&mut wanted.ruleset),
+                std::mem::take(&mut wanted.iptables_postrouting),
+            );
+            let changes = self
+                .observe_system(wanted)
+                .map(|observed| diff(&observed, wanted));
+            (wanted.ruleset, wanted.iptables_postrouting) = rules;
+            return Ok((changes?, self.known));
+        }
+        self.known = None;
+        let observed = self.observe(wanted)?;
+        let changes = diff(&observed.state, wanted);
+        if changes.is_empty() {
+            self.known = observed.generation;
+        }
+        Ok((changes, observed.generation))
+    }
+
+    fn log_applied(&self, applied: &Applied) {
+        let Applied {
+            generation,
+            changes,
+            sessions_cut,
+            micros,
+        } = applied;
+        if changes.is_empty() && *sessions_cut == 0 {
+            return;
+        }
+        for change in changes.iter().take(LOGGED) {
+            self.log.info(&format!("changed: {change}"));
+        }
+        if changes.len() > LOGGED {
+            self.log
+                .info(&format!("changed: {} more", changes.len() - LOGGED));
+        }
+        let count = changes.len();
+        self.log.info(&format!(
+            "applied generation {generation}: {count} differences, {sessions_cut} sessions cut, {micros} us"
+        ));
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reads what the router is, in the shape of a plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use outgate_kernel::link::LinkState;
+use outgate_kernel::{KernelError, iptables, nft, sysctl};
+use outgate_plan::router_plan::{Link, Route, Sysctl};
+use outgate_plan::ruleset::{Chain, TABLE};
+use outgate_plan::{RouterPlan, Ruleset, parse_ruleset};
+
+use super::Engine;
+use crate::RouterError;
+
+/// How often a reading is tried anew when somebody writes rules meanwhile.
+const READINGS: usize = 5;
+
+/// What a router is.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) state: RouterPlan,
+    /// The ruleset's generation whose rules these are; `None` when they changed while they were read.
+    pub(super) generation: Option<u32>,
+    /// Whether the rules were taken from the target's plan instead of read, and are missing there.
+    lent: bool,
+}
+
+/// The ruleset's generation.
+pub(super) fn generation() -> Result<u32, RouterError> {
+    nft::generation().map_err(|e| reading(&e))
+}
+
+impl Engine {
+    /// What the router is, of what `wanted` names. Rules that nobody has written since are taken from the target's
+    /// plan: see [`Engine::give_back_rules`].
+    pub(super) fn observe(&mut self, wanted: &RouterPlan) -> Result<Observed, RouterError> {
+        let mut state = self.observe_system(wanted)?;
+        let current = generation()?;
+        if let Some(target) = self.target.as_mut().filter(|_| self.known == Some(current)) {
+            state.ruleset = std::mem::take(&mut target.plan.ruleset);
+            state.iptables_postrouting = std::mem::take(&mut target.plan.iptables_postrouting);
+            return Ok(Observed {
+                state,
+                generation: Some(current),
+                lent: true,
+            });
+        }
+        let (generation, ruleset, postrouting) = read_rules()?;
+        state.ruleset = ruleset;
+        state.iptables_postrouting = postrouting;
+        Ok(Observed {
+            state,
+            generation,
+            lent: false,
+        })
+    }
+
+    /// Undoes the lending of [`Engine::observe`].
+    pub(super) fn give_back_rules(&mut self, observed: &mut Observed) {
+        if let Some(target) = self.target.as_mut().filter(|_| observed.lent) {
+            target.plan.ruleset = std::mem::take(&mut observed.state.ruleset);
+            target.plan.iptables_postrouting = std::mem::take(&mut observed.state.iptables_postrouting);
+        }
+    }
+
+    /// Everything but the rules.
+    pub(super) fn observe_system(&mut self, wanted: &RouterPlan) -> Result<RouterPlan, RouterError> {
+        let links = &self.links;
+        let seen = self.runtime.block_on(async {
+            let states = links.list().await?;
+            let routes = links.routes(&states).await?;
+            Ok((states, routes))
+        });
+        let (states, routes) = seen.map_err(|e: outgate_kernel::link::LinkError| reading(&e))?;
+        let routes = routes
+            .into_iter()
+            .filter(|route| !route.by_kernel)
+            .filter_map(|route| {
+                Some(Route {
+                    to: route.to,
+                    via: route.via?,
+                    interface: route.interface,
+                    source: route.source,
+                })
+            });
+        Ok(RouterPlan {
+            links: observed_links(wanted, &states),
+            routes: routes.collect::<BTreeSet<_>>(),
+            sysctls: self.observe_sysctls(wanted),
+            services: self.services.observe(&wanted.services),
+            ..RouterPlan::default()
+        })
+    }
+
+    fn observe_sysctls(&self, wanted: &RouterPlan) -> BTreeMap<String, Sysctl> {
+        let seen = wanted.sysctls.iter().filter_map(|(name, want)| {
+            let tolerated = self.tolerated.get(name).is_some_and(|value| *value == want.value);
+            let value = if tolerated {
+                want.value.clone()
+            } else {
+                sysctl::read(name).ok()?
+            };
+            Some((
+                name.clone(),
+                Sysctl {
+                    value,
+                    required: want.required,
+                },
+            ))
+        });
+        seen.collect()
+    }
+}
+
+fn observed_links(wanted: &RouterPlan, states: &BTreeMap<String, LinkState>) -> BTreeMap<String, Link> {
+    let links = wanted.links.keys().filter_map(|name| {
+        let state = states.get(name)?;
+        let link = Link {
+            mac: state.mac?,
+            mtu: state.mtu,
+            up: state.up,
+            addresses: state.addresses.clone(),
+        };
+        Some((name.clone(), link))
+    });
+    links.collect()
+}
+
+/// The kernel's rules, and the generation that they are of.
+pub(super) fn read_rules() -> Result<(Option<u32>, Ruleset, Vec<String>), RouterError> {
+    let mut before = generation()?;
+    let mut rules = (Ruleset::default(), Vec::new());
+    for _ in 0..READINGS {
+        rules = (read_table()?, iptables::postrouting().map_err(|e| reading(&e))?);
+        let after = generation()?;
+        if before == after {
+            return Ok((Some(after), rules.0, rules.1));
+        }
+        before = after;
+    }
+    Ok((None, rules.0, rules.1))
+}
+
+fn read_table() -> Result<Ruleset, RouterError> {
+    let Some(listing) = nft::list("ip", TABLE).map_err(|e: KernelError| reading(&e))? else {
+        return Ok(Ruleset::default());
+    };
+    match parse_ruleset(&listing) {
+        Ok(Some(ruleset)) => Ok(ruleset),
+        // A table with nothing in it: it is there, and everything is missing in it.
+        Ok(None) => Ok(Ruleset::default()),
+        // Somebody put in what no ruleset of ours can hold. Named as a chain that should not be there, it makes the
+        // difference that has the table replaced as a whole.
+        Err(error) => {
+            let foreign = Chain {
+                hook: None,
+                rules: Vec::new(),
+            };
+            Ok(Ruleset {
+                chains: BTreeMap::from([(error.to_string(), foreign)]),
+                ..Ruleset::default()
+            })
+        }
+    }
+}
+
+fn reading(error: &dyn std::fmt::Display) -> RouterError {
+    RouterError::failed("reading the router's state", error)
+}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The thread that owns the engine: applies what is asked for, and heals on each notification and each second.
+
+mod pace;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use outgate_kernel::watch::Watch;
+use outgate_model::RouterSpec;
+use outgate_model::host::Applied;
+use tokio::sync::oneshot;
+
+use super::Shared;
+use crate::cloud_log::CloudLog;
+use crate::protocol::Status;
+use crate::services::Wake;
+use crate::spec_file::SpecFile;
+use crate::{Engine, RouterError};
+use pace::Pace;
+
+/// So many requests may wait.
+const WAITING_MAX: usize = 32;
+/// How long the watch sleeps before it looks whether it is still wanted.
+const WATCH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the agent can be asked.
+pub(super) enum Message {
+    /// Become this.
+    Apply(Box<RouterSpec>, oneshot::Sender<Result<Applied, RouterError>>),
+    /// What are you?
+    Observe(oneshot::Sender<Status>),
+    /// Something may have changed.
+    Changed,
+}
+
+/// How to reach the agent.
+pub(super) type Mailbox = SyncSender<Message>;
+
+struct Agent {
+    engine: Engine,
+    shared: Arc<Shared>,
+    file: SpecFile,
+    log: CloudLog,
+    pace: Pace,
+    /// Why the last apply or repair failed.
+    error: Option<String>,
+}
+
+/// Starts the agent in the namespaces of the calling thread, with the spec that was applied last if there is one.
+pub(super) fn start(
+    shared: Arc<Shared>,
+    dir: &Path,
+    log: CloudLog,
+    watch: Watch,
+) -> Result<Mailbox, RouterError> {
+    let (sender, receiver) = sync_channel(WAITING_MAX);
+    let changed = Arc::new(AtomicBool::new(false));
+    let wake = waker(sender.clone(), Arc::clone(&changed));
+    let file = SpecFile::in_dir(dir);
+    let engine_wake = Arc::clone(&wake);
+    std::thread::Builder::new()
+        .name("agent".to_owned())
+        .spawn(move || match Engine::new(log.clone(), engine_wake) {
+            Ok(engine) => {
+                let _ends_the_process = EndsTheProcess;
+                let mut agent = Agent {
+                    engine,
+                    shared,
+                    file,
+                    log,
+                    pace: Pace::new(Instant::now()),
+                    error: None,
+                };
+                agent.resume();
+                agent.run(&receiver, &changed);
+            }
+            Err(error) => {
+                log.error(&error.to_string());
+                drop(EndsTheProcess);
+            }
+        })
+        .map_err(|e| RouterError::failed("starting the agent", e))?;
+    std::thread::Builder::new()
+        .name("watch".to_owned())
+        .spawn(move || listen(&watch, &wake))
+        .map_err(|e| RouterError::failed("starting the watch", e))?;
+    Ok(sender)
+}
+
+/// Without its agent the process is no router: it ends, and process 1 starts it anew.
+struct EndsTheProcess;
+
+impl Drop for EndsTheProcess {
+    fn drop(&mut self) {
+        std::process::exit(70);
+    }
+}
+
+/// Puts one `Changed` into the mailbox, however often it is called before the agent takes it.
+fn waker(sender: Mailbox, changed: Arc<AtomicBool>) -> Wake {
+    Arc::new(move || {
+        if !changed.swap(true, Ordering::SeqCst) && sender.try_send(Message::Changed).is_err() {
+            // The agent is busy and will look by itself within a second.
+            changed.store(false, Ordering::SeqCst);
+        }
+    })
+}
+
+fn listen(watch: &Watch, wake: &Wake) {
+    loop {
+        match watch.wait(WATCH_PATIENCE) {
+            Ok(true) => wake(),
+            Ok(false) => {}
+            Err(error) => {
+                // The agent still looks each second.
+                tracing::error!(%error, "no notifications any more");
+                return;
+            }
+        }
+    }
+}
+
+impl Agent {
+    /// Becomes what the router was before its process ended.
+    fn resume(&mut self) {
+        let resumed = self.file.load().and_then(|spec| match spec {
+            Some(spec) => self.apply(&spec).map(|_| Some(spec.generation)),
+            None => Ok(None),
+        });
+        match resumed {
+            Ok(Some(generation)) => self.log.info(&format!("resumed generation {generation}")),
+            Ok(None) => self.log.info("waiting for the first spec"),
+            Err(error) => self.fail(Vec::new(), &error),
+        }
+    }
+
+    fn run(&mut self, mailbox: &Receiver<Message>, changed: &AtomicBool) {
+        loop {
+            match mailbox.recv_timeout(self.pace.wait(Instant::now())) {
+                Ok(Message::Apply(spec, reply)) => {
+                    let result = self.apply_and_keep(&spec);
+                    // The asker may have gone.
+                    let _ = reply.send(result);
+                }
+                Ok(Message::Observe(reply)) => {
+                    let _ = reply.send(self.status());
+                }
+                Ok(Message::Changed) => {
+                    changed.store(false, Ordering::SeqCst);
+                    self.pace.hurry(Instant::now());
+                }
+                Err(RecvTimeoutError::Timeout) => self.heal(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn apply_and_keep(&mut self, spec: &RouterSpec) -> Result<Applied, RouterError> {
+        let is_new = self.engine.spec() != Some(spec);
+        let applied = self
+            .apply(spec)
+            .inspect_err(|e| self.error = Some(e.to_string()))?;
+        if is_new {
+            self.file
+                .save(spec)
+                .inspect_err(|e| self.log.error(&e.to_string()))?;
+        }
+        Ok(applied)
+    }
+
+    fn apply(&mut self, spec: &RouterSpec) -> Result<Applied, RouterError> {
+        let id = self.shared.options.id;
+        if spec.id != id {
+            let reason = format!("it is for router {}, this is router {id}", spec.id);
+            return Err(RouterError::BadSpec { reason });
+        }
+        let applied = self.engine.apply(spec)?;
+        self.error = None;
+        self.shared.trouble_is_over();
+        self.shared
+            .set_spec(self.engine.spec().map(|s| Arc::new(s.clone())));
+        Ok(applied)
+    }
+
+    fn heal(&mut self) {
+        let outcome = self.engine.heal();
+        let now = Instant::now();
+        match outcome {
+            Ok(None) => {
+                self.pace.fine(now);
+                if self.error.take_if(|_| self.engine.spec().is_some()).is_some() {
+                    self.shared.trouble_is_over();
+                }
+            }
+            Ok(Some(repair)) => match repair.error {
+                None => {
+                    self.pace.repaired(now);
+                    for difference in &repair.differences {
+                        self.log.warn(&format!("repaired: {difference}"));
+                    }
+                    self.error = None;
+                    self.shared.tell(repair.differences, None);
+                }
+                Some(error) => {
+                    self.pace.failed(now);
+                    self.fail(repair.differences, &error);
+                }
+            },
+            Err(error) => {
+                self.pace.failed(now);
+                self.fail(Vec::new(), &error);
+            }
+        }
+    }
+
+    /// Logs and tells an error once, however often the repair fails with it.
+    fn fail(&mut self, differences: Vec<String>, error: &RouterError) {
+        let text = error.to_string();
+        if self.error.as_ref() == Some(&text) {
+            return;
+        }
+        for difference in &differences {
+            self.log.error(&format!("not repaired: {difference}"));
+        }
+        self.log.error(&text);
+        self.shared.tell(differences, Some(text.clone()));
+        self.error = Some(text);
+    }
+
+    fn status(&mut self) -> Status {
+        let options = &self.shared.options;
+        let (differences, trouble) = match self.engine.differences() {
+            Ok(differences) => (differences, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        Status {
+            id: options.id,
+            name: options.name.clone(),
+            boot: options.boot,
+            generation: self.engine.spec().map(|spec| spec.generation),
+            differences,
+            error: trouble.or_else(|| self.error.clone()),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//! When to look at the router next: each second, a moment after a notification, and ever more slowly while repairs
+//! fail or somebody undoes them.
+
+use std::time::{Duration, Instant};
+
+/// Without any notification.
+const REGULAR: Duration = Duration::from_secs(1);
+/// Notifications that belong together arrive within this.
+const TOGETHER: Duration = Duration::from_millis(3);
+/// The first wait after a repair; it doubles with each further one in a row.
+const FIRST_WAIT: Duration = Duration::from_millis(10);
+/// The longest wait after a repair that succeeded.
+const REPAIRED_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The longest wait after a repair that failed.
+const FAILED_WAIT_MAX: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    next: Instant,
+    not_before: Instant,
+    in_a_row: u32,
+    regular: bool,
+}
+
+impl Pace {
+    /// Looks for the first time a moment from `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            next: now + REGULAR,
+            not_before: now,
+            in_a_row: 0,
+            regular: true,
+        }
+    }
+
+    /// How long to wait for the next look.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        self.next.max(self.not_before).saturating_duration_since(now)
+    }
+
+    /// Something may have changed.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.next = self.next.min(now + TOGETHER);
+        self.regular = false;
+    }
+
+    /// There was no difference. Only a look that no notification asked for tells that all is quiet.
+    pub(super) fn fine(&mut self, now: Instant) {
+        if self.regular {
+            self.in_a_row = 0;
+        }
+        self.again(now, Duration::ZERO);
+    }
+
+    /// A difference was repaired.
+    pub(super) fn repaired(&mut self, now: Instant) {
+        let wait = self.grow(REPAIRED_WAIT_MAX);
+        self.again(now, wait);
+    }
+
+    /// A difference could not be repaired.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.in_a_row = self.in_a_row.max(5);
+        let wait = self.grow(FAILED_WAIT_MAX);
+        self.again(now, wait);
+    }
+
+    fn grow(&mut self, limit: Duration) -> Duration {
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        FIRST_WAIT.saturating_mul(1 << self.in_a_row.min(16)).min(limit)
+    }
+
+    fn again(&mut self, now: Instant, wait: Duration) {
+        self.next = now + REGULAR;
+        self.not_before = now + wait;
+        self.regular = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_brings_the_next_look_forward_but_not_into_a_wait() {
+        let now = Instant::now();
+        let mut pace = Pace::new(now);
+        assert_eq!(pace.wait(now), REGULAR);
+        pace.hurry(now);
+        assert_eq!(pace.wait(now), TOGETHER);
+        pace.failed(now);
+        pace.hurry(now);
+        assert!(pace.wait(now) >= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn repairs_that_keep_failing_are_tried_ever_more_slowly() {
+        let now = Instant::now();
+        let mut pace = Pace::new(now);
+        let waits: Vec<Duration> = (0..20)
+            .map(|_| {
+                pace.failed(now);
+                pace.wait(now)
+            })
+            .collect();
+        assert!(waits[0] <= Duration::from_secs(1) && waits[19] == FAILED_WAIT_MAX);
+        assert!(waits.windows(2).all(|w| w[0] <= w[1]));
+    }
+
+    #[test]
+    fn somebody_who_undoes_each_repair_slows_them_to_one_a_second() {
+        let now = Instant::now();
+        let mut pace = Pace::new(now);
+        for _ in 0..20 {
+            pace.repaired(now);
+            pace.hurry(now);
+            assert!(pace.wait(now) <= REPAIRED_WAIT_MAX);
+            pace.fine(now);
+            pace.hurry(now);
+        }
+        pace.repaired(now);
+        assert_eq!(pace.wait(now), REPAIRED_WAIT_MAX);
+        pace.fine(now);
+        pace.repaired(now);
+        assert!(pace.wait(now) < Duration::from_secs(1) + REGULAR);
+    }
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The programs that run in a router: writes their files, starts them, starts them again when they end.
+
+mod backoff;
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use outgate_plan::router_plan::{File, Service};
+
+use crate::RouterError;
+use crate::cloud_log::CloudLog;
+use backoff::Backoff;
+
+/// How long a program may take to end when asked to.
+const GRACE: Duration = Duration::from_secs(2);
+/// Longer lines of a program's output are cut.
+const LINE_MAX: u64 = 1_024;
+
+/// Called, from any thread, when a program has ended.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// The programs of a router. They are children of this process and end with it.
+pub struct Services {
+    running: BTreeMap<String, Running>,
+    backoff: BTreeMap<String, Backoff>,
+    log: CloudLog,
+    wake: Wake,
+}
+
+struct Running {
+    argv: Vec<String>,
+    child: Child,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services")
+            .field("running", &self.running.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Services {
+    /// No programs yet. What they print goes to `log`; `wake` is called when one ends.
+    pub fn new(log: CloudLog, wake: Wake) -> Self {
+        Self {
+            running: BTreeMap::new(),
+            backoff: BTreeMap::new(),
+            log,
+            wake,
+        }
+    }
+
+    /// Which programs run, with their files as they are on disk. `wanted` tells which files to look at.
+    pub fn observe(&mut self, wanted: &BTreeMap<String, Service>) -> BTreeMap<String, Service> {
+        self.bury();
+        let observed = self.running.iter().map(|(name, running)| {
+            let files = wanted
+                .get(name)
+                .map(|service| observed_files(&service.files))
+                .unwrap_or_default();
+            (
+                name.clone(),
+                Service {
+                    argv: running.argv.clone(),
+                    files,
+                },
+            )
+        });
+        observed.collect()
+    }
+
+    /// Starts a program, ending the one that runs under this name first. Its files must be there.
+    ///
+    /// # Errors
+    /// When it cannot be started, or crashed so often that its next start must wait.
+    pub fn start(&mut self, name: &str, argv: &[String]) -> Result<(), RouterError> {
+        self.bury();
+        self.stop(name);
+        let doing = || format!("starting {name}");
+        let backoff = self.backoff.entry(name.to_owned()).or_default();
+        if let Some(wait) = backoff.must_wait(Instant::now()) {
+            return Err(RouterError::failed(
+                doing(),
+                format!("it ended at once {} times", wait.failures),
+            ));
+        }
+        let Some((program, arguments)) = argv.split_first() else {
+            return Err(RouterError::failed(doing(), "there is no program to start"));
+        };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| {
+                backoff.ended(Instant::now(), Instant::now());
+                RouterError::failed(doing(), e)
+            })?;
+        if let Some(stderr) = child.stderr.take() {
+            let (log, name) = (self.log.clone(), name.to_owned());
+            std::thread::spawn(move || copy_to_log(stderr, &log, &name));
+        }
+        watch(child.id(), Arc::clone(&self.wake));
+        let running = Running {
+            argv: argv.to_vec(),
+            child,
+            since: Instant::now(),
+        };
+        self.running.insert(name.to_owned(), running);
+        Ok(())
+    }
+
+    /// Makes a program read its files again.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn hang_up(&mut self, name: &str) -> Result<(), RouterError> {
+        let running = self.running.get(name).ok_or_else(|| {
+            RouterError::failed(format!("making {name} read its files again"), "it does not run")
+        })?;
+        signal(&running.child, Signal::SIGHUP);
+        Ok(())
+    }
+
+    /// Ends a program; nothing happens when it does not run.
+    pub fn stop(&mut self, name: &str) {
+        let Some(mut running) = self.running.remove(name) else {
+            return;
+        };
+        signal(&running.child, Signal::SIGTERM);
+        let deadline = Instant::now() + GRACE;
+        while matches!(running.child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                signal(&running.child, Signal::SIGKILL);
+                // Cannot fail: it is our child, and SIGKILL ends it.
+                let _ = running.child.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// The process id of a program that runs.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.running.get(name).map(|running| running.child.id())
+    }
+
+    /// When a program that crashed may be started again; `None` when none waits.
+    pub fn retry_in(&self) -> Option<Duration> {
+        let now = Instant::now();
+        self.backoff
+            .values()
+            .filter_map(|b| b.must_wait(now))
+            .map(|wait| wait.remaining)
+            .min()
+    }
+
+    /// Takes leave of the programs that have ended.
+    fn bury(&mut self) {
+        let (backoff, log) = (&mut self.backoff, &self.log);
+        self.running
+            .retain(|name, running| match running.child.try_wait() {
+                Ok(None) => true,
+                Ok(Some(status)) => {
+                    log.warn(&format!("{name} ended: {status}"));
+                    backoff
+                        .entry(name.clone())
+                        .or_default()
+                        .ended(running.since, Instant::now());
+                    false
+                }
+                Err(error) => {
+                    log.error(&format!("{name} cannot be watched: {error}"));
+                    false
+                }
+            });
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        let names: Vec<String> = self.running.keys().cloned().collect();
+        for name in names {
+            self.stop(&name);
+        }
+    }
+}
+
+/// Only this process reaps the child, so its id cannot belong to another while we hold it.
+fn signal(child: &Child, signal: Signal) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // It may have ended just now; then nobody is there to be told.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// Calls `wake` when the process ends, and leaves the reaping to its owner.
+fn watch(pid: u32, wake: Wake) {
+    let Ok(pid) = i32::try_from(pid).map(Pid::from_raw) else {
+        return;
+    };
+    std::thread::spawn(move || {
+        // An error means that it is gone as well.
+        let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        wake();
+    });
+}
+
+fn copy_to_log(source: impl Read, log: &CloudLog, name: &str) {
+    let mut source = BufReader::new(source);
+    let mut line = Vec::new();
+    while matches!(
+        source.by_ref().take(LINE_MAX).read_until(b'\n', &mut line),
+        Ok(1..)
+    ) {
+        log.note(&format!("{name}: {}", String::from_utf8_lossy(&line).trim_end()));
+        line.clear();
+    }
+}
+
+fn observed_files(wanted: &BTreeMap<String, File>) -> BTreeMap<String, File> {
+    let read = |(path, file): (&String, &File)| {
+        let content = fs::read_to_string(path).ok()?;
+        let mode = fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+        Some((
+            path.clone(),
+            File {
+                content,
+                mode,
+                on_change: file.on_change,
+            },
+        ))
+    };
+    wanted.iter().filter_map(read).collect()
+}
+
+/// Writes a file so that its reader sees the old or the new content, never half of it.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write_file(path: &str, file: &File) -> Result<(), RouterError> {
+    let write = || -> io::Result<()> {
+        let new = format!("{path}.new");
+        if let Some(dir) = Path::new(path).parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let mut out = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(file.mode)
+            .open(&new)?;
+        out.set_permissions(fs::Permissions::from_mode(file.mode))?;
+        out.write_all(file.content.as_bytes())?;
+        fs::rename(&new, path)
+    };
+    write().map_err(|e| RouterError::failed(format!("writing {path}"), e))
+}
