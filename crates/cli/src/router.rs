@@ -4,6 +4,9 @@
 use std::path::PathBuf;
 
 use outgate_model::id::RouterId;
+use outgate_router::ServeOptions;
+
+use crate::logging::{self, LogFormat};
 
 /// What a router's process can be told.
 #[derive(Debug, clap::Subcommand)]
@@ -32,11 +35,12 @@ pub struct Serve {
 /// Runs the router until it is ended.
 pub fn run(command: Command) -> anyhow::Result<()> {
     let Command::Serve(args) = command;
-    anyhow::bail!(
-        "router {} {} in {} boot {}",
-        args.name,
-        args.id,
-        args.dir.display(),
-        args.boot
-    )
+    logging::start(LogFormat::Text);
+    let options = ServeOptions {
+        dir: args.dir,
+        id: args.id,
+        name: args.name,
+        boot: args.boot,
+    };
+    Ok(outgate_router::serve(&options)?)
 }
