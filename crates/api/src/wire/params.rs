@@ -15,13 +15,41 @@ use super::request::Parameters;
 /// Most entries of a list parameter.
 pub const MAX_LIST: usize = 500;
 
+/// Of what a parameter gives the id. Whether such an object exists is checked before the command runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named after the kind of object whose id it is")]
+pub enum Of {
+    Account,
+    Address,
+    Domain,
+    Event,
+    FirewallRule,
+    Guest,
+    Host,
+    Job,
+    Network,
+    NetworkOffering,
+    Nic,
+    PhysicalNetwork,
+    PortForwardingRule,
+    Range,
+    Router,
+    ServiceOffering,
+    Template,
+    Zone,
+    /// Something that Outgate does not have, such as a VPC: no id is one.
+    Nothing,
+    /// Anything; no check.
+    Anything,
+}
+
 /// What a parameter's value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The id of an object. Anything else is answered as an id that does not exist.
-    Uuid,
+    Uuid(Of),
     /// Ids, joined by commas.
-    Uuids,
+    Uuids(Of),
     /// Text of at most so many characters, nothing unprintable in it.
     Text(usize),
     /// One of these words, in any case.
@@ -46,8 +74,8 @@ impl Kind {
     /// The type's name in `listApis`.
     pub fn api_name(self) -> &'static str {
         match self {
-            Self::Uuid => "uuid",
-            Self::Uuids | Self::Cidrs => "list",
+            Self::Uuid(_) => "uuid",
+            Self::Uuids(_) | Self::Cidrs => "list",
             Self::Text(_) | Self::OneOf(_) | Self::Address => "string",
             Self::Int(..) | Self::Port => "integer",
             Self::Bool => "boolean",
@@ -59,8 +87,8 @@ impl Kind {
     /// What would be right, for error texts.
     fn expected(self) -> String {
         match self {
-            Self::Uuid => "an id".to_owned(),
-            Self::Uuids => format!("at most {MAX_LIST} ids joined by commas"),
+            Self::Uuid(_) => "an id".to_owned(),
+            Self::Uuids(_) => format!("at most {MAX_LIST} ids joined by commas"),
             Self::Text(max) => format!("at most {max} printable characters"),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Int(min, max) => format!("an integer from {min} to {max}"),
@@ -75,8 +103,8 @@ impl Kind {
 
     fn read(self, text: &str) -> Option<Value> {
         Some(match self {
-            Self::Uuid => Value::Uuid(uuid(text)?),
-            Self::Uuids => Value::Uuids(listed(text, uuid)?),
+            Self::Uuid(_) => Value::Uuid(uuid(text)?),
+            Self::Uuids(_) => Value::Uuids(listed(text, uuid)?),
             Self::Text(max) => {
                 let fits = text.chars().count() <= max && !text.chars().any(char::is_control);
                 Value::Text(fits.then(|| text.to_owned())?)
@@ -191,7 +219,7 @@ impl Params {
                 }
             } else if let Some(text) = given.get(param.name) {
                 let value = param.kind.read(text).ok_or_else(|| match param.kind {
-                    Kind::Uuid => ApiError::no_such(command, param.name, text),
+                    Kind::Uuid(_) => ApiError::no_such(command, param.name, text),
                     kind => ApiError::invalid(command, param.name, text, &kind.expected()),
                 })?;
                 values.insert(param.name, value);
@@ -353,7 +381,7 @@ mod tests {
     use crate::wire::request::RawParameters;
 
     static DECLARED: [Param; 9] = [
-        Param::required("id", Kind::Uuid, ""),
+        Param::required("id", Kind::Uuid(Of::Anything), ""),
         Param::optional("name", Kind::Text(5), ""),
         Param::optional("port", Kind::Port, ""),
         Param::optional("flag", Kind::Bool, ""),

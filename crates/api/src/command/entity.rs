@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The kinds of objects that commands answer with.
+
+use outgate_model::id::{FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId};
+use uuid::Uuid;
+
+use crate::view::{self, Field, Look};
+use crate::wire::envelope::Object;
+
+/// A kind of object that a command or job answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entity {
+    /// `network`.
+    Network,
+    /// `ipaddress`: in lists the same object is called `publicipaddress`.
+    Address,
+    /// `firewallrule`, in or out.
+    FirewallRule,
+    /// `portforwardingrule`.
+    PortForwardingRule,
+    /// `virtualmachine`.
+    Guest,
+    /// `router`.
+    Router,
+}
+
+impl Entity {
+    /// The key it stands under.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Address => "ipaddress",
+            Self::FirewallRule => "firewallrule",
+            Self::PortForwardingRule => "portforwardingrule",
+            Self::Guest => "virtualmachine",
+            Self::Router => "router",
+        }
+    }
+
+    /// Its fields.
+    pub fn fields(self) -> &'static [Field] {
+        match self {
+            Self::Network => view::network::FIELDS,
+            Self::Address => view::address::FIELDS,
+            Self::FirewallRule => view::firewall_rule::FIELDS,
+            Self::PortForwardingRule => view::port_forwarding_rule::FIELDS,
+            Self::Guest => view::guest::FIELDS,
+            Self::Router => view::router::FIELDS,
+        }
+    }
+
+    /// The object as it is now; none when it is gone.
+    pub fn render(self, look: &Look<'_>, id: Uuid) -> Option<Object> {
+        let at = look.view;
+        Some(match self {
+            Self::Network => view::network::render(look, at.get(NetworkId(id))?),
+            Self::Address => view::address::render(look, at.get(PublicIpId(id))?),
+            Self::FirewallRule => view::firewall_rule::render(look, at.get(FirewallRuleId(id))?),
+            Self::PortForwardingRule => {
+                view::port_forwarding_rule::render(look, at.get(PortForwardingRuleId(id))?)
+            }
+            Self::Guest => view::guest::render(look, at.get(GuestId(id))?),
+            Self::Router => view::router::render_with_vpc(look, at.get(RouterId(id))?),
+        })
+    }
+}

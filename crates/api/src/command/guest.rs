@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Guests (virtual machines) and their NICs.
+
+use outgate_manager::Started;
+use outgate_manager::command::request::{
+    DeployGuest, DestroyGuest, RebootGuest, StartGuest, StopGuest, WantedNic,
+};
+use outgate_model::id::{AccountId, GuestId, NetworkId, ServiceOfferingId, TemplateId, ZoneId};
+use outgate_model::object::{Guest, Host, Power};
+
+use super::filter::Filter;
+use super::scope::{self, Scope};
+use super::{Answers, Call, Command, Entity, Refused, list};
+use crate::view::nic::GuestNic;
+use crate::view::{self, Look};
+use crate::wire::envelope::Object;
+use crate::wire::error::ApiError;
+use crate::wire::params::{Kind, Of, Param, Params};
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[
+    Command::start(
+        "deployVirtualMachine",
+        "Makes a guest with a NIC on each of its networks, and starts it.",
+        &[DEPLOY, scope::FOR_ACCOUNT],
+        Answers::Entity(Entity::Guest),
+        |call| Box::pin(deploy(call)),
+    )
+    .creating(),
+    Command::read(
+        "listVirtualMachines",
+        "Lists guests.",
+        &[FILTERS, scope::OWNED, list::PAGED],
+        Answers::List("virtualmachine", view::guest::FIELDS),
+        guests,
+    ),
+    Command::start(
+        "startVirtualMachine",
+        "Starts a guest.",
+        &[ID],
+        Answers::Entity(Entity::Guest),
+        |call| Box::pin(start(call)),
+    ),
+    Command::start(
+        "stopVirtualMachine",
+        "Stops a guest; it keeps its addresses.",
+        &[ID, FORCED],
+        Answers::Entity(Entity::Guest),
+        |call| Box::pin(stop(call)),
+    ),
+    Command::start(
+        "rebootVirtualMachine",
+        "Stops a guest and starts it again.",
+        &[ID, FORCED],
+        Answers::Entity(Entity::Guest),
+        |call| Box::pin(reboot(call)),
+    ),
+    Command::start(
+        "destroyVirtualMachine",
+        "Removes a guest with its static NAT and its port forwarding rules.",
+        &[ID, EXPUNGE],
+        Answers::Entity(Entity::Guest),
+        |call| Box::pin(destroy(call)),
+    ),
+    Command::read(
+        "listNics",
+        "Lists a guest's NICs.",
+        &[NIC_FILTERS, list::PAGED],
+        Answers::List("nic", view::nic::FIELDS),
+        nics,
+    ),
+];
+
+const NAME: Kind = Kind::Text(255);
+
+const DEPLOY: &[Param] = &[
+    Param::required("zoneid", Kind::Uuid(Of::Zone), "the zone"),
+    Param::required("serviceofferingid", Kind::Uuid(Of::ServiceOffering), "the size"),
+    Param::required("templateid", Kind::Uuid(Of::Template), "what it runs"),
+    Param::optional("networkids", Kind::Uuids(Of::Network), "its networks, the default one first"),
+    Param::optional("iptonetworklist", Kind::Maps, "its networks with addresses: iptonetworklist[0].networkid, .ip"),
+    Param::optional("ipaddress", Kind::Address, "its address on the first network"),
+    Param::optional("name", Kind::Text(63), "its host name"),
+    Param::optional("displayname", NAME, "what users read; the name when left out"),
+    Param::optional("startvm", Kind::Bool, "whether it is started (true when left out)"),
+    Param::optional("projectid", Kind::Uuid(Of::Nothing), "the project; there are none"),
+];
+
+async fn deploy(call: &Call<'_>) -> Result<Started, Refused> {
+    let params = &call.params;
+    let request = DeployGuest {
+        zone: ZoneId(params.need_id("zoneid")?),
+        service_offering: ServiceOfferingId(params.need_id("serviceofferingid")?),
+        template: TemplateId(params.need_id("templateid")?),
+        nics: wanted_nics(params)?,
+        name: params.string("name"),
+        display_name: params.string("displayname"),
+        start: params.flag("startvm").unwrap_or(true),
+        owner: call.owner()?,
+    };
+    Ok(call.manager.deploy_guest(&call.caller, request).await?)
+}
+
+fn wanted_nics(params: &Params) -> Result<Vec<WantedNic>, ApiError> {
+    let (ids, maps) = (params.ids("networkids"), params.maps("iptonetworklist"));
+    if !ids.is_empty() && !maps.is_empty() {
+        return Err(ApiError::parameter("networkids and iptonetworklist cannot be given together"));
+    }
+    let first = params.address("ipaddress");
+    if !maps.is_empty() && first.is_some() {
+        return Err(ApiError::parameter("ipaddress and iptonetworklist cannot be given together"));
+    }
+    if ids.is_empty() && maps.is_empty() && first.is_some() {
+        return Err(ApiError::missing(params.command(), "networkids"));
+    }
+    let by_id = ids.iter().enumerate().map(|(index, id)| {
+        Ok(WantedNic { network: NetworkId(*id), address: first.filter(|_| index == 0) })
+    });
+    let by_map = maps.iter().map(|map| {
+        let network = map.get("networkid").ok_or_else(|| {
+            ApiError::missing(params.command(), "iptonetworklist[].networkid")
+        })?;
+        let id = network
+            .parse()
+            .map_err(|_| ApiError::no_such(params.command(), "iptonetworklist[].networkid", network))?;
+        let address = map
+            .get("ip")
+            .map(|ip| {
+                ip.parse().map_err(|_| {
+                    ApiError::invalid(params.command(), "iptonetworklist[].ip", ip, "an IPv4 address")
+                })
+            })
+            .transpose()?;
+        Ok(WantedNic { network: id, address })
+    });
+    by_id.chain(by_map).collect()
+}
+
+const ID: &[Param] = &[Param::required("id", Kind::Uuid(Of::Guest), "the guest")];
+const FORCED: &[Param] = &[Param::optional("forced", Kind::Bool, "a guest always goes down at once")];
+const EXPUNGE: &[Param] =
+    &[Param::optional("expunge", Kind::Bool, "destroyed guests are not kept, with or without it")];
+
+impl Call<'_> {
+    fn guest(&self) -> Result<GuestId, ApiError> {
+        self.params.need_id("id").map(GuestId)
+    }
+}
+
+async fn start(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.start_guest(&call.caller, StartGuest { id: call.guest()? }).await?)
+}
+
+async fn stop(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.stop_guest(&call.caller, StopGuest { id: call.guest()? }).await?)
+}
+
+async fn reboot(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.reboot_guest(&call.caller, RebootGuest { id: call.guest()? }).await?)
+}
+
+async fn destroy(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.destroy_guest(&call.caller, DestroyGuest { id: call.guest()? }).await?)
+}
+
+const FILTERS: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::Guest), "the guest of this id"),
+    Param::optional("ids", Kind::Uuids(Of::Guest), "the guests of these ids"),
+    Param::optional("name", NAME, "guests with this in their name"),
+    Param::optional(
+        "state",
+        Kind::OneOf(&["Running", "Stopped", "Present", "Destroyed", "Expunged", "Starting", "Stopping", "Error"]),
+        "the state; Present for all that are not destroyed",
+    ),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "guests of this zone"),
+    Param::optional("networkid", Kind::Uuid(Of::Network), "guests on this network"),
+    Param::optional("hostid", Kind::Uuid(Of::Host), "guests on this host"),
+    Param::optional("templateid", Kind::Uuid(Of::Template), "guests of this template"),
+    Param::optional("serviceofferingid", Kind::Uuid(Of::ServiceOffering), "guests of this size"),
+    Param::optional("hypervisor", Kind::Text(32), "guests on hosts of this hypervisor"),
+    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "guests of this VPC; there are none"),
+    Param::optional("forvirtualnetwork", Kind::Bool, "every guest is on virtual networks"),
+    Param::optional("haenable", Kind::Bool, "no guest is highly available"),
+];
+
+fn guests(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let (filter, scope) = (Filter(params), Scope::of(look, params)?);
+    let ids = params.ids("ids");
+    let matches = candidates(look, params, scope).filter(|g| {
+        scope.shows(look, g.account)
+            && filter.id("id", g.id.0)
+            && (ids.is_empty() || ids.contains(&g.id.0))
+            && filter.contained("name", &[&g.name, &g.display_name])
+            && in_state(look, params, g)
+            && filter.id("zoneid", g.zone.0)
+            && params.id("networkid").is_none_or(|id| g.nics.iter().any(|n| n.network.0 == id))
+            && filter.id("hostid", g.host.0)
+            && filter.id("templateid", g.template.0)
+            && filter.id("serviceofferingid", g.service_offering.0)
+            && filter.exact("hypervisor", look.view.get::<Host>(g.host).map_or("", |h| h.hypervisor.as_str()))
+            && filter.flag("forvirtualnetwork", true)
+            && filter.flag("haenable", false)
+            && filter.keyword(&[&g.name, &g.display_name, &g.instance_name])
+    });
+    list::reply(look, params, "virtualmachine", matches, view::guest::render)
+}
+
+fn in_state(look: &Look<'_>, params: &Params, guest: &Guest) -> bool {
+    match params.word("state") {
+        None => true,
+        Some("Present") => guest.power != Power::Gone,
+        Some(state) => look.guest_state(guest) == state,
+    }
+}
+
+/// The narrowest index that holds every match.
+fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Iterator<Item = &'a Guest> + 'a> {
+    let view = look.view;
+    if let Some(id) = params.id("id") {
+        return Box::new(view.get::<Guest>(GuestId(id)).into_iter().map(|g| &**g));
+    }
+    let ids: Vec<GuestId> = params.ids("ids").iter().copied().map(GuestId).collect();
+    if !ids.is_empty() {
+        return Box::new(ids.into_iter().filter_map(|id| view.get::<Guest>(id)).map(|g| &**g));
+    }
+    if let Some(id) = params.id("networkid") {
+        return Box::new(view.guests_of_network(NetworkId(id)).map(|g| &**g));
+    }
+    match scope {
+        Scope::Account(id) => Box::new(view.guests_of_account(id).map(|g| &**g)),
+        Scope::Nothing => Box::new(std::iter::empty()),
+        Scope::Everything | Scope::Domain(..) => Box::new(view.all::<Guest>().map(|g| &**g)),
+    }
+}
+
+const NIC_FILTERS: &[Param] = &[
+    Param::required("virtualmachineid", Kind::Uuid(Of::Guest), "the guest"),
+    Param::optional("networkid", Kind::Uuid(Of::Network), "the NIC on this network"),
+    Param::optional("nicid", Kind::Uuid(Of::Anything), "the NIC of this id"),
+];
+
+fn nics(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let filter = Filter(params);
+    let id = params.need_id("virtualmachineid")?;
+    let guest = look.view.get::<Guest>(GuestId(id)).map(|g| &**g);
+    let own = |account: AccountId| look.caller.admin || account == look.caller.account;
+    let Some(guest) = guest.filter(|g| own(g.account)) else {
+        return Err(ApiError::no_such(params.command(), "virtualmachineid", &id.to_string()));
+    };
+    let matches = GuestNic::each(guest).filter(|at| {
+        filter.id("networkid", at.nic.network.0)
+            && filter.id("nicid", at.nic.id.0)
+            && filter.keyword(&[&at.nic.address.to_string()])
+    });
+    list::reply(look, params, "nic", matches, view::nic::render)
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Lists: count every match, render only the page asked for.
+
+use serde_json::Value;
+
+use crate::view::Look;
+use crate::wire::envelope::{self, Object};
+use crate::wire::error::ApiError;
+use crate::wire::params::{Kind, Param, Params};
+
+/// Parameters that every list takes.
+pub const PAGED: &[Param] = &[
+    Param::optional("keyword", Kind::Text(255), "a part of the name"),
+    Param::optional("page", Kind::Int(i64::MIN, i64::MAX), "the page, from 1; needs pagesize"),
+    Param::optional(
+        "pagesize",
+        Kind::Int(i64::MIN, i64::MAX),
+        "how many a page holds, at most 500; -1 for everything, without page",
+    ),
+];
+
+/// The list reply for `matches`, under `key`.
+pub fn reply<T>(
+    look: &Look<'_>,
+    params: &Params,
+    key: &str,
+    matches: impl Iterator<Item = T>,
+    render: impl Fn(&Look<'_>, T) -> Object,
+) -> Result<Object, ApiError> {
+    let page = params.page()?;
+    let end = page.skip.saturating_add(page.take);
+    let mut total = 0;
+    let mut items = Vec::new();
+    for item in matches {
+        if (page.skip..end).contains(&total) {
+            items.push(Value::Object(render(look, item)));
+        }
+        total += 1;
+    }
+    Ok(envelope::list(key, total, items))
+}

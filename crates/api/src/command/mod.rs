@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every command: its parameters, how it answers, and what it calls. Parsing, checking, `listApis` and the rendering
+//! of job results all follow from the one table that [`all`] gives.
+
+mod address;
+mod entity;
+mod event;
+mod filter;
+mod firewall;
+mod forwarding;
+mod guest;
+mod job;
+mod list;
+mod meta;
+mod network;
+mod provided;
+mod router;
+mod scope;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use entity::Entity;
+use outgate_manager::{Caller, CommandError, Manager, Started};
+
+use crate::view::{Field, Look};
+use crate::wire::envelope::Object;
+use crate::wire::error::ApiError;
+use crate::wire::params::{Param, Params};
+
+/// How a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// At once.
+    Sync,
+    /// With a job.
+    Async,
+    /// With a job and the new object's id.
+    AsyncCreate,
+}
+
+/// What a command's answer, or its job's result, holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Answers {
+    /// A list under this key of objects with these fields.
+    List(&'static str, &'static [Field]),
+    /// One object under this key with these fields.
+    One(&'static str, &'static [Field]),
+    /// One object of the cloud, as it is now.
+    Entity(Entity),
+    /// `"success": true`.
+    Success,
+}
+
+/// What a handler is called with.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The manager.
+    pub manager: &'a Manager,
+    /// Who asks.
+    pub caller: Caller,
+    /// The checked parameters.
+    pub params: Params,
+}
+
+type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refused>> + Send + 'a>>;
+
+/// What a command calls.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// Looks and answers.
+    Read(fn(&Look<'_>, &Params) -> Result<Object, ApiError>),
+    /// Changes something and answers at once.
+    Act(for<'a> fn(&'a Call<'a>) -> Later<'a, Object>),
+    /// Starts a job.
+    Start(for<'a> fn(&'a Call<'a>) -> Later<'a, Started>),
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Read(_) => "Read",
+            Self::Act(_) => "Act",
+            Self::Start(_) => "Start",
+        })
+    }
+}
+
+/// Why a handler refused: because of what the request says, or because of what the manager says.
+#[derive(Debug)]
+pub enum Refused {
+    /// The request.
+    Api(ApiError),
+    /// The manager.
+    Command(CommandError),
+}
+
+impl From<ApiError> for Refused {
+    fn from(e: ApiError) -> Self {
+        Self::Api(e)
+    }
+}
+
+impl From<CommandError> for Refused {
+    fn from(e: CommandError) -> Self {
+        Self::Command(e)
+    }
+}
+
+impl Refused {
+    /// The error as the client sees it.
+    pub fn into_api(self, command: &str) -> ApiError {
+        match self {
+            Self::Api(e) => e,
+            Self::Command(e) => {
+                let text = e.text(&command.to_ascii_lowercase());
+                ApiError { code: e.code(), cs_code: e.cs_code(), text }
+            }
+        }
+    }
+}
+
+/// A command of the API.
+#[derive(Debug, Clone, Copy)]
+pub struct Command {
+    /// Its name: `createNetwork`.
+    pub name: &'static str,
+    /// What it does, in `listApis`.
+    pub description: &'static str,
+    /// How it answers.
+    pub mode: Mode,
+    /// Whether only root admins may call it.
+    pub admin_only: bool,
+    /// Its parameters, in groups.
+    pub params: &'static [&'static [Param]],
+    /// What its answer, or its job's result, holds.
+    pub answers: Answers,
+    /// What it calls.
+    pub handler: Handler,
+}
+
+impl Command {
+    const fn read(
+        name: &'static str,
+        description: &'static str,
+        params: &'static [&'static [Param]],
+        answers: Answers,
+        handler: fn(&Look<'_>, &Params) -> Result<Object, ApiError>,
+    ) -> Self {
+        let handler = Handler::Read(handler);
+        Self { name, description, mode: Mode::Sync, admin_only: false, params, answers, handler }
+    }
+
+    const fn act(
+        name: &'static str,
+        description: &'static str,
+        params: &'static [&'static [Param]],
+        answers: Answers,
+        handler: for<'a> fn(&'a Call<'a>) -> Later<'a, Object>,
+    ) -> Self {
+        let handler = Handler::Act(handler);
+        Self { name, description, mode: Mode::Sync, admin_only: false, params, answers, handler }
+    }
+
+    const fn start(
+        name: &'static str,
+        description: &'static str,
+        params: &'static [&'static [Param]],
+        answers: Answers,
+        handler: for<'a> fn(&'a Call<'a>) -> Later<'a, Started>,
+    ) -> Self {
+        let handler = Handler::Start(handler);
+        Self { name, description, mode: Mode::Async, admin_only: false, params, answers, handler }
+    }
+
+    /// The same, and its first answer holds the new object's id.
+    const fn creating(mut self) -> Self {
+        self.mode = Mode::AsyncCreate;
+        self
+    }
+
+    /// The same, for root admins only.
+    const fn for_admins(mut self) -> Self {
+        self.admin_only = true;
+        self
+    }
+
+    /// Every parameter.
+    pub fn parameters(&self) -> impl Iterator<Item = &'static Param> + use<> {
+        self.params.iter().flat_map(|group| group.iter())
+    }
+}
+
+/// Every command.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    [
+        meta::COMMANDS,
+        provided::COMMANDS,
+        network::COMMANDS,
+        address::COMMANDS,
+        firewall::COMMANDS,
+        forwarding::COMMANDS,
+        guest::COMMANDS,
+        router::COMMANDS,
+        job::COMMANDS,
+        event::COMMANDS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The command of this name, in any case.
+pub fn find(name: &str) -> Option<&'static Command> {
+    all().find(|command| command.name.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_command_and_no_parameter_of_a_command_is_listed_twice() {
+        let mut names = BTreeSet::new();
+        for command in all() {
+            assert!(names.insert(command.name.to_lowercase()), "{}", command.name);
+            let mut params = BTreeSet::new();
+            for param in command.parameters() {
+                assert!(params.insert(param.name), "{} {}", command.name, param.name);
+                assert_eq!(param.name, param.name.to_lowercase());
+                assert!(!param.description.is_empty(), "{} {}", command.name, param.name);
+            }
+        }
+    }
+
+    #[test]
+    fn only_commands_that_start_jobs_are_async() {
+        for command in all() {
+            let starts = matches!(command.handler, Handler::Start(_));
+            assert_eq!(starts, command.mode != Mode::Sync, "{}", command.name);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the operator provides: zones, offerings, templates, hosts.
+
+use outgate_model::object::{Host, NetworkOffering, ServiceOffering, Template, Zone};
+
+use super::filter::Filter;
+use super::{Answers, Command, list};
+use crate::view::{self, Look};
+use crate::wire::envelope::Object;
+use crate::wire::error::ApiError;
+use crate::wire::params::{Kind, Of, Param, Params};
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[
+    Command::read(
+        "listZones",
+        "Lists zones.",
+        &[ZONE_FILTERS, list::PAGED],
+        Answers::List("zone", view::zone::FIELDS),
+        zones,
+    ),
+    Command::read(
+        "listNetworkOfferings",
+        "Lists network offerings.",
+        &[NETWORK_OFFERING_FILTERS, list::PAGED],
+        Answers::List("networkoffering", view::network_offering::FIELDS),
+        network_offerings,
+    ),
+    Command::read(
+        "listServiceOfferings",
+        "Lists service offerings.",
+        &[SERVICE_OFFERING_FILTERS, list::PAGED],
+        Answers::List("serviceoffering", view::service_offering::FIELDS),
+        service_offerings,
+    ),
+    Command::read(
+        "listTemplates",
+        "Lists templates.",
+        &[TEMPLATE_FILTERS, list::PAGED],
+        Answers::List("template", view::template::FIELDS),
+        templates,
+    ),
+    Command::read(
+        "listHosts",
+        "Lists the hosts that run routers and guests.",
+        &[HOST_FILTERS, list::PAGED],
+        Answers::List("host", view::host::FIELDS),
+        hosts,
+    )
+    .for_admins(),
+];
+
+const ZONE_FILTERS: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::Zone), "the zone of this id"),
+    Param::optional("ids", Kind::Uuids(Of::Zone), "the zones of these ids"),
+    Param::optional("name", Kind::Text(255), "the zone of this name"),
+    Param::optional("available", Kind::Bool, "every zone is available"),
+    Param::optional("networktype", Kind::OneOf(&["Basic", "Advanced"]), "every zone is Advanced"),
+    Param::optional("tags", Kind::Maps, "zones with these tags; none has any"),
+];
+
+fn zones(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let filter = Filter(params);
+    let ids = params.ids("ids");
+    let matches = look.view.all::<Zone>().map(|z| &**z).filter(|z| {
+        filter.id("id", z.id.0)
+            && (ids.is_empty() || ids.contains(&z.id.0))
+            && filter.exact("name", &z.name)
+            && filter.word("networktype", "Advanced")
+            && params.maps("tags").is_empty()
+            && filter.keyword(&[&z.name])
+    });
+    list::reply(look, params, "zone", matches, view::zone::render)
+}
+
+const NETWORK_OFFERING_FILTERS: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::NetworkOffering), "the offering of this id"),
+    Param::optional("name", Kind::Text(255), "the offering of this name"),
+    Param::optional("displaytext", Kind::Text(255), "the offering of this display text"),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "offerings for this zone; every one is for every zone"),
+    Param::optional("guestiptype", Kind::OneOf(&["Isolated", "Shared", "L2"]), "every offering is Isolated"),
+    Param::optional("traffictype", Kind::Text(32), "every offering is for Guest"),
+    Param::optional("state", Kind::OneOf(&["Enabled", "Disabled", "Inactive"]), "every offering is Enabled"),
+    Param::optional("availability", Kind::OneOf(&["Required", "Optional"]), "whether it is the required one"),
+    Param::optional("isdefault", Kind::Bool, "the default offering, or the others"),
+    Param::optional("forvpc", Kind::Bool, "offerings for VPC tiers; there are none"),
+    Param::optional("specifyvlan", Kind::Bool, "no offering lets users name a VLAN"),
+    Param::optional("specifyipranges", Kind::Bool, "no offering lets users name IP ranges"),
+    Param::optional("istagged", Kind::Bool, "no offering is tagged"),
+    Param::optional("sourcenatsupported", Kind::Bool, "every offering has source NAT"),
+    Param::optional("supportedservices", Kind::Text(1024), "offerings with all these services"),
+];
+
+fn network_offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let filter = Filter(params);
+    let services = params.text("supportedservices").is_none_or(view::service::all_supported);
+    let matches = look.view.all::<NetworkOffering>().map(|o| &**o).filter(|o| {
+        services
+            && filter.id("id", o.id.0)
+            && filter.exact("name", &o.name)
+            && filter.exact("displaytext", &o.display_text)
+            && filter.word("guestiptype", "Isolated")
+            && filter.exact("traffictype", "Guest")
+            && filter.word("state", "Enabled")
+            && filter.word("availability", view::network_offering::availability(o))
+            && filter.flag("isdefault", o.default)
+            && ["forvpc", "specifyvlan", "specifyipranges", "istagged"].iter().all(|n| filter.flag(n, false))
+            && filter.flag("sourcenatsupported", true)
+            && filter.keyword(&[&o.name, &o.display_text])
+    });
+    list::reply(look, params, "networkoffering", matches, view::network_offering::render)
+}
+
+const SERVICE_OFFERING_FILTERS: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::ServiceOffering), "the offering of this id"),
+    Param::optional("name", Kind::Text(255), "the offering of this name"),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "offerings for this zone; every one is for every zone"),
+    Param::optional("issystem", Kind::Bool, "for system VMs (false when left out)"),
+];
+
+fn service_offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let filter = Filter(params);
+    let system = params.flag("issystem").unwrap_or(false);
+    let matches = look.view.all::<ServiceOffering>().map(|o| &**o).filter(|o| {
+        filter.id("id", o.id.0)
+            && filter.exact("name", &o.name)
+            && (o.system == system || params.id("id").is_some())
+            && filter.keyword(&[&o.name, &o.display_text])
+    });
+    list::reply(look, params, "serviceoffering", matches, view::service_offering::render)
+}
+
+const TEMPLATE_FILTERS: &[Param] = &[
+    Param::required(
+        "templatefilter",
+        Kind::OneOf(&["featured", "self", "selfexecutable", "sharedexecutable", "executable", "community", "all"]),
+        "which templates: featured, self, selfexecutable, sharedexecutable, executable, community or all",
+    ),
+    Param::optional("id", Kind::Uuid(Of::Template), "the template of this id"),
+    Param::optional("ids", Kind::Uuids(Of::Template), "the templates of these ids"),
+    Param::optional("name", Kind::Text(255), "the template of this name"),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "templates of this zone"),
+    Param::optional("hypervisor", Kind::Text(32), "templates for this hypervisor"),
+    Param::optional("isready", Kind::Bool, "every template is ready"),
+    Param::optional("tags", Kind::Maps, "templates with these tags; none has any"),
+];
+
+fn templates(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let filter = Filter(params);
+    let ids = params.ids("ids");
+    // Every template is a built-in of the system: featured and executable by all, nobody's own.
+    let shown = !matches!(params.word("templatefilter"), Some("self" | "selfexecutable" | "sharedexecutable"));
+    let matches = look.view.all::<Template>().map(|t| &**t).filter(|t| {
+        shown
+            && filter.id("id", t.id.0)
+            && (ids.is_empty() || ids.contains(&t.id.0))
+            && filter.exact("name", &t.name)
+            && filter.id("zoneid", t.zone.0)
+            && filter.exact("hypervisor", &t.hypervisor)
+            && filter.flag("isready", true)
+            && params.maps("tags").is_empty()
+            && filter.keyword(&[&t.name, &t.display_text])
+    });
+    list::reply(look, params, "template", matches, view::template::render)
+}
+
+const HOST_FILTERS: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::Host), "the host of this id"),
+    Param::optional("name", Kind::Text(255), "the host of this name"),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "hosts of this zone"),
+    Param::optional("type", Kind::Text(32), "every host is of type Routing"),
+    Param::optional("state", Kind::Text(32), "every host is Up"),
+    Param::optional("resourcestate", Kind::Text(32), "every host is Enabled"),
+    Param::optional("hypervisor", Kind::Text(32), "hosts of this hypervisor"),
+];
+
+fn hosts(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let filter = Filter(params);
+    let matches = look.view.all::<Host>().map(|h| &**h).filter(|h| {
+        filter.id("id", h.id.0)
+            && filter.exact("name", &h.name)
+            && filter.id("zoneid", h.zone.0)
+            && filter.exact("type", "Routing")
+            && filter.exact("state", "Up")
+            && filter.exact("resourcestate", "Enabled")
+            && filter.exact("hypervisor", &h.hypervisor)
+            && filter.keyword(&[&h.name])
+    });
+    list::reply(look, params, "host", matches, view::host::render)
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Virtual routers.
+
+use outgate_manager::command::request::{DestroyRouter, RebootRouter, StartRouter, StopRouter};
+use outgate_manager::{Started, read};
+use outgate_model::id::{NetworkId, RouterId};
+use outgate_model::object::Router;
+use serde_json::json;
+
+use super::filter::Filter;
+use super::scope::{self, Scope};
+use super::{Answers, Call, Command, Entity, Refused, list};
+use crate::view::{self, Field, Look};
+use crate::wire::envelope::{self, Object};
+use crate::wire::error::ApiError;
+use crate::wire::params::{Kind, Of, Param, Params};
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[
+    Command::read(
+        "listRouters",
+        "Lists virtual routers.",
+        &[FILTERS, scope::OWNED, list::PAGED],
+        Answers::List("router", view::router::FIELDS),
+        routers,
+    )
+    .for_admins(),
+    Command::start("startRouter", "Starts a router.", &[ID], Answers::Entity(Entity::Router), |call| {
+        Box::pin(start(call))
+    })
+    .for_admins(),
+    Command::start(
+        "stopRouter",
+        "Stops a router; its network is cut off until it is started.",
+        &[ID, FORCED],
+        Answers::Entity(Entity::Router),
+        |call| Box::pin(stop(call)),
+    )
+    .for_admins(),
+    Command::start(
+        "rebootRouter",
+        "Stops a router and starts it again, with all its rules.",
+        &[ID, FORCED],
+        Answers::Entity(Entity::Router),
+        |call| Box::pin(reboot(call)),
+    )
+    .for_admins(),
+    Command::start(
+        "destroyRouter",
+        "Removes a router. A restart of its network, or its next guest, makes a new one.",
+        &[ID],
+        Answers::Entity(Entity::Router),
+        |call| Box::pin(destroy(call)),
+    )
+    .for_admins(),
+    Command::act(
+        "verifyRouter",
+        "Checks in seven steps whether a router's source NAT works. Changes nothing.",
+        &[ID],
+        Answers::One("verification", VERIFICATION),
+        |call| Box::pin(verify(call)),
+    )
+    .for_admins(),
+];
+
+const ID: &[Param] = &[Param::required("id", Kind::Uuid(Of::Router), "the router")];
+const FORCED: &[Param] = &[Param::optional("forced", Kind::Bool, "a router always goes down at once")];
+
+const VERIFICATION: &[Field] = &[
+    ("routerid", "string"),
+    ("router", "string"),
+    ("networkid", "string"),
+    ("pass", "boolean"),
+    ("check", "list"),
+];
+
+const FILTERS: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::Router), "the router of this id"),
+    Param::optional("name", Kind::Text(255), "the router of this name"),
+    Param::optional("state", Kind::OneOf(&["Running", "Stopped", "Starting", "Stopping", "Error"]), "the state"),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "routers of this zone"),
+    Param::optional("networkid", Kind::Uuid(Of::Network), "the router of this network"),
+    Param::optional("hostid", Kind::Uuid(Of::Host), "routers on this host"),
+    Param::optional("forvpc", Kind::Bool, "routers of VPCs; there are none"),
+    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "routers of this VPC; there are none"),
+    Param::optional("version", Kind::Text(32), "routers of this version"),
+    Param::optional("healthchecksfailed", Kind::Bool, "whether it is not as wanted"),
+    Param::optional("fetchhealthcheckresults", Kind::Bool, "they are always there"),
+];
+
+fn routers(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let (filter, scope) = (Filter(params), Scope::of(look, params)?);
+    let matches = candidates(look, params, scope).filter(|r| {
+        let failed = look.view.router_observed(r.id).is_some_and(|o| o.error.is_some());
+        scope.shows(look, r.account)
+            && filter.id("id", r.id.0)
+            && filter.exact("name", &r.name)
+            && filter.word("state", read::router_state_name(look.router_state(r)))
+            && filter.id("zoneid", r.zone.0)
+            && filter.id("networkid", r.network.0)
+            && filter.id("hostid", r.host.0)
+            && filter.flag("forvpc", false)
+            && filter.exact("version", env!("CARGO_PKG_VERSION"))
+            && filter.flag("healthchecksfailed", failed)
+            && filter.keyword(&[&r.name])
+    });
+    list::reply(look, params, "router", matches, view::router::render_with_vpc)
+}
+
+/// The narrowest index that holds every match.
+fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Iterator<Item = &'a Router> + 'a> {
+    let view = look.view;
+    if let Some(id) = params.id("id") {
+        return Box::new(view.get::<Router>(RouterId(id)).into_iter().map(|r| &**r));
+    }
+    if let Some(id) = params.id("networkid") {
+        return Box::new(view.router_of_network(NetworkId(id)).into_iter().map(|r| &**r));
+    }
+    match scope {
+        Scope::Account(id) => {
+            let networks = view.networks_of_account(id);
+            Box::new(networks.filter_map(move |n| view.router_of_network(n.id)).map(|r| &**r))
+        }
+        Scope::Nothing => Box::new(std::iter::empty()),
+        Scope::Everything | Scope::Domain(..) => Box::new(view.all::<Router>().map(|r| &**r)),
+    }
+}
+
+impl Call<'_> {
+    fn router(&self) -> Result<RouterId, ApiError> {
+        self.params.need_id("id").map(RouterId)
+    }
+}
+
+async fn start(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.start_router(&call.caller, StartRouter { id: call.router()? }).await?)
+}
+
+async fn stop(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.stop_router(&call.caller, StopRouter { id: call.router()? }).await?)
+}
+
+async fn reboot(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.reboot_router(&call.caller, RebootRouter { id: call.router()? }).await?)
+}
+
+async fn destroy(call: &Call<'_>) -> Result<Started, Refused> {
+    Ok(call.manager.destroy_router(&call.caller, DestroyRouter { id: call.router()? }).await?)
+}
+
+async fn verify(call: &Call<'_>) -> Result<Object, Refused> {
+    let id = call.router()?;
+    let checks = call.manager.verify_router(&call.caller, id).await?;
+    let view = call.manager.view();
+    let router = view.get::<Router>(id);
+    let pass = !checks.is_empty() && checks.iter().all(|check| check.pass);
+    let check = serde_json::to_value(&checks)
+        .map_err(|e| ApiError::internal(format!("the checks could not be rendered: {e}")))?;
+    let verification = json!({
+        "routerid": id,
+        "router": router.map(|r| r.name.clone()),
+        "networkid": router.map(|r| r.network),
+        "pass": pass,
+        "check": check,
+    });
+    Ok(envelope::single("verification", verification))
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `publicipaddress` (in lists) and `ipaddress` (as a job's result).
+
+use std::net::Ipv4Addr;
+
+use outgate_model::object::{Guest, Network, PublicIp, PublicIpRange, Zone};
+use sha1::{Digest, Sha1};
+use uuid::Uuid;
+
+use crate::view::{Look, view};
+use crate::wire::date;
+use crate::wire::envelope::Object;
+
+view! {
+    /// An acquired public address.
+    (look, ip: &PublicIp) {
+        let owner = look.owner(ip.account);
+        let range = look.view.get::<PublicIpRange>(ip.range);
+        let network = ip.network.and_then(|id| look.view.get::<Network>(id));
+        let guest = ip.static_nat.and_then(|s| look.view.get::<Guest>(s.guest));
+    }
+    "id" string = ip.id;
+    "ipaddress" string = ip.address;
+    "state" string = "Allocated";
+    "allocated" date = date::format(ip.created);
+    "issourcenat" boolean = ip.source_nat;
+    "isstaticnat" boolean = ip.static_nat.is_some();
+    "forvirtualnetwork" boolean = true;
+    "issystem" boolean = false;
+    "isportable" boolean = false;
+    "fordisplay" boolean = true;
+    "hasrules" boolean = has_rules(look, ip);
+    "hasannotations" boolean = false;
+    "zoneid" string = ip.zone;
+    "zonename" string = look.view.get::<Zone>(ip.zone).map(|z| &z.name);
+    "vlanid" string = ip.range;
+    "vlanname" string = range.map(|r| &r.vlan);
+    "physicalnetworkid" string = range.map(|r| r.physical_network);
+    "networkid" string = range.map(|r| r.physical_network);
+    "associatednetworkid" string = ip.network;
+    "associatednetworkname" string = network.map(|n| &n.name);
+    "virtualmachineid" string = ip.static_nat.map(|s| s.guest);
+    "virtualmachinename" string = guest.map(|g| &g.name);
+    "virtualmachinedisplayname" string = guest.map(|g| &g.display_name);
+    "virtualmachinetype" string = ip.static_nat.map(|_| "User");
+    "vmipaddress" string = ip.static_nat.map(|s| s.address);
+    "account" string = owner.account;
+    "domain" string = owner.domain;
+    "domainid" string = owner.domain_id;
+    "domainpath" string = owner.domain_path;
+    "tags" list = [""; 0];
+}
+
+/// An address of a range that nobody holds. It is no stored object; its id is made from range and address, always
+/// the same, and is good for nothing but to tell such addresses apart.
+pub fn render_free(look: &Look<'_>, range: &PublicIpRange, address: Ipv4Addr) -> Object {
+    let mut object = Object::new();
+    let zone = look.view.get::<Zone>(range.zone);
+    super::put(&mut object, "id", free_id(range, address));
+    super::put(&mut object, "ipaddress", address);
+    super::put(&mut object, "state", "Free");
+    for no in ["issourcenat", "isstaticnat", "issystem", "isportable", "hasrules", "hasannotations"] {
+        super::put(&mut object, no, false);
+    }
+    super::put(&mut object, "forvirtualnetwork", true);
+    super::put(&mut object, "fordisplay", true);
+    super::put(&mut object, "zoneid", range.zone);
+    super::put(&mut object, "zonename", zone.map(|z| &z.name));
+    super::put(&mut object, "vlanid", range.id);
+    super::put(&mut object, "vlanname", &range.vlan);
+    super::put(&mut object, "physicalnetworkid", range.physical_network);
+    super::put(&mut object, "networkid", range.physical_network);
+    super::put(&mut object, "tags", [""; 0]);
+    object
+}
+
+fn free_id(range: &PublicIpRange, address: Ipv4Addr) -> Uuid {
+    let digest = Sha1::new().chain_update(range.id.0.as_bytes()).chain_update(address.octets()).finalize();
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+fn has_rules(look: &Look<'_>, ip: &PublicIp) -> bool {
+    look.view.firewall_rules_of_ip(ip.id).next().is_some() || look.view.forwards_of_ip(ip.id).next().is_some()
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `event`.
+
+use outgate_model::event::{Event, Level};
+use outgate_model::job::JobState;
+
+use crate::view::view;
+use crate::wire::date;
+
+/// A level in CloudStack's words.
+pub fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Info => "INFO",
+        Level::Warn => "WARN",
+        Level::Error => "ERROR",
+    }
+}
+
+view! {
+    /// An event.
+    (look, event: &Event) {
+        let owner = event.account.map(|id| look.owner(id)).unwrap_or_default();
+        let job = event.job.and_then(|id| look.view.job(id));
+        let pending = job.is_some_and(|job| matches!(job.state, JobState::Pending));
+    }
+    "id" string = event.id;
+    "type" string = &event.kind;
+    "level" string = level_name(event.level);
+    "description" string = &event.description;
+    "created" date = date::format(event.created);
+    "state" string = if pending { "Started" } else { "Completed" };
+    "resourcetype" string = event.resource.as_ref().map(|(kind, _)| kind);
+    "resourceid" string = event.resource.as_ref().map(|(_, id)| id);
+    "jobid" string = event.job;
+    "username" string = job.and_then(|job| look.view.user(job.user)).map_or("system", |u| u.username.as_str());
+    "archived" boolean = false;
+    "account" string = owner.account.unwrap_or_else(|| "system".to_owned());
+    "domain" string = owner.domain;
+    "domainid" string = owner.domain_id;
+    "domainpath" string = owner.domain_path;
+}

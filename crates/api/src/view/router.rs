@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `router`. Unlike in networks, the key `vpcid` must be there, null outside a VPC: libcloud reads it unguarded.
+
+use std::net::Ipv4Addr;
+
+use outgate_manager::read;
+use outgate_model::object::{Host, Network, PublicIp, PublicIpRange, Router, RouterObserved, Zone};
+use serde_json::{Value, json};
+
+use crate::view::nic::{self, RouterNic};
+use crate::view::{Look, view};
+use crate::wire::date;
+use crate::wire::envelope::Object;
+
+/// The link-local network's netmask.
+const CONTROL_NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 0, 0);
+
+/// What a router's response is put together from.
+struct Parts<'a> {
+    network: Option<&'a Network>,
+    zone: Option<&'a Zone>,
+    source_nat: Option<&'a PublicIp>,
+    range: Option<&'a PublicIpRange>,
+    observed: Option<&'a RouterObserved>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(look: &Look<'a>, router: &Router) -> Self {
+        let source_nat =
+            look.view.public_ips_of_network(router.network).map(|ip| &**ip).find(|ip| ip.source_nat);
+        Self {
+            network: look.view.get::<Network>(router.network).map(|n| &**n),
+            zone: look.view.get::<Zone>(router.zone).map(|z| &**z),
+            source_nat,
+            range: source_nat.and_then(|ip| look.view.get::<PublicIpRange>(ip.range)).map(|r| &**r),
+            observed: look.view.router_observed(router.id).map(|o| &**o),
+        }
+    }
+
+    fn nics(&self, router: &Router) -> Vec<Value> {
+        let guest = self.network.map(|network| RouterNic {
+            traffic_type: "Guest",
+            mac: router.macs[0],
+            address: network.gateway.addr(),
+            netmask: network.gateway.netmask(),
+            gateway: None,
+            network: Some(network),
+        });
+        let control = RouterNic {
+            traffic_type: "Control",
+            mac: router.macs[1],
+            address: router.link_local,
+            netmask: CONTROL_NETMASK,
+            gateway: None,
+            network: None,
+        };
+        let public = self.source_nat.zip(self.range).map(|(ip, range)| RouterNic {
+            traffic_type: "Public",
+            mac: router.macs[2],
+            address: ip.address,
+            netmask: range.gateway.netmask(),
+            gateway: Some(range.gateway.addr()),
+            network: None,
+        });
+        [guest, Some(control), public]
+            .into_iter()
+            .enumerate()
+            .filter_map(|(device, nic)| Some(nic::render_router(router, device, nic?)))
+            .collect()
+    }
+
+    /// CloudStack's health checks: here, whether the router has applied what is wanted, and if not, why.
+    fn health(&self) -> Vec<Value> {
+        let Some(observed) = self.observed else { return Vec::new() };
+        let applied = format!("generation {} applied", observed.generation);
+        vec![json!({
+            "checkname": "configuration",
+            "checktype": "basic",
+            "success": observed.error.is_none(),
+            "lastupdated": date::format(observed.at),
+            "details": observed.error.as_ref().unwrap_or(&applied),
+        })]
+    }
+}
+
+view! {
+    /// A router.
+    (look, router: &Router) {
+        let owner = look.owner(router.account);
+        let parts = Parts::of(look, router);
+        let (network, range) = (parts.network, parts.range);
+        let host = look.view.get::<Host>(router.host);
+        let system = look.system_offering();
+    }
+    "id" string = router.id;
+    "name" string = &router.name;
+    "role" string = "VIRTUAL_ROUTER";
+    "state" string = read::router_state_name(look.router_state(router));
+    "created" date = date::format(router.created);
+    "version" string = env!("CARGO_PKG_VERSION");
+    "softwareversion" string = env!("CARGO_PKG_VERSION");
+    "requiresupgrade" boolean = false;
+    "isredundantrouter" boolean = false;
+    "redundantstate" string = "UNKNOWN";
+    "zoneid" string = router.zone;
+    "zonename" string = parts.zone.map(|z| &z.name);
+    "dns1" string = parts.zone.and_then(|z| z.dns.first());
+    "dns2" string = parts.zone.and_then(|z| z.dns.get(1));
+    "hostid" string = router.host;
+    "hostname" string = host.map(|h| &h.name);
+    "hypervisor" string = host.map(|h| &h.hypervisor);
+    "serviceofferingid" string = system.map(|s| s.id);
+    "serviceofferingname" string = system.map(|s| &s.name);
+    "networkdomain" string = network.map(|n| &n.domain);
+    "guestnetworkid" string = router.network;
+    "guestnetworkname" string = network.map(|n| &n.name);
+    "guestipaddress" string = network.map(|n| n.gateway.addr());
+    "guestnetmask" string = network.map(|n| n.gateway.netmask());
+    "guestmacaddress" string = router.macs[0];
+    "linklocalip" string = router.link_local;
+    "linklocalnetmask" string = CONTROL_NETMASK;
+    "linklocalmacaddress" string = router.macs[1];
+    "publicip" string = parts.source_nat.map(|ip| ip.address);
+    "publicnetmask" string = range.map(|r| r.gateway.netmask());
+    "publicmacaddress" string = router.macs[2];
+    "publicnetworkid" string = range.map(|r| r.physical_network);
+    "gateway" string = range.map(|r| r.gateway.addr());
+    "nic" list = parts.nics(router);
+    "healthchecksfailed" boolean = parts.observed.is_some_and(|o| o.error.is_some());
+    "healthcheckresults" list = parts.health();
+    "hasannotations" boolean = false;
+    "account" string = owner.account;
+    "domain" string = owner.domain;
+    "domainid" string = owner.domain_id;
+    "domainpath" string = owner.domain_path;
+}
+
+/// A router with the `vpcid` that must be there.
+pub fn render_with_vpc(look: &Look<'_>, router: &Router) -> Object {
+    let mut object = render(look, router);
+    object.insert("vpcid".to_owned(), Value::Null);
+    object
+}
