@@ -1,3 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! CloudStack's API on the wire.
+//! CloudStack's API on the wire: signing, parameters, responses, errors and the command table. It decides nothing:
+//! lists are answered from the manager's view, changes are the manager's commands.
+//!
+//! A request passes [`wire::request`] (decode, bound), [`wire::signature`] (who is it), [`command`] (the table: which
+//! parameters, what to call), and comes back through [`view`] (how objects look) and [`wire::envelope`].
+
+mod auth;
+pub mod command;
+mod dispatch;
+mod exists;
+pub mod server;
+pub mod view;
 pub mod wire;
+
+pub use dispatch::Api;
+pub use server::{ServerConfig, serve};

@@ -58,11 +58,23 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 const ASSOCIATE: &[Param] = &[
-    Param::optional("networkid", Kind::Uuid(Of::Network), "the network; needed unless zoneid is given"),
-    Param::optional("zoneid", Kind::Uuid(Of::Zone), "the zone, for an address without a network yet"),
+    Param::optional(
+        "networkid",
+        Kind::Uuid(Of::Network),
+        "the network; needed unless zoneid is given",
+    ),
+    Param::optional(
+        "zoneid",
+        Kind::Uuid(Of::Zone),
+        "the zone, for an address without a network yet",
+    ),
     Param::optional("ipaddress", Kind::Address, "this address and no other"),
     Param::optional("vpcid", Kind::Uuid(Of::Nothing), "the VPC; there are none"),
-    Param::optional("isportable", Kind::Bool, "portable addresses are not available: true is refused"),
+    Param::optional(
+        "isportable",
+        Kind::Bool,
+        "portable addresses are not available: true is refused",
+    ),
 ];
 
 async fn associate(call: &Call<'_>) -> Result<Started, Refused> {
@@ -86,25 +98,67 @@ async fn associate(call: &Call<'_>) -> Result<Started, Refused> {
 const DISASSOCIATE: &[Param] = &[Param::required("id", Kind::Uuid(Of::Address), "the address")];
 
 async fn disassociate(call: &Call<'_>) -> Result<Started, Refused> {
-    let request = DisassociateIp { id: PublicIpId(call.params.need_id("id")?) };
+    let request = DisassociateIp {
+        id: PublicIpId(call.params.need_id("id")?),
+    };
     Ok(call.manager.disassociate_ip(&call.caller, request).await?)
 }
 
 const FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::Address), "the address of this id"),
     Param::optional("ipaddress", Kind::Address, "this address"),
-    Param::optional("associatednetworkid", Kind::Uuid(Of::Network), "addresses of this network"),
+    Param::optional(
+        "associatednetworkid",
+        Kind::Uuid(Of::Network),
+        "addresses of this network",
+    ),
     Param::optional("zoneid", Kind::Uuid(Of::Zone), "addresses of this zone"),
     Param::optional("vlanid", Kind::Uuid(Of::Range), "addresses of this range"),
-    Param::optional("physicalnetworkid", Kind::Uuid(Of::PhysicalNetwork), "addresses on this physical network"),
-    Param::optional("networkid", Kind::Uuid(Of::Anything), "addresses of this public network"),
-    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "addresses of this VPC; there are none"),
-    Param::optional("issourcenat", Kind::Bool, "whether guests of a network leave through it"),
-    Param::optional("isstaticnat", Kind::Bool, "whether it belongs entirely to a guest"),
-    Param::optional("forvirtualnetwork", Kind::Bool, "every address is for virtual networks"),
-    Param::optional("forloadbalancing", Kind::Bool, "no address is for load balancing only"),
-    Param::optional("allocatedonly", Kind::Bool, "only acquired ones (true when left out)"),
-    Param::optional("state", Kind::OneOf(&["Allocated", "Allocating", "Free", "Releasing", "Reserved"]), "the state"),
+    Param::optional(
+        "physicalnetworkid",
+        Kind::Uuid(Of::PhysicalNetwork),
+        "addresses on this physical network",
+    ),
+    Param::optional(
+        "networkid",
+        Kind::Uuid(Of::Anything),
+        "addresses of this public network",
+    ),
+    Param::optional(
+        "vpcid",
+        Kind::Uuid(Of::Nothing),
+        "addresses of this VPC; there are none",
+    ),
+    Param::optional(
+        "issourcenat",
+        Kind::Bool,
+        "whether guests of a network leave through it",
+    ),
+    Param::optional(
+        "isstaticnat",
+        Kind::Bool,
+        "whether it belongs entirely to a guest",
+    ),
+    Param::optional(
+        "forvirtualnetwork",
+        Kind::Bool,
+        "every address is for virtual networks",
+    ),
+    Param::optional(
+        "forloadbalancing",
+        Kind::Bool,
+        "no address is for load balancing only",
+    ),
+    Param::optional(
+        "allocatedonly",
+        Kind::Bool,
+        "only acquired ones (true when left out)",
+    ),
+    Param::optional(
+        "state",
+        Kind::OneOf(&["Allocated", "Allocating", "Free", "Releasing", "Reserved"]),
+        "the state",
+    ),
 ];
 
 fn addresses(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
@@ -114,10 +168,16 @@ fn addresses(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
         .filter(|ip| scope.shows(look, ip.account) && matches_held(look, params, ip))
         .map(Either::Held);
     let free = free.then(|| free_addresses(look, params)).into_iter().flatten();
-    list::reply(look, params, "publicipaddress", held.chain(free), |look, either| match either {
-        Either::Held(ip) => view::address::render(look, ip),
-        Either::Free(range, address) => view::address::render_free(look, range, address),
-    })
+    list::reply(
+        look,
+        params,
+        "publicipaddress",
+        held.chain(free),
+        |look, either| match either {
+            Either::Held(ip) => view::address::render(look, ip),
+            Either::Free(range, address) => view::address::render_free(look, range, address),
+        },
+    )
 }
 
 /// An acquired address, or one that nobody holds.
@@ -128,9 +188,14 @@ enum Either<'a> {
 
 fn matches_held(look: &Look<'_>, params: &Params, ip: &PublicIp) -> bool {
     let filter = Filter(params);
-    let physical = look.view.get::<PublicIpRange>(ip.range).map(|r| r.physical_network.0);
+    let physical = look
+        .view
+        .get::<PublicIpRange>(ip.range)
+        .map(|r| r.physical_network.0);
     filter.id("id", ip.id.0)
-        && params.address("ipaddress").is_none_or(|wanted| wanted == ip.address)
+        && params
+            .address("ipaddress")
+            .is_none_or(|wanted| wanted == ip.address)
         && filter.maybe_id("associatednetworkid", ip.network.map(|n| n.0))
         && filter.id("zoneid", ip.zone.0)
         && filter.id("vlanid", ip.range.0)
@@ -145,7 +210,11 @@ fn matches_held(look: &Look<'_>, params: &Params, ip: &PublicIp) -> bool {
 }
 
 /// The narrowest index that holds every match.
-fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Iterator<Item = &'a PublicIp> + 'a> {
+fn candidates<'a>(
+    look: &Look<'a>,
+    params: &Params,
+    scope: Scope,
+) -> Box<dyn Iterator<Item = &'a PublicIp> + 'a> {
     let view = look.view;
     let zone = params.id("zoneid").map(ZoneId);
     if let Some(id) = params.id("id") {
@@ -168,8 +237,12 @@ fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Ite
 /// The addresses of the ranges that nobody holds, with the filters that make sense for them.
 fn free_addresses<'a>(look: &Look<'a>, params: &'a Params) -> impl Iterator<Item = Either<'a>> {
     let (view, filter) = (look.view, Filter(params));
-    let only_held = ["id", "associatednetworkid"].iter().any(|name| params.id(name).is_some())
-        || ["issourcenat", "isstaticnat"].iter().any(|name| params.flag(name) == Some(true))
+    let only_held = ["id", "associatednetworkid"]
+        .iter()
+        .any(|name| params.id(name).is_some())
+        || ["issourcenat", "isstaticnat"]
+            .iter()
+            .any(|name| params.flag(name) == Some(true))
         || params.flag("forvirtualnetwork") == Some(false)
         || params.word("state").is_some_and(|state| state != "Free")
         || !params.maps("tags").is_empty();
@@ -185,7 +258,9 @@ fn free_addresses<'a>(look: &Look<'a>, params: &'a Params) -> impl Iterator<Item
             .range
             .iter()
             .filter(move |address| {
-                params.address("ipaddress").is_none_or(|wanted| wanted == *address)
+                params
+                    .address("ipaddress")
+                    .is_none_or(|wanted| wanted == *address)
                     && view.public_ip_at(range.zone, *address).is_none()
                     && filter.keyword(&[&address.to_string()])
             })
@@ -196,7 +271,11 @@ fn free_addresses<'a>(look: &Look<'a>, params: &'a Params) -> impl Iterator<Item
 const ENABLE: &[Param] = &[
     Param::required("ipaddressid", Kind::Uuid(Of::Address), "the address"),
     Param::required("virtualmachineid", Kind::Uuid(Of::Guest), "the guest"),
-    Param::optional("networkid", Kind::Uuid(Of::Network), "the network, for an address that has none yet"),
+    Param::optional(
+        "networkid",
+        Kind::Uuid(Of::Network),
+        "the network, for an address that has none yet",
+    ),
     Param::optional("vmguestip", Kind::Address, "the guest's address"),
 ];
 
@@ -212,9 +291,15 @@ async fn enable(call: &Call<'_>) -> Result<Object, Refused> {
     Ok(envelope::single("success", json!(true)))
 }
 
-const DISABLE: &[Param] = &[Param::required("ipaddressid", Kind::Uuid(Of::Address), "the address")];
+const DISABLE: &[Param] = &[Param::required(
+    "ipaddressid",
+    Kind::Uuid(Of::Address),
+    "the address",
+)];
 
 async fn disable(call: &Call<'_>) -> Result<Started, Refused> {
-    let request = DisableStaticNat { public_ip: PublicIpId(call.params.need_id("ipaddressid")?) };
+    let request = DisableStaticNat {
+        public_ip: PublicIpId(call.params.need_id("ipaddressid")?),
+    };
     Ok(call.manager.disable_static_nat(&call.caller, request).await?)
 }

@@ -24,17 +24,27 @@ pub const COMMANDS: &[Command] = &[Command::read(
 const FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::Event), "the event of this id"),
     Param::optional("type", Kind::Text(64), "events of this type"),
-    Param::optional("level", Kind::OneOf(&["INFO", "WARN", "ERROR"]), "events of this level"),
+    Param::optional(
+        "level",
+        Kind::OneOf(&["INFO", "WARN", "ERROR"]),
+        "events of this level",
+    ),
     Param::optional("startdate", Kind::Date, "events from then on"),
     Param::optional("enddate", Kind::Date, "events up to then"),
     Param::optional("resourceid", Kind::Uuid(Of::Anything), "events about this object"),
-    Param::optional("resourcetype", Kind::Text(64), "events about objects of this type"),
+    Param::optional(
+        "resourcetype",
+        Kind::Text(64),
+        "events about objects of this type",
+    ),
     Param::optional("archived", Kind::Bool, "no event is archived"),
 ];
 
 fn events(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let scope = Scope::of(look, params)?;
-    let one = params.id("id").map(|id| look.view.event(EventId(id)).map(|e| &**e));
+    let one = params
+        .id("id")
+        .map(|id| look.view.event(EventId(id)).map(|e| &**e));
     let all = one.is_none().then(|| {
         let (start, end) = (params.date("startdate"), params.date("enddate"));
         // The newest first: what is before the start can only be followed by what is older still.

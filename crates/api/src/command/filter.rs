@@ -22,7 +22,9 @@ impl Filter<'_> {
 
     /// Whether the text is exactly what the parameter asks for, in any case.
     pub fn exact(&self, name: &str, value: &str) -> bool {
-        self.0.text(name).is_none_or(|wanted| wanted.eq_ignore_ascii_case(value))
+        self.0
+            .text(name)
+            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(value))
     }
 
     /// Whether one of the texts contains what the parameter asks for, in any case.

@@ -66,8 +66,16 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 const MATCH: &[Param] = &[
-    Param::required("protocol", Kind::Text(16), "tcp, udp, icmp, all, or a protocol's number"),
-    Param::optional("startport", Kind::Port, "the first port, for tcp and udp; every port when left out"),
+    Param::required(
+        "protocol",
+        Kind::Text(16),
+        "tcp, udp, icmp, all, or a protocol's number",
+    ),
+    Param::optional(
+        "startport",
+        Kind::Port,
+        "the first port, for tcp and udp; every port when left out",
+    ),
     Param::optional("endport", Kind::Port, "the last port; startport when left out"),
     Param::optional("icmptype", Kind::Int(-1, 255), "the ICMP type, -1 for any"),
     Param::optional("icmpcode", Kind::Int(-1, 255), "the ICMP code, -1 for any"),
@@ -77,31 +85,57 @@ const MATCH: &[Param] = &[
 
 const CREATE_EGRESS: &[Param] = &[
     Param::required("networkid", Kind::Uuid(Of::Network), "the network"),
-    Param::optional("destcidrlist", Kind::Cidrs, "destination CIDRs; everywhere when left out"),
+    Param::optional(
+        "destcidrlist",
+        Kind::Cidrs,
+        "destination CIDRs; everywhere when left out",
+    ),
 ];
 
-const CREATE: &[Param] = &[Param::required("ipaddressid", Kind::Uuid(Of::Address), "the public address")];
+const CREATE: &[Param] = &[Param::required(
+    "ipaddressid",
+    Kind::Uuid(Of::Address),
+    "the public address",
+)];
 
 const DELETE: &[Param] = &[Param::required("id", Kind::Uuid(Of::FirewallRule), "the rule")];
 
 const FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::FirewallRule), "the rule of this id"),
     Param::optional("networkid", Kind::Uuid(Of::Network), "rules of this network"),
-    Param::optional("ipaddressid", Kind::Uuid(Of::Address), "rules of this public address"),
+    Param::optional(
+        "ipaddressid",
+        Kind::Uuid(Of::Address),
+        "rules of this public address",
+    ),
 ];
 
 /// Which packets a rule is about. Errors (431) name the parameter that contradicts the protocol.
 pub(super) fn wanted_match(params: &Params) -> Result<Match, ApiError> {
     let name = params.need_text("protocol")?;
     let protocol = match name.to_ascii_lowercase().as_str() {
-        "tcp" | "6" => return Ok(Match::Ports { protocol: Protocol::Tcp, ports: wanted_ports(params)? }),
-        "udp" | "17" => return Ok(Match::Ports { protocol: Protocol::Udp, ports: wanted_ports(params)? }),
+        "tcp" | "6" => {
+            return Ok(Match::Ports {
+                protocol: Protocol::Tcp,
+                ports: wanted_ports(params)?,
+            });
+        }
+        "udp" | "17" => {
+            return Ok(Match::Ports {
+                protocol: Protocol::Udp,
+                ports: wanted_ports(params)?,
+            });
+        }
         "icmp" | "1" => {
             refuse(params, &["startport", "endport"], name)?;
-            return Ok(Match::Icmp { icmp: wanted_icmp(params)? });
+            return Ok(Match::Icmp {
+                icmp: wanted_icmp(params)?,
+            });
         }
         "all" => Match::All,
-        number => Match::Number { number: protocol_number(params, number)? },
+        number => Match::Number {
+            number: protocol_number(params, number)?,
+        },
     };
     refuse(params, &["startport", "endport", "icmptype", "icmpcode"], name)?;
     Ok(protocol)
@@ -109,7 +143,12 @@ pub(super) fn wanted_match(params: &Params) -> Result<Match, ApiError> {
 
 fn protocol_number(params: &Params, text: &str) -> Result<u8, ApiError> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
-        ApiError::invalid(params.command(), "protocol", text, "tcp, udp, icmp, all or a number from 1 to 255")
+        ApiError::invalid(
+            params.command(),
+            "protocol",
+            text,
+            "tcp, udp, icmp, all or a number from 1 to 255",
+        )
     })
 }
 
@@ -147,7 +186,12 @@ fn refuse(params: &Params, names: &[&str], protocol: &str) -> Result<(), ApiErro
         let value = params.port(name).map(i64::from).or_else(|| params.int(name));
         if let Some(value) = value.filter(|value| *value != -1) {
             let expected = format!("nothing: it has no meaning for protocol {protocol}");
-            return Err(ApiError::invalid(params.command(), name, &value.to_string(), &expected));
+            return Err(ApiError::invalid(
+                params.command(),
+                name,
+                &value.to_string(),
+                &expected,
+            ));
         }
     }
     Ok(())
@@ -175,12 +219,16 @@ async fn create(call: &Call<'_>) -> Result<Started, Refused> {
 }
 
 async fn delete_egress(call: &Call<'_>) -> Result<Started, Refused> {
-    let request = DeleteEgressRule { id: FirewallRuleId(call.params.need_id("id")?) };
+    let request = DeleteEgressRule {
+        id: FirewallRuleId(call.params.need_id("id")?),
+    };
     Ok(call.manager.delete_egress_rule(&call.caller, request).await?)
 }
 
 async fn delete(call: &Call<'_>) -> Result<Started, Refused> {
-    let request = DeleteFirewallRule { id: FirewallRuleId(call.params.need_id("id")?) };
+    let request = DeleteFirewallRule {
+        id: FirewallRuleId(call.params.need_id("id")?),
+    };
     Ok(call.manager.delete_firewall_rule(&call.caller, request).await?)
 }
 
@@ -202,10 +250,18 @@ fn rules(look: &Look<'_>, params: &Params, ingress: bool) -> Result<Object, ApiE
 }
 
 /// The narrowest index that holds every match.
-fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Iterator<Item = &'a FirewallRule> + 'a> {
+fn candidates<'a>(
+    look: &Look<'a>,
+    params: &Params,
+    scope: Scope,
+) -> Box<dyn Iterator<Item = &'a FirewallRule> + 'a> {
     let view = look.view;
     if let Some(id) = params.id("id") {
-        return Box::new(view.get::<FirewallRule>(FirewallRuleId(id)).into_iter().map(|r| &**r));
+        return Box::new(
+            view.get::<FirewallRule>(FirewallRuleId(id))
+                .into_iter()
+                .map(|r| &**r),
+        );
     }
     if let Some(id) = params.id("ipaddressid") {
         return Box::new(view.firewall_rules_of_ip(PublicIpId(id)).map(|r| &**r));
@@ -216,12 +272,20 @@ fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Ite
     match scope {
         Scope::Account(id) => {
             let networks = view.networks_of_account(id).map(|n| n.id);
-            Box::new(networks.flat_map(move |id| view.firewall_rules_of_network(id)).map(|r| &**r))
+            Box::new(
+                networks
+                    .flat_map(move |id| view.firewall_rules_of_network(id))
+                    .map(|r| &**r),
+            )
         }
         Scope::Nothing => Box::new(std::iter::empty()),
         Scope::Everything | Scope::Domain(..) => {
             let networks = view.all::<Network>().map(|n| n.id);
-            Box::new(networks.flat_map(move |id| view.firewall_rules_of_network(id)).map(|r| &**r))
+            Box::new(
+                networks
+                    .flat_map(move |id| view.firewall_rules_of_network(id))
+                    .map(|r| &**r),
+            )
         }
     }
 }

@@ -55,27 +55,59 @@ const CREATE: &[Param] = &[
     Param::required("ipaddressid", Kind::Uuid(Of::Address), "the public address"),
     Param::required("protocol", Kind::OneOf(&["tcp", "udp"]), "tcp or udp"),
     Param::required("publicport", Kind::Port, "the first port of the public address"),
-    Param::optional("publicendport", Kind::Port, "the last one; publicport when left out"),
+    Param::optional(
+        "publicendport",
+        Kind::Port,
+        "the last one; publicport when left out",
+    ),
     Param::required("privateport", Kind::Port, "the first port of the guest"),
-    Param::optional("privateendport", Kind::Port, "the last one; as many as public ports when left out"),
+    Param::optional(
+        "privateendport",
+        Kind::Port,
+        "the last one; as many as public ports when left out",
+    ),
     Param::required("virtualmachineid", Kind::Uuid(Of::Guest), "the guest"),
     Param::optional("vmguestip", Kind::Address, "the guest's address"),
-    Param::optional("networkid", Kind::Uuid(Of::Network), "the network, for an address that has none yet"),
-    Param::optional("openfirewall", Kind::Bool, "whether a firewall rule is made too (true when left out)"),
-    Param::optional("cidrlist", Kind::Cidrs, "sources of that firewall rule; everywhere when left out"),
+    Param::optional(
+        "networkid",
+        Kind::Uuid(Of::Network),
+        "the network, for an address that has none yet",
+    ),
+    Param::optional(
+        "openfirewall",
+        Kind::Bool,
+        "whether a firewall rule is made too (true when left out)",
+    ),
+    Param::optional(
+        "cidrlist",
+        Kind::Cidrs,
+        "sources of that firewall rule; everywhere when left out",
+    ),
 ];
 
-const DELETE: &[Param] = &[Param::required("id", Kind::Uuid(Of::PortForwardingRule), "the rule")];
+const DELETE: &[Param] = &[Param::required(
+    "id",
+    Kind::Uuid(Of::PortForwardingRule),
+    "the rule",
+)];
 
 const FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::PortForwardingRule), "the rule of this id"),
     Param::optional("networkid", Kind::Uuid(Of::Network), "rules of this network"),
-    Param::optional("ipaddressid", Kind::Uuid(Of::Address), "rules of this public address"),
+    Param::optional(
+        "ipaddressid",
+        Kind::Uuid(Of::Address),
+        "rules of this public address",
+    ),
 ];
 
 const IP_FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::Nothing), "the rule of this id"),
-    Param::optional("ipaddressid", Kind::Uuid(Of::Address), "rules of this public address"),
+    Param::optional(
+        "ipaddressid",
+        Kind::Uuid(Of::Address),
+        "rules of this public address",
+    ),
     Param::optional("virtualmachineid", Kind::Uuid(Of::Guest), "rules of this guest"),
 ];
 
@@ -85,7 +117,11 @@ async fn create(call: &Call<'_>) -> Result<Started, Refused> {
     let count = public_ports.last() - public_ports.first();
     let request = CreatePortForwarding {
         public_ip: PublicIpId(params.need_id("ipaddressid")?),
-        protocol: if params.word("protocol") == Some("udp") { Protocol::Udp } else { Protocol::Tcp },
+        protocol: if params.word("protocol") == Some("udp") {
+            Protocol::Udp
+        } else {
+            Protocol::Tcp
+        },
         public_ports,
         private_ports: ports(params, "privateport", "privateendport", Some(count))?,
         guest: GuestId(params.need_id("virtualmachineid")?),
@@ -114,7 +150,9 @@ fn ports(params: &Params, first: &str, last: &str, more: Option<u16>) -> Result<
 }
 
 async fn delete(call: &Call<'_>) -> Result<Started, Refused> {
-    let request = DeletePortForwarding { id: PortForwardingRuleId(call.params.need_id("id")?) };
+    let request = DeletePortForwarding {
+        id: PortForwardingRuleId(call.params.need_id("id")?),
+    };
     Ok(call.manager.delete_port_forwarding(&call.caller, request).await?)
 }
 
@@ -127,7 +165,13 @@ fn rules(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.id("ipaddressid", rule.public_ip.0)
             && filter.keyword(&[rule.protocol.name()])
     });
-    list::reply(look, params, "portforwardingrule", matches, view::port_forwarding_rule::render)
+    list::reply(
+        look,
+        params,
+        "portforwardingrule",
+        matches,
+        view::port_forwarding_rule::render,
+    )
 }
 
 /// The narrowest index that holds every match.
@@ -150,12 +194,20 @@ fn candidates<'a>(
     match scope {
         Scope::Account(id) => {
             let networks = view.networks_of_account(id).map(|n| n.id);
-            Box::new(networks.flat_map(move |id| view.forwards_of_network(id)).map(|r| &**r))
+            Box::new(
+                networks
+                    .flat_map(move |id| view.forwards_of_network(id))
+                    .map(|r| &**r),
+            )
         }
         Scope::Nothing => Box::new(std::iter::empty()),
         Scope::Everything | Scope::Domain(..) => {
             let networks = view.all::<Network>().map(|n| n.id);
-            Box::new(networks.flat_map(move |id| view.forwards_of_network(id)).map(|r| &**r))
+            Box::new(
+                networks
+                    .flat_map(move |id| view.forwards_of_network(id))
+                    .map(|r| &**r),
+            )
         }
     }
 }

@@ -77,13 +77,29 @@ const DEPLOY: &[Param] = &[
     Param::required("zoneid", Kind::Uuid(Of::Zone), "the zone"),
     Param::required("serviceofferingid", Kind::Uuid(Of::ServiceOffering), "the size"),
     Param::required("templateid", Kind::Uuid(Of::Template), "what it runs"),
-    Param::optional("networkids", Kind::Uuids(Of::Network), "its networks, the default one first"),
-    Param::optional("iptonetworklist", Kind::Maps, "its networks with addresses: iptonetworklist[0].networkid, .ip"),
+    Param::optional(
+        "networkids",
+        Kind::Uuids(Of::Network),
+        "its networks, the default one first",
+    ),
+    Param::optional(
+        "iptonetworklist",
+        Kind::Maps,
+        "its networks with addresses: iptonetworklist[0].networkid, .ip",
+    ),
     Param::optional("ipaddress", Kind::Address, "its address on the first network"),
     Param::optional("name", Kind::Text(63), "its host name"),
     Param::optional("displayname", NAME, "what users read; the name when left out"),
-    Param::optional("startvm", Kind::Bool, "whether it is started (true when left out)"),
-    Param::optional("projectid", Kind::Uuid(Of::Nothing), "the project; there are none"),
+    Param::optional(
+        "startvm",
+        Kind::Bool,
+        "whether it is started (true when left out)",
+    ),
+    Param::optional(
+        "projectid",
+        Kind::Uuid(Of::Nothing),
+        "the project; there are none",
+    ),
 ];
 
 async fn deploy(call: &Call<'_>) -> Result<Started, Refused> {
@@ -104,22 +120,29 @@ async fn deploy(call: &Call<'_>) -> Result<Started, Refused> {
 fn wanted_nics(params: &Params) -> Result<Vec<WantedNic>, ApiError> {
     let (ids, maps) = (params.ids("networkids"), params.maps("iptonetworklist"));
     if !ids.is_empty() && !maps.is_empty() {
-        return Err(ApiError::parameter("networkids and iptonetworklist cannot be given together"));
+        return Err(ApiError::parameter(
+            "networkids and iptonetworklist cannot be given together",
+        ));
     }
     let first = params.address("ipaddress");
     if !maps.is_empty() && first.is_some() {
-        return Err(ApiError::parameter("ipaddress and iptonetworklist cannot be given together"));
+        return Err(ApiError::parameter(
+            "ipaddress and iptonetworklist cannot be given together",
+        ));
     }
     if ids.is_empty() && maps.is_empty() && first.is_some() {
         return Err(ApiError::missing(params.command(), "networkids"));
     }
     let by_id = ids.iter().enumerate().map(|(index, id)| {
-        Ok(WantedNic { network: NetworkId(*id), address: first.filter(|_| index == 0) })
+        Ok(WantedNic {
+            network: NetworkId(*id),
+            address: first.filter(|_| index == 0),
+        })
     });
     let by_map = maps.iter().map(|map| {
-        let network = map.get("networkid").ok_or_else(|| {
-            ApiError::missing(params.command(), "iptonetworklist[].networkid")
-        })?;
+        let network = map
+            .get("networkid")
+            .ok_or_else(|| ApiError::missing(params.command(), "iptonetworklist[].networkid"))?;
         let id = network
             .parse()
             .map_err(|_| ApiError::no_such(params.command(), "iptonetworklist[].networkid", network))?;
@@ -137,9 +160,16 @@ fn wanted_nics(params: &Params) -> Result<Vec<WantedNic>, ApiError> {
 }
 
 const ID: &[Param] = &[Param::required("id", Kind::Uuid(Of::Guest), "the guest")];
-const FORCED: &[Param] = &[Param::optional("forced", Kind::Bool, "a guest always goes down at once")];
-const EXPUNGE: &[Param] =
-    &[Param::optional("expunge", Kind::Bool, "destroyed guests are not kept, with or without it")];
+const FORCED: &[Param] = &[Param::optional(
+    "forced",
+    Kind::Bool,
+    "a guest always goes down at once",
+)];
+const EXPUNGE: &[Param] = &[Param::optional(
+    "expunge",
+    Kind::Bool,
+    "destroyed guests are not kept, with or without it",
+)];
 
 impl Call<'_> {
     fn guest(&self) -> Result<GuestId, ApiError> {
@@ -148,19 +178,31 @@ impl Call<'_> {
 }
 
 async fn start(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.start_guest(&call.caller, StartGuest { id: call.guest()? }).await?)
+    Ok(call
+        .manager
+        .start_guest(&call.caller, StartGuest { id: call.guest()? })
+        .await?)
 }
 
 async fn stop(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.stop_guest(&call.caller, StopGuest { id: call.guest()? }).await?)
+    Ok(call
+        .manager
+        .stop_guest(&call.caller, StopGuest { id: call.guest()? })
+        .await?)
 }
 
 async fn reboot(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.reboot_guest(&call.caller, RebootGuest { id: call.guest()? }).await?)
+    Ok(call
+        .manager
+        .reboot_guest(&call.caller, RebootGuest { id: call.guest()? })
+        .await?)
 }
 
 async fn destroy(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.destroy_guest(&call.caller, DestroyGuest { id: call.guest()? }).await?)
+    Ok(call
+        .manager
+        .destroy_guest(&call.caller, DestroyGuest { id: call.guest()? })
+        .await?)
 }
 
 const FILTERS: &[Param] = &[
@@ -169,17 +211,38 @@ const FILTERS: &[Param] = &[
     Param::optional("name", NAME, "guests with this in their name"),
     Param::optional(
         "state",
-        Kind::OneOf(&["Running", "Stopped", "Present", "Destroyed", "Expunged", "Starting", "Stopping", "Error"]),
+        Kind::OneOf(&[
+            "Running",
+            "Stopped",
+            "Present",
+            "Destroyed",
+            "Expunged",
+            "Starting",
+            "Stopping",
+            "Error",
+        ]),
         "the state; Present for all that are not destroyed",
     ),
     Param::optional("zoneid", Kind::Uuid(Of::Zone), "guests of this zone"),
     Param::optional("networkid", Kind::Uuid(Of::Network), "guests on this network"),
     Param::optional("hostid", Kind::Uuid(Of::Host), "guests on this host"),
     Param::optional("templateid", Kind::Uuid(Of::Template), "guests of this template"),
-    Param::optional("serviceofferingid", Kind::Uuid(Of::ServiceOffering), "guests of this size"),
+    Param::optional(
+        "serviceofferingid",
+        Kind::Uuid(Of::ServiceOffering),
+        "guests of this size",
+    ),
     Param::optional("hypervisor", Kind::Text(32), "guests on hosts of this hypervisor"),
-    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "guests of this VPC; there are none"),
-    Param::optional("forvirtualnetwork", Kind::Bool, "every guest is on virtual networks"),
+    Param::optional(
+        "vpcid",
+        Kind::Uuid(Of::Nothing),
+        "guests of this VPC; there are none",
+    ),
+    Param::optional(
+        "forvirtualnetwork",
+        Kind::Bool,
+        "every guest is on virtual networks",
+    ),
     Param::optional("haenable", Kind::Bool, "no guest is highly available"),
 ];
 
@@ -193,11 +256,18 @@ fn guests(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.contained("name", &[&g.name, &g.display_name])
             && in_state(look, params, g)
             && filter.id("zoneid", g.zone.0)
-            && params.id("networkid").is_none_or(|id| g.nics.iter().any(|n| n.network.0 == id))
+            && params
+                .id("networkid")
+                .is_none_or(|id| g.nics.iter().any(|n| n.network.0 == id))
             && filter.id("hostid", g.host.0)
             && filter.id("templateid", g.template.0)
             && filter.id("serviceofferingid", g.service_offering.0)
-            && filter.exact("hypervisor", look.view.get::<Host>(g.host).map_or("", |h| h.hypervisor.as_str()))
+            && filter.exact(
+                "hypervisor",
+                look.view
+                    .get::<Host>(g.host)
+                    .map_or("", |h| h.hypervisor.as_str()),
+            )
             && filter.flag("forvirtualnetwork", true)
             && filter.flag("haenable", false)
             && filter.keyword(&[&g.name, &g.display_name, &g.instance_name])
@@ -209,19 +279,27 @@ fn in_state(look: &Look<'_>, params: &Params, guest: &Guest) -> bool {
     match params.word("state") {
         None => true,
         Some("Present") => guest.power != Power::Gone,
-        Some(state) => look.guest_state(guest) == state,
+        Some(state) => look.view.guest_state(guest).name() == state,
     }
 }
 
 /// The narrowest index that holds every match.
-fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Iterator<Item = &'a Guest> + 'a> {
+fn candidates<'a>(
+    look: &Look<'a>,
+    params: &Params,
+    scope: Scope,
+) -> Box<dyn Iterator<Item = &'a Guest> + 'a> {
     let view = look.view;
     if let Some(id) = params.id("id") {
         return Box::new(view.get::<Guest>(GuestId(id)).into_iter().map(|g| &**g));
     }
     let ids: Vec<GuestId> = params.ids("ids").iter().copied().map(GuestId).collect();
     if !ids.is_empty() {
-        return Box::new(ids.into_iter().filter_map(|id| view.get::<Guest>(id)).map(|g| &**g));
+        return Box::new(
+            ids.into_iter()
+                .filter_map(|id| view.get::<Guest>(id))
+                .map(|g| &**g),
+        );
     }
     if let Some(id) = params.id("networkid") {
         return Box::new(view.guests_of_network(NetworkId(id)).map(|g| &**g));
@@ -245,7 +323,11 @@ fn nics(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let guest = look.view.get::<Guest>(GuestId(id)).map(|g| &**g);
     let own = |account: AccountId| look.caller.admin || account == look.caller.account;
     let Some(guest) = guest.filter(|g| own(g.account)) else {
-        return Err(ApiError::no_such(params.command(), "virtualmachineid", &id.to_string()));
+        return Err(ApiError::no_such(
+            params.command(),
+            "virtualmachineid",
+            &id.to_string(),
+        ));
     };
     let matches = GuestNic::each(guest).filter(|at| {
         filter.id("networkid", at.nic.network.0)

@@ -11,7 +11,11 @@ use crate::wire::params::{Kind, Param, Params};
 /// Parameters that every list takes.
 pub const PAGED: &[Param] = &[
     Param::optional("keyword", Kind::Text(255), "a part of the name"),
-    Param::optional("page", Kind::Int(i64::MIN, i64::MAX), "the page, from 1; needs pagesize"),
+    Param::optional(
+        "page",
+        Kind::Int(i64::MIN, i64::MAX),
+        "the page, from 1; needs pagesize",
+    ),
     Param::optional(
         "pagesize",
         Kind::Int(i64::MIN, i64::MAX),

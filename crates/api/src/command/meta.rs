@@ -25,7 +25,11 @@ pub const COMMANDS: &[Command] = &[
     Command::read(
         "listApis",
         "Lists the commands with their parameters and answers.",
-        &[&[Param::optional("name", Kind::Text(255), "the command of this name")]],
+        &[&[Param::optional(
+            "name",
+            Kind::Text(255),
+            "the command of this name",
+        )]],
         Answers::List("api", API),
         apis,
     ),
@@ -91,7 +95,12 @@ fn apis(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
         .filter(|c| wanted.is_none_or(|name| c.name.eq_ignore_ascii_case(name)))
         .collect();
     if let (Some(name), true) = (wanted, matches.is_empty()) {
-        return Err(ApiError::invalid(params.command(), "name", name, "the name of a command"));
+        return Err(ApiError::invalid(
+            params.command(),
+            "name",
+            name,
+            "the name of a command",
+        ));
     }
     let items: Vec<Value> = matches.into_iter().map(described).collect();
     Ok(envelope::list("api", items.len(), items))
@@ -134,7 +143,15 @@ fn user(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let key = params.need_text("userapikey")?;
     let found: Option<&User> = look.view.user_by_api_key(key).map(|u| &**u);
     match found.filter(|u| look.caller.admin || u.account == look.caller.account) {
-        Some(user) => Ok(envelope::single("user", Value::Object(view::user::render(look, user)))),
-        None => Err(ApiError::invalid(params.command(), "userapikey", key, "the API key of a user")),
+        Some(user) => Ok(envelope::single(
+            "user",
+            Value::Object(view::user::render(look, user)),
+        )),
+        None => Err(ApiError::invalid(
+            params.command(),
+            "userapikey",
+            key,
+            "the API key of a user",
+        )),
     }
 }

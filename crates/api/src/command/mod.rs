@@ -114,7 +114,11 @@ impl Refused {
             Self::Api(e) => e,
             Self::Command(e) => {
                 let text = e.text(&command.to_ascii_lowercase());
-                ApiError { code: e.code(), cs_code: e.cs_code(), text }
+                ApiError {
+                    code: e.code(),
+                    cs_code: e.cs_code(),
+                    text,
+                }
             }
         }
     }
@@ -148,7 +152,15 @@ impl Command {
         handler: fn(&Look<'_>, &Params) -> Result<Object, ApiError>,
     ) -> Self {
         let handler = Handler::Read(handler);
-        Self { name, description, mode: Mode::Sync, admin_only: false, params, answers, handler }
+        Self {
+            name,
+            description,
+            mode: Mode::Sync,
+            admin_only: false,
+            params,
+            answers,
+            handler,
+        }
     }
 
     const fn act(
@@ -159,7 +171,15 @@ impl Command {
         handler: for<'a> fn(&'a Call<'a>) -> Later<'a, Object>,
     ) -> Self {
         let handler = Handler::Act(handler);
-        Self { name, description, mode: Mode::Sync, admin_only: false, params, answers, handler }
+        Self {
+            name,
+            description,
+            mode: Mode::Sync,
+            admin_only: false,
+            params,
+            answers,
+            handler,
+        }
     }
 
     const fn start(
@@ -170,7 +190,15 @@ impl Command {
         handler: for<'a> fn(&'a Call<'a>) -> Later<'a, Started>,
     ) -> Self {
         let handler = Handler::Start(handler);
-        Self { name, description, mode: Mode::Async, admin_only: false, params, answers, handler }
+        Self {
+            name,
+            description,
+            mode: Mode::Async,
+            admin_only: false,
+            params,
+            answers,
+            handler,
+        }
     }
 
     /// The same, and its first answer holds the new object's id.

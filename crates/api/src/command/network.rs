@@ -58,17 +58,33 @@ const DOMAIN: Kind = Kind::Text(253);
 
 const CREATE: &[Param] = &[
     Param::required("name", NAME, "the name"),
-    Param::required("networkofferingid", Kind::Uuid(Of::NetworkOffering), "the offering"),
+    Param::required(
+        "networkofferingid",
+        Kind::Uuid(Of::NetworkOffering),
+        "the offering",
+    ),
     Param::required("zoneid", Kind::Uuid(Of::Zone), "the zone"),
     Param::optional("displaytext", NAME, "what users read; the name when left out"),
     Param::optional("gateway", Kind::Address, "the router's address; needs netmask"),
     Param::optional("netmask", Kind::Address, "the netmask; needs gateway"),
     Param::optional("networkdomain", DOMAIN, "the domain that guests get"),
     Param::optional("startip", Kind::Address, "an address of the network"),
-    Param::optional("endip", Kind::Address, "an address of the network, not below startip"),
-    Param::optional("sourcenatipaddress", Kind::Address, "a free public address to be the source NAT address"),
+    Param::optional(
+        "endip",
+        Kind::Address,
+        "an address of the network, not below startip",
+    ),
+    Param::optional(
+        "sourcenatipaddress",
+        Kind::Address,
+        "a free public address to be the source NAT address",
+    ),
     Param::optional("vpcid", Kind::Uuid(Of::Nothing), "the VPC; there are none"),
-    Param::optional("aclid", Kind::Uuid(Of::Nothing), "the network ACL; there are none"),
+    Param::optional(
+        "aclid",
+        Kind::Uuid(Of::Nothing),
+        "the network ACL; there are none",
+    ),
     Param::optional("vlan", Kind::Text(64), "not for users to choose"),
 ];
 
@@ -99,24 +115,62 @@ const FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::Network), "the network of this id"),
     Param::optional("name", NAME, "the network of this name"),
     Param::optional("zoneid", Kind::Uuid(Of::Zone), "networks of this zone"),
-    Param::optional("networkofferingid", Kind::Uuid(Of::NetworkOffering), "networks of this offering"),
-    Param::optional("physicalnetworkid", Kind::Uuid(Of::PhysicalNetwork), "networks on this physical network"),
-    Param::optional("type", Kind::OneOf(&["Isolated", "Shared", "L2"]), "every network is Isolated"),
+    Param::optional(
+        "networkofferingid",
+        Kind::Uuid(Of::NetworkOffering),
+        "networks of this offering",
+    ),
+    Param::optional(
+        "physicalnetworkid",
+        Kind::Uuid(Of::PhysicalNetwork),
+        "networks on this physical network",
+    ),
+    Param::optional(
+        "type",
+        Kind::OneOf(&["Isolated", "Shared", "L2"]),
+        "every network is Isolated",
+    ),
     Param::optional("traffictype", Kind::Text(32), "every network is for Guest"),
-    Param::optional("acltype", Kind::OneOf(&["Account", "Domain"]), "every network is an Account's"),
-    Param::optional("networkfilter", Kind::Text(32), "every filter shows the account's networks"),
+    Param::optional(
+        "acltype",
+        Kind::OneOf(&["Account", "Domain"]),
+        "every network is an Account's",
+    ),
+    Param::optional(
+        "networkfilter",
+        Kind::Text(32),
+        "every filter shows the account's networks",
+    ),
     Param::optional("forvpc", Kind::Bool, "tiers of VPCs; there are none"),
-    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "tiers of this VPC; there are none"),
+    Param::optional(
+        "vpcid",
+        Kind::Uuid(Of::Nothing),
+        "tiers of this VPC; there are none",
+    ),
     Param::optional("issystem", Kind::Bool, "system networks are not listed"),
-    Param::optional("specifyipranges", Kind::Bool, "no network has IP ranges of its own"),
+    Param::optional(
+        "specifyipranges",
+        Kind::Bool,
+        "no network has IP ranges of its own",
+    ),
     Param::optional("restartrequired", Kind::Bool, "whether a restart is due"),
-    Param::optional("canusefordeploy", Kind::Bool, "whether guests can be deployed on it"),
-    Param::optional("supportedservices", Kind::Text(1024), "networks with all these services"),
+    Param::optional(
+        "canusefordeploy",
+        Kind::Bool,
+        "whether guests can be deployed on it",
+    ),
+    Param::optional(
+        "supportedservices",
+        Kind::Text(1024),
+        "networks with all these services",
+    ),
 ];
 
 fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let (filter, scope) = (Filter(params), Scope::of(look, params)?);
-    let services = params.text("supportedservices").is_none_or(view::service::all_supported);
+    let services = params
+        .text("supportedservices")
+        .is_none_or(view::service::all_supported);
     let matches = candidates(look, params, scope).filter(|n| {
         services
             && scope.shows(look, n.account)
@@ -127,9 +181,14 @@ fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.word("type", "Isolated")
             && filter.exact("traffictype", "Guest")
             && filter.word("acltype", "Account")
-            && ["forvpc", "issystem", "specifyipranges"].iter().all(|name| filter.flag(name, false))
-            && filter.flag("restartrequired", look.restart_required(n))
-            && filter.flag("canusefordeploy", n.phase != outgate_model::object::NetworkPhase::Destroyed)
+            && ["forvpc", "issystem", "specifyipranges"]
+                .iter()
+                .all(|name| filter.flag(name, false))
+            && filter.flag("restartrequired", look.view.restart_required(n))
+            && filter.flag(
+                "canusefordeploy",
+                n.phase != outgate_model::object::NetworkPhase::Destroyed,
+            )
             && filter.keyword(&[&n.name, &n.display_text])
             && look.view.get::<NetworkOffering>(n.offering).is_some()
     });
@@ -137,7 +196,11 @@ fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
 }
 
 /// The narrowest index that holds every match.
-fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Iterator<Item = &'a Network> + 'a> {
+fn candidates<'a>(
+    look: &Look<'a>,
+    params: &Params,
+    scope: Scope,
+) -> Box<dyn Iterator<Item = &'a Network> + 'a> {
     let view = look.view;
     match (params.id("id"), scope) {
         (Some(id), _) => Box::new(view.get::<Network>(NetworkId(id)).into_iter().map(|n| &**n)),
@@ -156,7 +219,11 @@ const UPDATE: &[Param] = &[
     Param::optional("displaytext", NAME, "what users read from now on"),
     Param::optional("networkdomain", DOMAIN, "the domain that guests get from now on"),
     Param::optional("sourcenatipaddress", Kind::Address, "the new source NAT address"),
-    Param::optional("networkofferingid", Kind::Uuid(Of::NetworkOffering), "the offering, which cannot be changed"),
+    Param::optional(
+        "networkofferingid",
+        Kind::Uuid(Of::NetworkOffering),
+        "the offering, which cannot be changed",
+    ),
     Param::optional("guestvmcidr", Kind::Text(64), "cannot be changed"),
     Param::optional("changecidr", Kind::Bool, "no meaning without another offering"),
 ];
@@ -169,10 +236,20 @@ async fn update(call: &Call<'_>) -> Result<Started, Refused> {
         return Err(ApiError::invalid(params.command(), "guestvmcidr", cidr, expected).into());
     }
     if let Some(offering) = params.id("networkofferingid") {
-        let same = call.manager.view().get::<Network>(id).is_some_and(|n| n.offering.0 == offering);
+        let same = call
+            .manager
+            .view()
+            .get::<Network>(id)
+            .is_some_and(|n| n.offering.0 == offering);
         if !same {
             let expected = "the network's own offering: it cannot be changed";
-            return Err(ApiError::invalid(params.command(), "networkofferingid", &offering.to_string(), expected).into());
+            return Err(ApiError::invalid(
+                params.command(),
+                "networkofferingid",
+                &offering.to_string(),
+                expected,
+            )
+            .into());
         }
     }
     let request = UpdateNetwork {
@@ -187,9 +264,21 @@ async fn update(call: &Call<'_>) -> Result<Started, Refused> {
 
 const RESTART: &[Param] = &[
     Param::required("id", Kind::Uuid(Of::Network), "the network"),
-    Param::optional("cleanup", Kind::Bool, "whether the router is replaced by a fresh one (false when left out)"),
-    Param::optional("livepatch", Kind::Bool, "every restart without cleanup keeps sessions"),
-    Param::optional("makeredundant", Kind::Bool, "redundant routers are not available: true is refused"),
+    Param::optional(
+        "cleanup",
+        Kind::Bool,
+        "whether the router is replaced by a fresh one (false when left out)",
+    ),
+    Param::optional(
+        "livepatch",
+        Kind::Bool,
+        "every restart without cleanup keeps sessions",
+    ),
+    Param::optional(
+        "makeredundant",
+        Kind::Bool,
+        "redundant routers are not available: true is refused",
+    ),
 ];
 
 async fn restart(call: &Call<'_>) -> Result<Started, Refused> {
@@ -207,7 +296,11 @@ async fn restart(call: &Call<'_>) -> Result<Started, Refused> {
 
 const DELETE: &[Param] = &[
     Param::required("id", Kind::Uuid(Of::Network), "the network"),
-    Param::optional("forced", Kind::Bool, "whether guests that are still on it go too (false when left out)"),
+    Param::optional(
+        "forced",
+        Kind::Bool,
+        "whether guests that are still on it go too (false when left out)",
+    ),
 ];
 
 async fn delete(call: &Call<'_>) -> Result<Started, Refused> {
@@ -222,13 +315,22 @@ impl Call<'_> {
     /// The account that the request names, if it names one.
     pub(super) fn owner(&self) -> Result<Option<outgate_model::id::AccountId>, ApiError> {
         let view = self.manager.view();
-        scope::owner(&Look { view: &view, caller: &self.caller }, &self.params)
+        scope::owner(
+            &Look {
+                view: &view,
+                caller: &self.caller,
+            },
+            &self.params,
+        )
     }
 
     /// An answer with one object as it is now.
     fn entity(&self, entity: Entity, id: uuid::Uuid) -> Object {
         let view = self.manager.view();
-        let look = Look { view: &view, caller: &self.caller };
+        let look = Look {
+            view: &view,
+            caller: &self.caller,
+        };
         let object = entity.render(&look, id).unwrap_or_default();
         envelope::single(entity.key(), serde_json::Value::Object(object))
     }

@@ -55,7 +55,11 @@ const ZONE_FILTERS: &[Param] = &[
     Param::optional("ids", Kind::Uuids(Of::Zone), "the zones of these ids"),
     Param::optional("name", Kind::Text(255), "the zone of this name"),
     Param::optional("available", Kind::Bool, "every zone is available"),
-    Param::optional("networktype", Kind::OneOf(&["Basic", "Advanced"]), "every zone is Advanced"),
+    Param::optional(
+        "networktype",
+        Kind::OneOf(&["Basic", "Advanced"]),
+        "every zone is Advanced",
+    ),
     Param::optional("tags", Kind::Maps, "zones with these tags; none has any"),
 ];
 
@@ -76,24 +80,54 @@ fn zones(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
 const NETWORK_OFFERING_FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::NetworkOffering), "the offering of this id"),
     Param::optional("name", Kind::Text(255), "the offering of this name"),
-    Param::optional("displaytext", Kind::Text(255), "the offering of this display text"),
-    Param::optional("zoneid", Kind::Uuid(Of::Zone), "offerings for this zone; every one is for every zone"),
-    Param::optional("guestiptype", Kind::OneOf(&["Isolated", "Shared", "L2"]), "every offering is Isolated"),
+    Param::optional(
+        "displaytext",
+        Kind::Text(255),
+        "the offering of this display text",
+    ),
+    Param::optional(
+        "zoneid",
+        Kind::Uuid(Of::Zone),
+        "offerings for this zone; every one is for every zone",
+    ),
+    Param::optional(
+        "guestiptype",
+        Kind::OneOf(&["Isolated", "Shared", "L2"]),
+        "every offering is Isolated",
+    ),
     Param::optional("traffictype", Kind::Text(32), "every offering is for Guest"),
-    Param::optional("state", Kind::OneOf(&["Enabled", "Disabled", "Inactive"]), "every offering is Enabled"),
-    Param::optional("availability", Kind::OneOf(&["Required", "Optional"]), "whether it is the required one"),
+    Param::optional(
+        "state",
+        Kind::OneOf(&["Enabled", "Disabled", "Inactive"]),
+        "every offering is Enabled",
+    ),
+    Param::optional(
+        "availability",
+        Kind::OneOf(&["Required", "Optional"]),
+        "whether it is the required one",
+    ),
     Param::optional("isdefault", Kind::Bool, "the default offering, or the others"),
     Param::optional("forvpc", Kind::Bool, "offerings for VPC tiers; there are none"),
     Param::optional("specifyvlan", Kind::Bool, "no offering lets users name a VLAN"),
-    Param::optional("specifyipranges", Kind::Bool, "no offering lets users name IP ranges"),
+    Param::optional(
+        "specifyipranges",
+        Kind::Bool,
+        "no offering lets users name IP ranges",
+    ),
     Param::optional("istagged", Kind::Bool, "no offering is tagged"),
     Param::optional("sourcenatsupported", Kind::Bool, "every offering has source NAT"),
-    Param::optional("supportedservices", Kind::Text(1024), "offerings with all these services"),
+    Param::optional(
+        "supportedservices",
+        Kind::Text(1024),
+        "offerings with all these services",
+    ),
 ];
 
 fn network_offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let filter = Filter(params);
-    let services = params.text("supportedservices").is_none_or(view::service::all_supported);
+    let services = params
+        .text("supportedservices")
+        .is_none_or(view::service::all_supported);
     let matches = look.view.all::<NetworkOffering>().map(|o| &**o).filter(|o| {
         services
             && filter.id("id", o.id.0)
@@ -104,17 +138,29 @@ fn network_offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiErro
             && filter.word("state", "Enabled")
             && filter.word("availability", view::network_offering::availability(o))
             && filter.flag("isdefault", o.default)
-            && ["forvpc", "specifyvlan", "specifyipranges", "istagged"].iter().all(|n| filter.flag(n, false))
+            && ["forvpc", "specifyvlan", "specifyipranges", "istagged"]
+                .iter()
+                .all(|n| filter.flag(n, false))
             && filter.flag("sourcenatsupported", true)
             && filter.keyword(&[&o.name, &o.display_text])
     });
-    list::reply(look, params, "networkoffering", matches, view::network_offering::render)
+    list::reply(
+        look,
+        params,
+        "networkoffering",
+        matches,
+        view::network_offering::render,
+    )
 }
 
 const SERVICE_OFFERING_FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::ServiceOffering), "the offering of this id"),
     Param::optional("name", Kind::Text(255), "the offering of this name"),
-    Param::optional("zoneid", Kind::Uuid(Of::Zone), "offerings for this zone; every one is for every zone"),
+    Param::optional(
+        "zoneid",
+        Kind::Uuid(Of::Zone),
+        "offerings for this zone; every one is for every zone",
+    ),
     Param::optional("issystem", Kind::Bool, "for system VMs (false when left out)"),
 ];
 
@@ -127,13 +173,27 @@ fn service_offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiErro
             && (o.system == system || params.id("id").is_some())
             && filter.keyword(&[&o.name, &o.display_text])
     });
-    list::reply(look, params, "serviceoffering", matches, view::service_offering::render)
+    list::reply(
+        look,
+        params,
+        "serviceoffering",
+        matches,
+        view::service_offering::render,
+    )
 }
 
 const TEMPLATE_FILTERS: &[Param] = &[
     Param::required(
         "templatefilter",
-        Kind::OneOf(&["featured", "self", "selfexecutable", "sharedexecutable", "executable", "community", "all"]),
+        Kind::OneOf(&[
+            "featured",
+            "self",
+            "selfexecutable",
+            "sharedexecutable",
+            "executable",
+            "community",
+            "all",
+        ]),
         "which templates: featured, self, selfexecutable, sharedexecutable, executable, community or all",
     ),
     Param::optional("id", Kind::Uuid(Of::Template), "the template of this id"),
@@ -149,7 +209,10 @@ fn templates(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let filter = Filter(params);
     let ids = params.ids("ids");
     // Every template is a built-in of the system: featured and executable by all, nobody's own.
-    let shown = !matches!(params.word("templatefilter"), Some("self" | "selfexecutable" | "sharedexecutable"));
+    let shown = !matches!(
+        params.word("templatefilter"),
+        Some("self" | "selfexecutable" | "sharedexecutable")
+    );
     let matches = look.view.all::<Template>().map(|t| &**t).filter(|t| {
         shown
             && filter.id("id", t.id.0)

@@ -25,9 +25,13 @@ pub const COMMANDS: &[Command] = &[
         routers,
     )
     .for_admins(),
-    Command::start("startRouter", "Starts a router.", &[ID], Answers::Entity(Entity::Router), |call| {
-        Box::pin(start(call))
-    })
+    Command::start(
+        "startRouter",
+        "Starts a router.",
+        &[ID],
+        Answers::Entity(Entity::Router),
+        |call| Box::pin(start(call)),
+    )
     .for_admins(),
     Command::start(
         "stopRouter",
@@ -64,7 +68,11 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 const ID: &[Param] = &[Param::required("id", Kind::Uuid(Of::Router), "the router")];
-const FORCED: &[Param] = &[Param::optional("forced", Kind::Bool, "a router always goes down at once")];
+const FORCED: &[Param] = &[Param::optional(
+    "forced",
+    Kind::Bool,
+    "a router always goes down at once",
+)];
 
 const VERIFICATION: &[Field] = &[
     ("routerid", "string"),
@@ -77,12 +85,20 @@ const VERIFICATION: &[Field] = &[
 const FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::Router), "the router of this id"),
     Param::optional("name", Kind::Text(255), "the router of this name"),
-    Param::optional("state", Kind::OneOf(&["Running", "Stopped", "Starting", "Stopping", "Error"]), "the state"),
+    Param::optional(
+        "state",
+        Kind::OneOf(&["Running", "Stopped", "Starting", "Stopping", "Error"]),
+        "the state",
+    ),
     Param::optional("zoneid", Kind::Uuid(Of::Zone), "routers of this zone"),
     Param::optional("networkid", Kind::Uuid(Of::Network), "the router of this network"),
     Param::optional("hostid", Kind::Uuid(Of::Host), "routers on this host"),
     Param::optional("forvpc", Kind::Bool, "routers of VPCs; there are none"),
-    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "routers of this VPC; there are none"),
+    Param::optional(
+        "vpcid",
+        Kind::Uuid(Of::Nothing),
+        "routers of this VPC; there are none",
+    ),
     Param::optional("version", Kind::Text(32), "routers of this version"),
     Param::optional("healthchecksfailed", Kind::Bool, "whether it is not as wanted"),
     Param::optional("fetchhealthcheckresults", Kind::Bool, "they are always there"),
@@ -95,7 +111,7 @@ fn routers(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
         scope.shows(look, r.account)
             && filter.id("id", r.id.0)
             && filter.exact("name", &r.name)
-            && filter.word("state", read::router_state_name(look.router_state(r)))
+            && filter.word("state", read::router_state_name(look.view.router_state(r)))
             && filter.id("zoneid", r.zone.0)
             && filter.id("networkid", r.network.0)
             && filter.id("hostid", r.host.0)
@@ -108,7 +124,11 @@ fn routers(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
 }
 
 /// The narrowest index that holds every match.
-fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Iterator<Item = &'a Router> + 'a> {
+fn candidates<'a>(
+    look: &Look<'a>,
+    params: &Params,
+    scope: Scope,
+) -> Box<dyn Iterator<Item = &'a Router> + 'a> {
     let view = look.view;
     if let Some(id) = params.id("id") {
         return Box::new(view.get::<Router>(RouterId(id)).into_iter().map(|r| &**r));
@@ -119,7 +139,11 @@ fn candidates<'a>(look: &Look<'a>, params: &Params, scope: Scope) -> Box<dyn Ite
     match scope {
         Scope::Account(id) => {
             let networks = view.networks_of_account(id);
-            Box::new(networks.filter_map(move |n| view.router_of_network(n.id)).map(|r| &**r))
+            Box::new(
+                networks
+                    .filter_map(move |n| view.router_of_network(n.id))
+                    .map(|r| &**r),
+            )
         }
         Scope::Nothing => Box::new(std::iter::empty()),
         Scope::Everything | Scope::Domain(..) => Box::new(view.all::<Router>().map(|r| &**r)),
@@ -133,19 +157,31 @@ impl Call<'_> {
 }
 
 async fn start(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.start_router(&call.caller, StartRouter { id: call.router()? }).await?)
+    Ok(call
+        .manager
+        .start_router(&call.caller, StartRouter { id: call.router()? })
+        .await?)
 }
 
 async fn stop(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.stop_router(&call.caller, StopRouter { id: call.router()? }).await?)
+    Ok(call
+        .manager
+        .stop_router(&call.caller, StopRouter { id: call.router()? })
+        .await?)
 }
 
 async fn reboot(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.reboot_router(&call.caller, RebootRouter { id: call.router()? }).await?)
+    Ok(call
+        .manager
+        .reboot_router(&call.caller, RebootRouter { id: call.router()? })
+        .await?)
 }
 
 async fn destroy(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call.manager.destroy_router(&call.caller, DestroyRouter { id: call.router()? }).await?)
+    Ok(call
+        .manager
+        .destroy_router(&call.caller, DestroyRouter { id: call.router()? })
+        .await?)
 }
 
 async fn verify(call: &Call<'_>) -> Result<Object, Refused> {

@@ -10,11 +10,27 @@ use crate::wire::params::{Kind, Of, Param, Params};
 
 /// Parameters that every list of owned objects takes.
 pub const OWNED: &[Param] = &[
-    Param::optional("listall", Kind::Bool, "for admins: objects of every account, not only the caller's own"),
-    Param::optional("account", Kind::Text(100), "objects of this account; needs domainid"),
+    Param::optional(
+        "listall",
+        Kind::Bool,
+        "for admins: objects of every account, not only the caller's own",
+    ),
+    Param::optional(
+        "account",
+        Kind::Text(100),
+        "objects of this account; needs domainid",
+    ),
     Param::optional("domainid", Kind::Uuid(Of::Domain), "objects of this domain"),
-    Param::optional("isrecursive", Kind::Bool, "with domainid: of the domains below it too"),
-    Param::optional("projectid", Kind::Text(36), "objects of this project; there are none, -1 for any"),
+    Param::optional(
+        "isrecursive",
+        Kind::Bool,
+        "with domainid: of the domains below it too",
+    ),
+    Param::optional(
+        "projectid",
+        Kind::Text(36),
+        "objects of this project; there are none, -1 for any",
+    ),
     Param::optional("tags", Kind::Maps, "objects with these tags; no object has any"),
 ];
 
@@ -51,13 +67,22 @@ impl Scope {
         }
         if let Some(domain) = params.id("domainid").map(DomainId) {
             if !look.caller.admin {
-                permitted(look, domain == look.caller.domain, "domainid", &domain.to_string())?;
+                permitted(
+                    look,
+                    domain == look.caller.domain,
+                    "domainid",
+                    &domain.to_string(),
+                )?;
                 return Ok(Self::Account(look.caller.account));
             }
             return Ok(Self::Domain(domain, params.flag("isrecursive").unwrap_or(false)));
         }
         let all = params.flag("listall").unwrap_or(false) || params.id("id").is_some();
-        Ok(if look.caller.admin && all { Self::Everything } else { Self::Account(look.caller.account) })
+        Ok(if look.caller.admin && all {
+            Self::Everything
+        } else {
+            Self::Account(look.caller.account)
+        })
     }
 
     /// Whether the scope shows an account's objects.
@@ -81,11 +106,16 @@ pub fn owner(look: &Look<'_>, params: &Params) -> Result<Option<AccountId>, ApiE
 }
 
 fn named_account(look: &Look<'_>, params: &Params) -> Result<Option<AccountId>, ApiError> {
-    let Some(name) = params.text("account") else { return Ok(None) };
+    let Some(name) = params.text("account") else {
+        return Ok(None);
+    };
     let Some(domain) = params.id("domainid").map(DomainId) else {
         return Err(ApiError::missing(params.command(), "domainid"));
     };
-    let account = look.view.all::<Account>().find(|a| a.domain == domain && a.name == name);
+    let account = look
+        .view
+        .all::<Account>()
+        .find(|a| a.domain == domain && a.name == name);
     let Some(account) = account else {
         let expected = format!("the name of an account of domain {domain}");
         return Err(ApiError::invalid(params.command(), "account", name, &expected));
@@ -98,7 +128,10 @@ fn permitted(look: &Look<'_>, own: bool, parameter: &str, value: &str) -> Result
     if look.caller.admin || own {
         return Ok(());
     }
-    Err(ApiError::new(531, format!("the caller has no permission for {parameter} {value}")))
+    Err(ApiError::new(
+        531,
+        format!("the caller has no permission for {parameter} {value}"),
+    ))
 }
 
 fn is_below(look: &Look<'_>, domain: DomainId, above: DomainId) -> bool {

@@ -59,7 +59,14 @@ pub fn render_free(look: &Look<'_>, range: &PublicIpRange, address: Ipv4Addr) ->
     super::put(&mut object, "id", free_id(range, address));
     super::put(&mut object, "ipaddress", address);
     super::put(&mut object, "state", "Free");
-    for no in ["issourcenat", "isstaticnat", "issystem", "isportable", "hasrules", "hasannotations"] {
+    for no in [
+        "issourcenat",
+        "isstaticnat",
+        "issystem",
+        "isportable",
+        "hasrules",
+        "hasannotations",
+    ] {
         super::put(&mut object, no, false);
     }
     super::put(&mut object, "forvirtualnetwork", true);
@@ -75,9 +82,15 @@ pub fn render_free(look: &Look<'_>, range: &PublicIpRange, address: Ipv4Addr) ->
 }
 
 fn free_id(range: &PublicIpRange, address: Ipv4Addr) -> Uuid {
-    let digest = Sha1::new().chain_update(range.id.0.as_bytes()).chain_update(address.octets()).finalize();
+    let digest = Sha1::new()
+        .chain_update(range.id.0.as_bytes())
+        .chain_update(address.octets())
+        .finalize();
     let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.iter()).for_each(|(to, from)| *to = *from);
+    bytes
+        .iter_mut()
+        .zip(digest.iter())
+        .for_each(|(to, from)| *to = *from);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `firewallrule`, for rules in and out. Ports and ICMP types are integers here, unlike in port forwarding rules.
 
+use outgate_manager::read;
 use outgate_model::object::{Direction, FirewallRule, PublicIp};
 use outgate_model::{IcmpMatch, Match, PortRange};
 
@@ -29,15 +30,23 @@ view! {
     "ipaddressid" string = ip;
     "ipaddress" string = ip.and_then(|id| look.view.get::<PublicIp>(id)).map(|ip| ip.address);
     "traffictype" string = if ip.is_none() { "Egress" } else { "Ingress" };
-    "state" string = look.rule_state(rule.network, rule.since);
+    "state" string = read::rule_state_name(look.view.firewall_rule_state(rule));
     "fordisplay" boolean = true;
     "tags" list = [""; 0];
 }
 
 fn ports_of(matches: Match) -> Option<PortRange> {
-    if let Match::Ports { ports, .. } = matches { Some(ports) } else { None }
+    if let Match::Ports { ports, .. } = matches {
+        Some(ports)
+    } else {
+        None
+    }
 }
 
 fn icmp_of(matches: Match) -> Option<IcmpMatch> {
-    if let Match::Icmp { icmp } = matches { Some(icmp) } else { None }
+    if let Match::Icmp { icmp } = matches {
+        Some(icmp)
+    } else {
+        None
+    }
 }

@@ -22,7 +22,7 @@ view! {
     "displayname" string = &guest.display_name;
     "instancename" string = look.caller.admin.then_some(&guest.instance_name);
     "created" date = date::format(guest.created);
-    "state" string = look.guest_state(guest);
+    "state" string = look.view.guest_state(guest).name();
     "zoneid" string = guest.zone;
     "zonename" string = look.view.get::<Zone>(guest.zone).map(|z| &z.name);
     "hostid" string = shown.map(|h| h.id);

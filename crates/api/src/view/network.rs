@@ -19,7 +19,7 @@ view! {
     "name" string = &network.name;
     "displaytext" string = &network.display_text;
     "created" date = date::format(network.created);
-    "state" string = look.network_state(network);
+    "state" string = look.view.network_state(network).name();
     "type" string = "Isolated";
     "traffictype" string = "Guest";
     "acltype" string = "Account";
@@ -50,7 +50,7 @@ view! {
     "specifyipranges" boolean = false;
     "specifyvlan" boolean = false;
     "canusefordeploy" boolean = network.phase != NetworkPhase::Destroyed;
-    "restartrequired" boolean = look.restart_required(network);
+    "restartrequired" boolean = look.view.restart_required(network);
     "redundantrouter" boolean = false;
     "displaynetwork" boolean = true;
     "strechedl2subnet" boolean = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `portforwardingrule`. Its ports are strings, unlike a firewall rule's.
 
+use outgate_manager::read;
 use outgate_model::object::{FirewallRule, Guest, PortForwardingRule, PublicIp};
 
 use crate::view::{joined, view};
@@ -25,7 +26,7 @@ view! {
     "virtualmachinedisplayname" string = guest.map(|g| &g.display_name);
     "vmguestip" string = rule.guest_address;
     "cidrlist" string = opened.map_or_else(String::new, |rule| joined(&rule.sources));
-    "state" string = look.rule_state(rule.network, rule.since);
+    "state" string = read::rule_state_name(look.view.forward_state(rule));
     "fordisplay" boolean = true;
     "tags" list = [""; 0];
 }

@@ -26,13 +26,18 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(look: &Look<'a>, router: &Router) -> Self {
-        let source_nat =
-            look.view.public_ips_of_network(router.network).map(|ip| &**ip).find(|ip| ip.source_nat);
+        let source_nat = look
+            .view
+            .public_ips_of_network(router.network)
+            .map(|ip| &**ip)
+            .find(|ip| ip.source_nat);
         Self {
             network: look.view.get::<Network>(router.network).map(|n| &**n),
             zone: look.view.get::<Zone>(router.zone).map(|z| &**z),
             source_nat,
-            range: source_nat.and_then(|ip| look.view.get::<PublicIpRange>(ip.range)).map(|r| &**r),
+            range: source_nat
+                .and_then(|ip| look.view.get::<PublicIpRange>(ip.range))
+                .map(|r| &**r),
             observed: look.view.router_observed(router.id).map(|o| &**o),
         }
     }
@@ -71,7 +76,9 @@ impl<'a> Parts<'a> {
 
     /// CloudStack's health checks: here, whether the router has applied what is wanted, and if not, why.
     fn health(&self) -> Vec<Value> {
-        let Some(observed) = self.observed else { return Vec::new() };
+        let Some(observed) = self.observed else {
+            return Vec::new();
+        };
         let applied = format!("generation {} applied", observed.generation);
         vec![json!({
             "checkname": "configuration",
@@ -95,7 +102,7 @@ view! {
     "id" string = router.id;
     "name" string = &router.name;
     "role" string = "VIRTUAL_ROUTER";
-    "state" string = read::router_state_name(look.router_state(router));
+    "state" string = read::router_state_name(look.view.router_state(router));
     "created" date = date::format(router.created);
     "version" string = env!("CARGO_PKG_VERSION");
     "softwareversion" string = env!("CARGO_PKG_VERSION");

@@ -17,7 +17,13 @@ const SERVICES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("PortForwarding", &[("SupportedProtocols", "tcp,udp")]),
-    ("SourceNat", &[("SupportedSourceNatTypes", "peraccount"), ("RedundantRouter", "false")]),
+    (
+        "SourceNat",
+        &[
+            ("SupportedSourceNatTypes", "peraccount"),
+            ("RedundantRouter", "false"),
+        ],
+    ),
     ("StaticNat", &[("ElasticIp", "false")]),
 ];
 
@@ -37,7 +43,11 @@ pub fn render() -> Value {
 
 /// Whether every one of these services is among them.
 pub fn all_supported(wanted: &str) -> bool {
-    wanted.split(',').all(|w| SERVICES.iter().any(|(name, _)| name.eq_ignore_ascii_case(w.trim())))
+    wanted.split(',').all(|w| {
+        SERVICES
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case(w.trim()))
+    })
 }
 
 #[cfg(test)]

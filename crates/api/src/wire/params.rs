@@ -17,7 +17,10 @@ pub const MAX_LIST: usize = 500;
 
 /// Of what a parameter gives the id. Whether such an object exists is checked before the command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is named after the kind of object whose id it is")]
+#[allow(
+    missing_docs,
+    reason = "each is named after the kind of object whose id it is"
+)]
 pub enum Of {
     Account,
     Address,
@@ -29,7 +32,6 @@ pub enum Of {
     Job,
     Network,
     NetworkOffering,
-    Nic,
     PhysicalNetwork,
     PortForwardingRule,
     Range,
