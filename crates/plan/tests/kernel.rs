@@ -11,6 +11,8 @@ mod support;
 
 use outgate_plan::diff::nft_script;
 use outgate_plan::{RouterPlan, Ruleset, diff, parse_ruleset, plan};
+use proptest::prelude::*;
+use support::random::specs;
 use support::{nft, spec};
 
 fn read_back(scripts: &[String]) -> Ruleset {
@@ -31,4 +33,25 @@ fn a_plan_differs_from_itself_in_nothing() {
     let plan = plan(&spec());
     assert_eq!(diff(&plan, &plan), Default::default());
     assert!(!diff(&RouterPlan::default(), &plan).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the rules and however they overlap: the kernel takes them, and gives back the plan.
+    #[test]
+    fn the_kernel_takes_every_spec_and_lists_its_plan(spec in specs()) {
+        let wanted = plan(&spec).ruleset;
+        let script = nft_script(&Ruleset::default(), &wanted).unwrap();
+        prop_assert_eq!(read_back(&[script]), wanted);
+    }
+
+    /// One transaction leads from any plan to any other, and what the kernel then holds is the other.
+    #[test]
+    fn the_kernel_gets_from_any_plan_to_any_other_in_one_transaction(from in specs(), to in specs()) {
+        let (from, to) = (plan(&from).ruleset, plan(&to).ruleset);
+        let first = nft_script(&Ruleset::default(), &from).unwrap();
+        let scripts: Vec<_> = [Some(first), nft_script(&from, &to)].into_iter().flatten().collect();
+        prop_assert_eq!(read_back(&scripts), to);
+    }
 }

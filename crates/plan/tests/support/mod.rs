@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod random;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -84,29 +86,36 @@ pub fn ports(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
 }
 
-/// Runs nft scripts one after the other in one new network namespace (which needs root, or user namespaces), and
-/// returns what `nft -n -s list table ip outgate` prints after the last. Fails with nft's words.
+/// Runs nft scripts one after the other in one new network namespace, and returns what
+/// `nft -n -s list table ip outgate` prints after the last. Fails with nft's words.
 pub fn nft(scripts: &[String]) -> Result<String, String> {
-    // A fixed program; what it reads arrives on standard input, one script a NUL.
-    let shell = "while IFS= read -r -d '' script; do nft -f - <<<\"$script\" || exit 1; done; nft -n -s list table ip outgate";
-    let argv: &[&str] = if is_root() { &["-n"] } else { &["-r", "-n"] };
+    in_namespaces(
+        "while IFS= read -r -d '' script; do nft -f - <<<\"$script\" || exit 1; done; nft -n -s list table ip outgate",
+        scripts,
+    )
+}
+
+/// Runs a fixed bash program in network and mount namespaces of its own (that takes root, or user namespaces) and
+/// returns what it prints, or its errors. It reads `input`, each part ended by a NUL.
+pub fn in_namespaces(program: &str, input: &[String]) -> Result<String, String> {
+    let flags = if is_root() { "-nm" } else { "-rnm" };
     let mut child = Command::new("unshare")
-        .args(argv)
-        .args(["bash", "-c", shell])
+        .args([flags, "bash", "-c", program])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("unshare(1) starts");
-    let mut input = child.stdin.take().unwrap();
-    let all: String = scripts.iter().flat_map(|s| [s.as_str(), "\0"]).collect();
-    let writer = std::thread::spawn(move || input.write_all(all.as_bytes()));
+    let mut stdin = child.stdin.take().unwrap();
+    let all: String = input.iter().flat_map(|part| [part.as_str(), "\0"]).collect();
+    let writer = std::thread::spawn(move || stdin.write_all(all.as_bytes()));
     let output = child.wait_with_output().unwrap();
     let _ = writer.join();
     if output.status.success() {
         Ok(String::from_utf8(output.stdout).unwrap())
     } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Err(text(&output.stdout) + &text(&output.stderr))
     }
 }
 

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Random valid specs: few addresses and ports, so that rules overlap, touch and repeat.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use outgate_model::router_spec::{
+    Egress, EgressPolicy, EgressRule, FirewallRule, PortForward, PublicAddress,
+};
+use outgate_model::{IcmpMatch, Match, PortRange, Protocol, RouterSpec};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{public, spec};
+
+fn id<T: serde::de::DeserializeOwned>() -> T {
+    serde_json::from_value("00000000-0000-4000-8000-0000000000aa".into()).unwrap()
+}
+
+fn range() -> impl Strategy<Value = PortRange> {
+    let near = (75_u16..90, 0_u16..8).prop_map(|(first, more)| PortRange::new(first, first + more).unwrap());
+    let single = (75_u16..90).prop_map(|p| PortRange::single(p).unwrap());
+    prop_oneof![4 => near, 4 => single, 1 => Just(PortRange::ALL)]
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)]
+}
+
+fn matches() -> impl Strategy<Value = Match> {
+    let byte = || prop_oneof![Just(None), (0_u8..12).prop_map(Some)];
+    let icmp = (byte(), byte()).prop_map(|(kind, code)| Match::Icmp {
+        icmp: IcmpMatch {
+            kind,
+            code: kind.and(code),
+        },
+    });
+    prop_oneof![
+        1 => Just(Match::All),
+        6 => (protocol(), range()).prop_map(|(protocol, ports)| Match::Ports { protocol, ports }),
+        2 => icmp,
+        1 => prop_oneof![Just(47), Just(50), Just(132), Just(6)].prop_map(|number| Match::Number { number }),
+    ]
+}
+
+fn cidrs(within: &'static [&'static str]) -> impl Strategy<Value = Vec<Ipv4Net>> {
+    vec(
+        proptest::sample::select(within).prop_map(|c| c.parse::<Ipv4Net>().unwrap()),
+        1..3,
+    )
+}
+
+const OUTSIDE: &[&str] = &[
+    "0.0.0.0/0",
+    "198.51.100.0/24",
+    "198.51.100.0/25",
+    "198.51.100.7/32",
+    "198.51.100.8/32",
+    "192.0.2.0/24",
+    "10.1.1.5/32",
+];
+const INSIDE: &[&str] = &[
+    "0.0.0.0/0",
+    "10.1.1.0/24",
+    "10.1.1.4/30",
+    "10.1.1.5/32",
+    "10.1.1.6/32",
+];
+
+fn firewall() -> impl Strategy<Value = Vec<FirewallRule>> {
+    let rule = (matches(), cidrs(OUTSIDE)).prop_map(|(matches, sources)| FirewallRule {
+        id: id(),
+        matches,
+        sources,
+    });
+    vec(rule, 0..5)
+}
+
+fn guest() -> impl Strategy<Value = Ipv4Addr> {
+    (5_u8..9).prop_map(|n| Ipv4Addr::new(10, 1, 1, n))
+}
+
+fn forwards() -> impl Strategy<Value = Vec<PortForward>> {
+    let same =
+        (protocol(), range(), guest()).prop_map(|(protocol, ports, guest)| (protocol, ports, guest, ports));
+    let moved = (protocol(), 75_u16..90, 0_u16..4, guest(), 8_000_u16..8_003).prop_map(
+        |(protocol, first, more, guest, to)| {
+            let range = |first| PortRange::new(first, first + more).unwrap();
+            (protocol, range(first), guest, range(to))
+        },
+    );
+    vec(prop_oneof![same, moved], 0..6).prop_map(|wanted| {
+        let mut kept: Vec<PortForward> = Vec::new();
+        for (protocol, public_ports, guest, private_ports) in wanted {
+            let clash = |f: &PortForward| f.protocol == protocol && f.public_ports.overlaps(public_ports);
+            if !kept.iter().any(clash) {
+                kept.push(PortForward {
+                    id: id(),
+                    protocol,
+                    public_ports,
+                    guest,
+                    private_ports,
+                });
+            }
+        }
+        kept
+    })
+}
+
+#[derive(Debug, Clone)]
+enum Use {
+    Nothing,
+    Forwards(Vec<PortForward>),
+    Static(Ipv4Addr),
+}
+
+fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
+    let usage = prop_oneof![
+        1 => Just(Use::Nothing),
+        3 => forwards().prop_map(Use::Forwards),
+        2 => guest().prop_map(Use::Static),
+    ];
+    let all = vec(proptest::option::weighted(0.8, (usage, firewall())), 4);
+    (all, 0_usize..4).prop_map(|(all, chosen)| {
+        let mut addresses: Vec<PublicAddress> = Vec::new();
+        let mut owners = Vec::new();
+        for (i, entry) in all.into_iter().enumerate() {
+            let Some((usage, firewall)) = entry else { continue };
+            let mut address = PublicAddress {
+                firewall,
+                ..public(10 + u8::try_from(i).unwrap())
+            };
+            match usage {
+                Use::Forwards(forwards) => address.port_forwarding = forwards,
+                Use::Static(guest) if !owners.contains(&guest) => {
+                    owners.push(guest);
+                    address.static_nat = Some(guest);
+                }
+                Use::Static(_) | Use::Nothing => {}
+            }
+            addresses.push(address);
+        }
+        if addresses.is_empty() {
+            addresses.push(public(10));
+        }
+        let chosen = chosen % addresses.len();
+        addresses[chosen].source_nat = true;
+        addresses[chosen].static_nat = None;
+        addresses
+    })
+}
+
+fn egress() -> impl Strategy<Value = Egress> {
+    let default = prop_oneof![Just(EgressPolicy::Allow), Just(EgressPolicy::Deny)];
+    let rule =
+        (matches(), cidrs(INSIDE), cidrs(OUTSIDE)).prop_map(|(matches, sources, destinations)| EgressRule {
+            id: id(),
+            matches,
+            sources,
+            destinations,
+        });
+    (default, vec(rule, 0..6)).prop_map(|(default, rules)| Egress { default, rules })
+}
+
+/// Specs that pass validation, all for the same router.
+pub fn specs() -> impl Strategy<Value = RouterSpec> {
+    (addresses(), egress()).prop_map(|(addresses, egress)| {
+        let mut spec = spec();
+        spec.public.addresses = addresses;
+        spec.guest_networks[0].egress = egress;
+        assert_eq!(spec.validate(), Ok(()));
+        spec
+    })
+}
