@@ -120,12 +120,12 @@ pub enum ServiceAction {
 pub fn diff(observed: &RouterPlan, plan: &RouterPlan) -> Changes {
     let mut changes = Changes::default();
     changes.links(observed, plan);
-    changes.sysctls(observed, plan, |name| name != system::FORWARDING);
+    changes.sysctls(observed, plan, |name| !system::forwards(name));
     changes.ruleset(&observed.ruleset, &plan.ruleset);
     changes.iptables(observed, plan);
     changes.new_addresses(observed, plan);
     changes.new_routes(observed, plan);
-    changes.sysctls(observed, plan, |name| name == system::FORWARDING);
+    changes.sysctls(observed, plan, system::forwards);
     changes.services(observed, plan);
     changes.old_routes(observed, plan);
     changes.old_addresses(observed, plan);

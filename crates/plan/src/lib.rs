@@ -6,13 +6,17 @@
 
 mod area;
 pub mod diff;
+pub mod packet;
 pub mod parse;
 pub mod plan;
+mod rights;
 pub mod router_plan;
 pub mod ruleset;
+pub mod sessions;
 
 pub use diff::{Changes, ServiceAction, Step, diff, iptables_restore};
 pub use parse::{ParseError, parse_ruleset};
 pub use plan::plan;
 pub use router_plan::RouterPlan;
 pub use ruleset::Ruleset;
+pub use sessions::{Session, may_live, narrowed};

@@ -38,6 +38,30 @@ fn dnsmasq_accepts_its_configuration() {
     assert!(seen.contains("syntax check OK"), "{seen}");
 }
 
+/// Its own user namespace has one user and may not change groups, as a lab's without root.
+#[test]
+fn dnsmasq_serves_dhcp_and_dns_on_the_guest_side_only_without_real_root() {
+    let program = "unshare -rn bash -c '
+        ip link add eth0 type veth peer name eth2; ip addr add 10.1.1.1/24 dev eth0; ip addr add 203.0.113.10/24 dev eth2
+        ip link set lo up; ip link set eth0 up; ip link set eth2 up
+        dnsmasq --keep-in-foreground --conf-file=/run/outgate-vr/dnsmasq.conf & trap \"kill $!\" EXIT
+        for i in {1..200}; do
+            seen=$(ss -Hlun | grep -c \":67 \"); [ \"$seen\" = 1 ] && break; sleep 0.02
+        done
+        ss -Hlntu'";
+    let seen = with_files(&plan(&spec()), program).unwrap();
+    let sockets: Vec<&str> = seen
+        .lines()
+        .filter(|l| l.starts_with("udp") || l.starts_with("tcp"))
+        .collect();
+    let at = |end: &str| sockets.iter().filter(|l| l.contains(end)).count();
+    assert_eq!(
+        (at("%eth0:67 "), at("10.1.1.1:53 "), sockets.len()),
+        (1, 2, 3),
+        "{seen}"
+    );
+}
+
 #[test]
 fn sshd_accepts_its_configuration() {
     let test = "ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key

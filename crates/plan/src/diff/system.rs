@@ -7,8 +7,10 @@ use super::{Changes, Step};
 use crate::RouterPlan;
 use crate::router_plan::Link;
 
-/// Switched on only after filters, addresses and routes are in place.
-pub(super) const FORWARDING: &str = "net.ipv4.ip_forward";
+/// Whether a sysctl makes the router forward. It does so only after filters, addresses and routes are in place.
+pub(super) fn forwards(sysctl: &str) -> bool {
+    sysctl == "net.ipv4.ip_forward" || sysctl.ends_with(".forwarding")
+}
 
 impl Changes {
     /// What comes before the ruleset.

@@ -21,11 +21,11 @@ pub const DNSMASQ_LEASES: &str = "/run/outgate-vr/dnsmasq.leases";
 /// option reaches guests: they renew after half of it.
 const LEASE_TIME: &str = "12h";
 
-/// What does not depend on the spec. `user=root`: in a user namespace there may be no other user to become; the
-/// program sees nothing but its router's namespaces.
+/// What does not depend on the spec. `user=root` and no group: in a user namespace there may be no other user to
+/// become, and changing the group is refused; the program sees nothing but its router's namespaces.
 const RULES: &str = "\
 user=root
-group=root
+group=
 pid-file=
 log-facility=-
 bind-dynamic

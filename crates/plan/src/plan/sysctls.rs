@@ -61,6 +61,15 @@ pub(super) fn sysctls(spec: &RouterSpec) -> BTreeMap<String, Sysctl> {
         };
         sysctls.insert(format!("net.ipv6.conf.{interface}.disable_ipv6"), off);
     }
+    // One interface may be switched off while ip_forward still reads 1.
+    for interface in spec
+        .guest_networks
+        .iter()
+        .map(|n| &n.interface)
+        .chain([&spec.public.interface])
+    {
+        sysctls.insert(format!("net.ipv4.conf.{interface}.forwarding"), required("1"));
+    }
     conntrack(spec, &mut sysctls);
     sysctls
 }

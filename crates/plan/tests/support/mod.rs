@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod random;
+pub mod show;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -8,6 +8,7 @@ use outgate_model::router_spec::{
     Egress, EgressPolicy, EgressRule, FirewallRule, PortForward, PublicAddress,
 };
 use outgate_model::{IcmpMatch, Match, PortRange, Protocol, RouterSpec};
+use outgate_plan::packet::{Header, Packet, State};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -170,5 +171,38 @@ pub fn specs() -> impl Strategy<Value = RouterSpec> {
         spec.guest_networks[0].egress = egress;
         assert_eq!(spec.validate(), Ok(()));
         spec
+    })
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    let port = || prop_oneof![8 => 75_u16..90, 2 => 8_000_u16..8_003, 1 => Just(53), 1 => Just(3_922), 1 => any::<u16>()];
+    prop_oneof![
+        5 => port().prop_map(|destination| Header::Tcp { source: 40_000, destination }),
+        5 => port().prop_map(|destination| Header::Udp { source: 40_000, destination }),
+        2 => (prop_oneof![3 => Just(8_u8), 1 => 0_u8..18], 0_u8..3).prop_map(|(kind, code)| Header::Icmp { kind, code }),
+        1 => prop_oneof![Just(47), Just(50), Just(132)].prop_map(Header::Other),
+    ]
+}
+
+/// Packets that could open a session, on any interface, from and to addresses that matter.
+pub fn packets() -> impl Strategy<Value = Packet> {
+    let outside = || {
+        prop_oneof![
+            Just([198, 51, 100, 7]),
+            Just([198, 51, 100, 200]),
+            Just([192, 0, 2, 9])
+        ]
+    };
+    let guest = || (4_u8..9).prop_map(|n| [10, 1, 1, n]);
+    let public = || (10_u8..15).prop_map(|n| [203, 0, 113, n]);
+    let source = prop_oneof![3 => outside(), 5 => guest(), 1 => public(), 1 => Just([169, 254, 0, 1]), 1 => Just([127, 0, 0, 1])];
+    let destination = prop_oneof![4 => public(), 3 => outside(), 1 => guest(), 1 => Just([10, 1, 1, 1]), 1 => Just([169, 254, 1, 2])];
+    let interface = prop_oneof![5 => Just("eth0"), 1 => Just("eth1"), 4 => Just("eth2")];
+    (interface, source, destination, header()).prop_map(|(interface, source, destination, header)| Packet {
+        interface: interface.to_owned(),
+        source: source.into(),
+        destination: destination.into(),
+        header,
+        state: State::New,
     })
 }
