@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Every rule of refusal: its code, the words of its text, and that nothing was written.
 
+#![allow(clippy::too_many_lines, reason = "tables")]
+
 mod common;
 
 use common::{World, ip, ports, tcp};

@@ -2,6 +2,12 @@
 //! A manager on a real SQLite store with a host that is always content.
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "all of this is for tests"
+)]
 
 mod fake_host;
 
