@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A network namespace that has no name and ends with its value.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, ensure};
@@ -32,6 +34,18 @@ impl Namespace {
         this.sysctl("net.ipv6.conf.all.disable_ipv6", "1")?;
         this.sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
         Ok(this)
+    }
+
+    /// One that there is already: `link` is what `readlink /proc/self/ns/net` prints in it. A process must be in it.
+    ///
+    /// # Errors
+    /// When no process is in it, or this test may not enter it (that needs root).
+    pub fn of_link(link: &str) -> anyhow::Result<Self> {
+        let is_it = |path: &PathBuf| std::fs::read_link(path).is_ok_and(|is| is.as_os_str() == link.trim());
+        let mut processes = std::fs::read_dir("/proc")?.flatten().map(|p| p.path().join("ns/net"));
+        let path = processes.find(is_it).with_context(|| format!("no process is in {link}"))?;
+        let network = File::open(&path).with_context(|| format!("{}", path.display()))?.into();
+        Ok(Self { network })
     }
 
     /// Its descriptor.
