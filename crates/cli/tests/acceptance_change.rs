@@ -134,7 +134,10 @@ fn a_revoked_right_ends_its_sessions_and_only_those() {
     let mut outbound = session(&guest, far(7104)).expect("a session");
 
     lab.job("deletePortForwardingRule", &[("id", &revoked)]);
-    assert!(!lives(&mut on_revoked), "W6: a revoked forward's sessions are cut");
+    assert!(
+        !lives(&mut on_revoked),
+        "W6: a revoked forward's sessions are cut"
+    );
     assert!(lives(&mut on_kept) && lives(&mut outbound), "the others go on");
     assert!(session(&internet, public(8001)).is_err());
 

@@ -43,7 +43,9 @@ fn the_far_side_sees_the_source_nat_address_and_the_payload_unchanged() {
         stream.write_all(&got).expect("the echo");
         (from.ip(), got == expected)
     });
-    let mut stream = within(&guest, || TcpStream::connect(far(7001)).expect("a guest gets out"));
+    let mut stream = within(&guest, || {
+        TcpStream::connect(far(7001)).expect("a guest gets out")
+    });
     stream.write_all(&payload).expect("sending");
     let mut back = vec![0; payload.len()];
     stream.read_exact(&mut back).expect("the echo");
@@ -87,9 +89,15 @@ fn every_tcp_and_udp_port_of_the_public_address_is_closed_until_one_is_opened() 
     let (internet, me) = (lab.namespace("internet"), INTERNET.parse().expect("an address"));
 
     let closed = scan_tcp(&internet, me, public).expect("a scan");
-    assert!(closed.open.is_empty() && closed.refused.is_empty(), "silence: {closed:?}");
+    assert!(
+        closed.open.is_empty() && closed.refused.is_empty(),
+        "silence: {closed:?}"
+    );
     let closed = scan_udp(&internet, me, public).expect("a scan");
-    assert!(closed.open.is_empty() && closed.refused.is_empty(), "silence: {closed:?}");
+    assert!(
+        closed.open.is_empty() && closed.refused.is_empty(),
+        "silence: {closed:?}"
+    );
     let ping = lab.try_exec("internet", &["ping", "-c", "1", "-W", "1", &public.to_string()]);
     assert!(
         !ping.status.success(),
@@ -108,7 +116,10 @@ fn every_tcp_and_udp_port_of_the_public_address_is_closed_until_one_is_opened() 
         ("virtualmachineid", text(&vm, "id")),
     ];
     lab.job("createPortForwardingRule", &forward);
-    assert_eq!(scan_tcp(&internet, me, public).expect("a scan").open, [8080].into());
+    assert_eq!(
+        scan_tcp(&internet, me, public).expect("a scan").open,
+        [8080].into()
+    );
 }
 
 #[test]

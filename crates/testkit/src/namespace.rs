@@ -42,9 +42,15 @@ impl Namespace {
     /// When no process is in it, or this test may not enter it (that needs root).
     pub fn of_link(link: &str) -> anyhow::Result<Self> {
         let is_it = |path: &PathBuf| std::fs::read_link(path).is_ok_and(|is| is.as_os_str() == link.trim());
-        let mut processes = std::fs::read_dir("/proc")?.flatten().map(|p| p.path().join("ns/net"));
-        let path = processes.find(is_it).with_context(|| format!("no process is in {link}"))?;
-        let network = File::open(&path).with_context(|| format!("{}", path.display()))?.into();
+        let mut processes = std::fs::read_dir("/proc")?
+            .flatten()
+            .map(|p| p.path().join("ns/net"));
+        let path = processes
+            .find(is_it)
+            .with_context(|| format!("no process is in {link}"))?;
+        let network = File::open(&path)
+            .with_context(|| format!("{}", path.display()))?
+            .into();
         Ok(Self { network })
     }
 
