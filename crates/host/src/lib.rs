@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Hosts: what makes routers and guests exist. The manager knows only the [`Host`] trait.
 
+mod file;
+pub mod guest;
+pub mod namespace;
+
+pub use namespace::{NamespaceConfig, NamespaceHost};
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The embedded driver: routers and guests are processes in namespaces of their own on this machine, plugged into
+//! bridges by veth pairs.
+//!
+//! The kernel is the only record of what runs: processes are found by their command lines, interfaces by their aliases.
+//! So there is no file that could say something else after a crash.
+
+mod bridges;
+mod events;
+mod guests;
+mod machines;
+mod names;
+mod plug;
+mod retain;
+mod routers;
+mod scan;
+mod verify;
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use ipnet::Ipv4Net;
+use outgate_kernel::link::Links;
+use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, Run, RunOutput};
+use outgate_model::id::{GuestId, RouterId};
+use outgate_model::{GuestSpec, RouterSpec};
+use tokio::sync::{RwLock, broadcast};
+
+use crate::{Host, HostError, HostEvents};
+use machines::Machine;
+use names::{Names, Owner};
+
+/// How many events a slow listener may fall behind before it misses some.
+const EVENTS_MAX: usize = 1_024;
+
+/// What the driver needs to know.
+#[derive(Debug, Clone)]
+pub struct NamespaceConfig {
+    /// The instance's name: part of every interface's name (as a tag of 4 hexadecimal digits) and alias.
+    pub instance: String,
+    /// Where routers and guests have their directories: `/run/outgate/<instance>`.
+    pub run_dir: PathBuf,
+    /// The `outgate` program, which is started as `router serve` and `guest serve`.
+    pub program: PathBuf,
+    /// The bridge of the public segment. It must be there.
+    pub public_bridge: String,
+    /// The bridge of the control network. It is made when it is missing.
+    pub control_bridge: String,
+    /// This host's address on the control network: `169.254.0.1/16`.
+    pub control_address: Ipv4Net,
+    /// The private key that opens routers' sshd.
+    pub ssh_key: PathBuf,
+}
+
+/// The driver, for the network namespace that the process runs in.
+#[derive(Debug, Clone)]
+pub struct NamespaceHost {
+    shared: Arc<Shared>,
+}
+
+/// What all of the driver's parts share.
+#[derive(Debug)]
+struct Shared {
+    config: NamespaceConfig,
+    names: Names,
+    links: Links,
+    machines: Mutex<HashMap<Owner, Arc<Machine>>>,
+    /// One change at a time for each router and guest.
+    locks: Mutex<HashMap<Owner, Arc<tokio::sync::Mutex<()>>>>,
+    /// Read while something is plugged, written while devices that seem to belong to nobody are removed.
+    devices: RwLock<()>,
+    events: broadcast::Sender<HostEvent>,
+}
+
+impl NamespaceHost {
+    /// Takes charge: makes the control bridge, finds the routers and guests that an earlier driver of this instance
+    /// left running, and watches them. Must be called inside a tokio runtime; at most one driver may be in charge of an
+    /// instance.
+    ///
+    /// # Errors
+    /// When the public bridge is missing, or the run directory or the control bridge cannot be made.
+    pub async fn start(config: NamespaceConfig) -> Result<Self, HostError> {
+        for folder in ["routers", "guests"] {
+            let path = config.run_dir.join(folder);
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+            made.map_err(|error| failed(format!("making {}", path.display()), error))?;
+        }
+        let links = Links::open().map_err(|error| failed("opening the host's network", error))?;
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let shared = Arc::new(Shared {
+            names: Names::new(&config.instance),
+            config,
+            links,
+            machines: Mutex::default(),
+            locks: Mutex::default(),
+            devices: RwLock::default(),
+            events,
+        });
+        shared.prepare_bridges().await?;
+        shared.adopt_all()?;
+        Ok(Self { shared })
+    }
+}
+
+#[async_trait]
+impl Host for NamespaceHost {
+    async fn ensure_router(&self, spec: &RouterSpec, boot: u64) -> Result<Applied, HostError> {
+        self.shared.ensure_router(spec, boot).await
+    }
+
+    async fn remove_router(&self, id: RouterId) -> Result<(), HostError> {
+        self.shared.remove(Owner::Router(id)).await
+    }
+
+    async fn ensure_guest(&self, spec: &GuestSpec) -> Result<(), HostError> {
+        self.shared.ensure_guest(spec).await
+    }
+
+    async fn remove_guest(&self, id: GuestId) -> Result<(), HostError> {
+        self.shared.remove(Owner::Guest(id)).await
+    }
+
+    async fn observe(&self) -> Result<HostObserved, HostError> {
+        Ok(self.shared.observe().await)
+    }
+
+    async fn retain(&self, keep: &Inventory) -> Result<Vec<String>, HostError> {
+        self.shared.retain(keep).await
+    }
+
+    async fn verify_router(
+        &self,
+        id: RouterId,
+        guest: Option<GuestId>,
+        ping: std::net::Ipv4Addr,
+    ) -> Result<Vec<Check>, HostError> {
+        self.shared.verify(id, guest, ping).await
+    }
+
+    async fn run_in_router(&self, id: RouterId, run: &Run) -> Result<RunOutput, HostError> {
+        self.shared.run_in(Owner::Router(id), run).await
+    }
+
+    async fn run_in_guest(&self, id: GuestId, run: &Run) -> Result<RunOutput, HostError> {
+        self.shared.run_in(Owner::Guest(id), run).await
+    }
+
+    fn events(&self) -> HostEvents {
+        self.shared.events.subscribe()
+    }
+}
+
+impl Shared {
+    fn machines(&self) -> MutexGuard<'_, HashMap<Owner, Arc<Machine>>> {
+        // A holder that panicked left a whole map behind: every change of it is one insert or one remove.
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody else changes this router or guest.
+    async fn lock(&self, owner: Owner) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that nobody holds or waits for are forgotten here, so that the map does not grow for ever.
+            locks.retain(|other, lock| *other == owner || Arc::strong_count(lock) > 1);
+            Arc::clone(locks.entry(owner).or_default())
+        };
+        lock.lock_owned().await
+    }
+}
+
+/// `doing` failed for this reason.
+fn failed(doing: impl Into<String>, reason: impl ToString) -> HostError {
+    HostError::Failed {
+        doing: doing.into(),
+        reason: reason.to_string(),
+    }
+}

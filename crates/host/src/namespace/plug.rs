@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Cables between bridges and the interfaces of routers and guests.
+
+use std::os::fd::AsFd;
+
+use futures::future::try_join_all;
+use outgate_kernel::link::{LinkChange, LinkError, LinkState, Veth, VethEnd};
+use outgate_kernel::namespace::network_of;
+use outgate_kernel::process::Process;
+use outgate_model::MacAddr;
+use outgate_model::id::NetworkId;
+
+use super::bridges::ignore_missing;
+use super::names::{Device, Owner};
+use super::{Shared, failed};
+use crate::HostError;
+
+/// Where an interface is plugged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Socket {
+    Guest(NetworkId),
+    Control,
+    Public,
+}
+
+/// An interface that a router or guest must have.
+#[derive(Debug, Clone)]
+pub(super) struct Nic {
+    /// N of `ethN`, at most 9.
+    pub number: u8,
+    pub mac: MacAddr,
+    pub mtu: u32,
+    pub socket: Socket,
+}
+
+impl Shared {
+    /// Plugs every interface that is not plugged as it must be, all side by side.
+    pub(super) async fn plug(&self, owner: Owner, process: &Process, nics: &[Nic]) -> Result<(), HostError> {
+        let _read = self.devices.read().await;
+        try_join_all(nics.iter().map(|nic| self.plug_one(owner, process, nic)))
+            .await
+            .map(drop)
+    }
+
+    async fn plug_one(&self, owner: Owner, process: &Process, nic: &Nic) -> Result<(), HostError> {
+        let bridge = match nic.socket {
+            Socket::Guest(network) => self.guest_bridge(network).await?,
+            Socket::Control => self.control_bridge().await?,
+            Socket::Public => self.public_bridge().await?,
+        };
+        let device = Device::Port(owner, nic.number);
+        let doing = || format!("plugging eth{} of {owner}", nic.number);
+        if let Some((name, link)) = self.find_device(device).await.map_err(|e| failed(doing(), e))? {
+            if link.master == Some(bridge) && link.up {
+                return Ok(());
+            }
+            let change = LinkChange {
+                up: Some(true),
+                master: Some(bridge),
+                ..LinkChange::default()
+            };
+            return self
+                .links
+                .change(&name, &change)
+                .await
+                .map_err(|e| failed(doing(), e));
+        }
+        let network = network_of(process).map_err(|e| failed(doing(), e))?;
+        let far = format!("eth{}", nic.number);
+        for name in self.names.choices(device) {
+            let veth = Veth {
+                near: VethEnd {
+                    name: &name,
+                    mac: None,
+                },
+                master: Some(bridge),
+                far: VethEnd {
+                    name: &far,
+                    mac: Some(nic.mac),
+                },
+                namespace: Some(network.as_fd()),
+                mtu: nic.mtu,
+            };
+            match self.links.add_veth(&veth).await {
+                Ok(()) => return self.claim(&name, device).await.map_err(|e| failed(doing(), e)),
+                // Either this name is another id's, or a crash left it behind without an alias: `retain` removes that.
+                Err(LinkError::Exists { .. }) => {}
+                Err(error) => return Err(failed(doing(), error)),
+            }
+        }
+        Err(failed(
+            doing(),
+            format!("every name it may have is taken, or {far} is there already"),
+        ))
+    }
+
+    /// The interface that is this device, by its alias.
+    pub(super) async fn find_device(&self, device: Device) -> Result<Option<(String, LinkState)>, LinkError> {
+        let alias = self.names.alias(device);
+        for name in self.names.choices(device) {
+            if let Some(link) = self.links.find(&name).await?
+                && link.alias == alias
+            {
+                return Ok(Some((name, link)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes on an interface what it is.
+    pub(super) async fn claim(&self, name: &str, device: Device) -> Result<(), LinkError> {
+        let alias = Some(self.names.alias(device));
+        self.links
+            .change(
+                name,
+                &LinkChange {
+                    alias,
+                    ..LinkChange::default()
+                },
+            )
+            .await
+    }
+
+    /// Removes every cable of a router or guest. They would go with its namespace too, but only some time later.
+    pub(super) async fn unplug(&self, owner: Owner) -> Result<(), LinkError> {
+        for number in 0..=9 {
+            match self.find_device(Device::Port(owner, number)).await? {
+                Some((name, _)) => ignore_missing(self.links.delete(&name).await)?,
+                // Interfaces are numbered without gaps, but one of the first three may have been taken away by hand.
+                None if number >= 3 => break,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
