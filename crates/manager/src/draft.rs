@@ -196,6 +196,20 @@ impl Draft {
         id
     }
 
+    /// Records what became of a job, about the job's object.
+    pub(crate) fn event_of_job(&mut self, job: &Job, kind: &str, level: Level, description: String) {
+        self.events.push(Event {
+            id: EventId::new(),
+            kind: kind.to_owned(),
+            level,
+            description,
+            account: Some(job.account),
+            job: Some(job.id),
+            resource: Some((job.instance_type.clone(), job.instance_id)),
+            created: Timestamp::now(),
+        });
+    }
+
     /// The next number of counter `name`, from 1 on, for names such as `r-12-VM`.
     pub fn number(&mut self, name: &str) -> u64 {
         let key = key::counter(name);
@@ -294,7 +308,7 @@ impl Draft {
             self.put_raw(key::job(job.id), &job);
         }
         for mut event in std::mem::take(&mut self.events) {
-            event.job = job_id;
+            event.job = event.job.or(job_id);
             self.put_raw(key::event(event.id), &event);
         }
         if let Some(failure) = self.failure {

@@ -6,12 +6,16 @@ pub mod command;
 pub mod config;
 pub mod draft;
 pub mod error;
+mod jobs;
 pub mod manager;
 pub mod mirror;
+mod prune;
 pub mod read;
+mod reconcile;
 pub mod runs;
 pub mod secret;
 pub mod spec;
+mod supervise;
 
 pub use bootstrap::{BootstrapConfig, Credentials, RangeConfig};
 pub use command::{Caller, Started};

@@ -2,7 +2,7 @@
 //! The manager itself: decisions on the mirror, committed as transactions.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outgate_host::Host;
@@ -10,7 +10,8 @@ use outgate_model::FieldError;
 use outgate_model::id::{HostId, NetworkId};
 use outgate_model::object;
 use outgate_store::{Outcome, Store, StoreError};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
+use tokio::task::JoinHandle;
 
 use crate::bootstrap::{self, ADMIN, Credentials};
 use crate::config::ManagerConfig;
@@ -19,6 +20,8 @@ use crate::error::CommandError;
 use crate::mirror::{Mirror, MirrorError, View};
 use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
+use crate::supervise::supervise;
+use crate::{jobs, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
 const RACES: u32 = 3;
@@ -104,6 +107,8 @@ pub(crate) struct Inner {
     sealer: Sealer,
     /// Read by commits that try their luck, written by those that lost several races.
     turn: RwLock<()>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// The manager. Clones are the same one.
@@ -137,13 +142,56 @@ impl Manager {
             config,
             sealer,
             turn: RwLock::new(()),
+            stop: watch::Sender::new(false),
+            tasks: Mutex::new(Vec::new()),
         };
         let manager = Self {
             inner: Arc::new(inner),
         };
-        let feed = manager.clone();
-        tokio::spawn(async move { feed.inner.mirror.follow(Arc::clone(&feed.inner.store)).await });
+        manager.spawn();
         Ok(manager)
+    }
+
+    /// Starts the manager's own tasks: the mirror's feed, the reconciler, its ears on the hosts, the jobs' end, pruning.
+    fn spawn(&self) {
+        let (waker, wake_ups) = reconcile::Waker::new();
+        let wake_ups = Arc::new(tokio::sync::Mutex::new(wake_ups));
+        let stop = || self.inner.stop.subscribe();
+        let me = self.clone();
+        let feed = supervise("mirror", stop(), move || {
+            let me = me.clone();
+            async move { me.inner.mirror.follow(Arc::clone(&me.inner.store)).await }
+        });
+        let me = self.clone();
+        let work = supervise("reconciler", stop(), move || {
+            reconcile::run(me.clone(), Arc::clone(&wake_ups))
+        });
+        let me = self.clone();
+        let jobs = supervise("jobs", stop(), move || jobs::run(me.clone()));
+        let me = self.clone();
+        let prune = supervise("prune", stop(), move || prune::run(me.clone()));
+        let mut tasks = vec![feed, work, jobs, prune];
+        for host in self.inner.hosts.values() {
+            let (me, host, waker) = (self.clone(), Arc::clone(host), waker.clone());
+            let listen = move || reconcile::listen(me.clone(), Arc::clone(&host), waker.clone());
+            tasks.push(supervise("host events", stop(), listen));
+        }
+        self.inner
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(tasks);
+    }
+
+    /// Ends the manager's tasks and returns when they have ended. Routers and guests run on. What was begun is
+    /// finished by the next start.
+    pub async fn shutdown(&self) {
+        self.inner.stop.send_replace(true);
+        let tasks = std::mem::take(&mut *self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            // A supervisor only ends; there is nothing to learn from how.
+            let _ = task.await;
+        }
     }
 
     /// The in-memory copy of the store.

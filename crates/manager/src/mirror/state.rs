@@ -96,7 +96,7 @@ pub trait Row: Object {
 }
 
 macro_rules! tables {
-    ($($field:ident: $type:ty => |$o:ident, $affected:ident| $affects:expr;)+) => {
+    ($($field:ident: $type:ty => |$o:ident, $affected:ident| $affects:block;)+) => {
         /// A table for each kind.
         #[doc(hidden)]
         #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ macro_rules! tables {
             }
             fn affects(&self, $affected: &mut Affected) {
                 let $o = self;
-                $affects;
+                $affects
             }
         })+
 
@@ -139,21 +139,21 @@ macro_rules! tables {
 }
 
 tables! {
-    domains: Domain => |_o, _affected| ();
-    accounts: Account => |_o, _affected| ();
-    users: User => |_o, _affected| ();
-    zones: Zone => |_o, affected| affected.all = true;
-    physical_networks: PhysicalNetwork => |_o, _affected| ();
-    ranges: PublicIpRange => |_o, affected| affected.all = true;
-    hosts: Host => |_o, _affected| ();
-    network_offerings: NetworkOffering => |_o, affected| affected.all = true;
-    service_offerings: ServiceOffering => |_o, _affected| ();
-    templates: Template => |_o, _affected| ();
+    domains: Domain => |_o, _affected| {};
+    accounts: Account => |_o, _affected| {};
+    users: User => |_o, _affected| {};
+    zones: Zone => |_o, affected| { affected.all = true; };
+    physical_networks: PhysicalNetwork => |_o, _affected| {};
+    ranges: PublicIpRange => |_o, affected| { affected.all = true; };
+    hosts: Host => |_o, _affected| {};
+    network_offerings: NetworkOffering => |_o, affected| { affected.all = true; };
+    service_offerings: ServiceOffering => |_o, _affected| {};
+    templates: Template => |_o, _affected| {};
     networks: Network => |o, affected| { affected.networks.insert(o.id); };
-    public_ips: PublicIp => |o, affected| affected.networks.extend(o.network);
+    public_ips: PublicIp => |o, affected| { affected.networks.extend(o.network); };
     firewall_rules: FirewallRule => |o, affected| { affected.networks.insert(o.network); };
     forwards: PortForwardingRule => |o, affected| { affected.networks.insert(o.network); };
-    guests: Guest => |o, affected| affected.networks.extend(o.nics.iter().map(|n| n.network));
+    guests: Guest => |o, affected| { affected.networks.extend(o.nics.iter().map(|n| n.network)); };
     routers: Router => |o, affected| { affected.networks.insert(o.network); };
 }
 
@@ -224,7 +224,7 @@ impl State {
             let kind = rest.split_once('/').map_or(rest, |(kind, _)| kind);
             self.put_object(kind, entry, &mut touched.desired)
         } else if entry.key.starts_with(key::OBSERVED) {
-            self.put_observed(entry, &mut touched.observed)
+            self.put_observed(entry, touched)
         } else if entry.key.starts_with(key::JOBS) {
             self.put_job(entry, &mut touched.observed)
         } else if entry.key.starts_with(key::EVENTS) {
@@ -244,10 +244,11 @@ impl State {
         }
     }
 
-    fn put_observed(&mut self, entry: &Entry, affected: &mut Affected) -> Result<(), Unreadable> {
+    fn put_observed(&mut self, entry: &Entry, touched: &mut Touched) -> Result<(), Unreadable> {
         if entry.key.starts_with("observed/router/") {
             let seen: RouterObserved = read(entry)?;
-            affected
+            touched
+                .observed
                 .networks
                 .extend(self.tables.routers.get(&seen.id).map(|r| r.network));
             self.routers_observed.insert(
@@ -259,7 +260,12 @@ impl State {
             );
         } else if entry.key.starts_with("observed/guest/") {
             let seen: GuestObserved = read(entry)?;
-            affected.networks.extend(self.networks_of_guest(seen.id));
+            let networks = self.networks_of_guest(seen.id);
+            if !seen.running && seen.error.is_none() {
+                // Somebody switched it off or lost it: the reconciler must look, too.
+                touched.desired.networks.extend(&networks);
+            }
+            touched.observed.networks.extend(networks);
             self.guests_observed.insert(
                 seen.id,
                 Stored {

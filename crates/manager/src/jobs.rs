@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Ends jobs: a job is a question about observed state, so whoever looks, whenever, sees the same answer. A server
+//! that was killed in between answers it after its restart.
+
+mod goal;
+mod undo;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use outgate_model::event::Level;
+use outgate_model::id::{JobId, NetworkId};
+use outgate_model::job::{Job, JobState};
+use outgate_model::key;
+use outgate_model::object::Network;
+
+use crate::draft::Draft;
+use crate::manager::{CommitError, Manager};
+use crate::mirror::{Affected, Stored, View};
+use goal::Progress;
+
+/// CloudStack's error code for what went wrong inside.
+const INTERNAL: u16 = 530;
+/// How many jobs are ended in one transaction.
+const CHUNK: usize = 128;
+
+/// Runs until it is dropped.
+pub(crate) async fn run(manager: Manager) {
+    let deadline = manager.config().pace.job_deadline;
+    let tick = (deadline / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+    manager.inner.mirror.any.all();
+    loop {
+        let woken = tokio::time::timeout(tick, manager.inner.mirror.any.take()).await;
+        let affected = woken.unwrap_or_else(|_| Affected::default());
+        let due = due(&manager.view(), &affected, deadline);
+        for chunk in due.chunks(CHUNK) {
+            if let Err(error) = end(&manager, chunk).await {
+                tracing::error!(%error, jobs = chunk.len(), "jobs could not be ended; trying again");
+                manager.inner.mirror.any.all();
+                tokio::time::sleep(tick).await;
+            }
+        }
+    }
+}
+
+/// The jobs that can be ended now.
+fn due(view: &View<'_>, affected: &Affected, deadline: Duration) -> Vec<JobId> {
+    let concerns = |job: &Job| match view.network_of_goal(&job.until) {
+        Some(network) => affected.all || affected.networks.contains(&network),
+        None => true,
+    };
+    let now = Timestamp::now();
+    let due = view.pending_jobs().filter(|job| {
+        is_late(job, now, deadline)
+            || (concerns(job) && !matches!(goal::progress(view, &job.until), Progress::Waiting(_)))
+    });
+    due.map(|job| job.id).collect()
+}
+
+fn is_late(job: &Job, now: Timestamp, deadline: Duration) -> bool {
+    now.duration_since(job.created).unsigned_abs() > deadline && now > job.created
+}
+
+/// Ends jobs in one transaction. When what would be taken back does not fit any more, it stays.
+async fn end(manager: &Manager, jobs: &[JobId]) -> Result<(), CommitError> {
+    match end_with(manager, jobs, true).await {
+        Err(CommitError::Unusable { .. } | CommitError::Spec(_)) => end_with(manager, jobs, false).await,
+        other => other,
+    }
+}
+
+async fn end_with(manager: &Manager, jobs: &[JobId], undo: bool) -> Result<(), CommitError> {
+    let deadline = manager.config().pace.job_deadline;
+    manager
+        .commit(|view, draft| {
+            let now = Timestamp::now();
+            let mut touched = BTreeSet::new();
+            for job in jobs
+                .iter()
+                .filter_map(|id| view.job(*id))
+                .filter(|j| j.state == JobState::Pending)
+            {
+                let state = match goal::progress(view, &job.until) {
+                    Progress::Reached => JobState::Succeeded,
+                    Progress::Refused(text) => refused(view, draft, job, &text, undo, &mut touched),
+                    Progress::Waiting(error) if is_late(job, now, deadline) => late(job, error, deadline),
+                    Progress::Waiting(_) => continue,
+                };
+                write(draft, job, state, now);
+            }
+            for network in touched.iter().filter_map(|id| view.get::<Network>(*id)) {
+                draft.touch(network);
+            }
+            Ok(())
+        })
+        .await
+}
+
+fn write(draft: &mut Draft, job: &Stored<Job>, state: JobState, now: Timestamp) {
+    draft.unchanged(key::job(job.id), job.modified);
+    let ended = Job {
+        state,
+        completed: Some(now),
+        undo: Vec::new(),
+        ..(*job.object).clone()
+    };
+    draft.put_raw(key::job(job.id), &ended);
+}
+
+fn late(job: &Job, error: Option<String>, deadline: Duration) -> JobState {
+    let cause = error.unwrap_or_else(|| "its host has not reported back".to_owned());
+    let text = format!(
+        "{} {} is not done after {} s; it is still being retried: {cause}",
+        job.instance_type,
+        job.instance_id,
+        deadline.as_secs_f64()
+    );
+    JobState::Failed { code: INTERNAL, text }
+}
+
+/// The router cannot use the change: it is taken back, in the same transaction as the job's end.
+fn refused(
+    view: &View<'_>,
+    draft: &mut Draft,
+    job: &Stored<Job>,
+    text: &str,
+    undo: bool,
+    touched: &mut BTreeSet<NetworkId>,
+) -> JobState {
+    let network = view.network_of_goal(&job.until);
+    let taken_back = undo && network.is_some() && undo::take_back(view, draft, job);
+    let (text, description) = if taken_back {
+        touched.extend(network);
+        (text.to_owned(), format!("{} was taken back: {text}", job.command))
+    } else {
+        (
+            format!("{text}; the change stays and is retried as a whole"),
+            format!("{} failed: {text}", job.command),
+        )
+    };
+    draft.event_of_job(job, "JOB.FAILED", Level::Error, description);
+    JobState::Failed { code: INTERNAL, text }
+}

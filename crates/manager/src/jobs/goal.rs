@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether a job's goal is observed. Pure.
+
+use outgate_model::id::{GuestId, NetworkId, RouterId};
+use outgate_model::job::Goal;
+use outgate_model::object::{Guest, Network, NetworkPhase, Power, Router, RouterState};
+
+use crate::mirror::View;
+
+/// How far a goal is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is observed.
+    Reached,
+    /// Its router refused it for good, for this reason.
+    Refused(String),
+    /// Not yet; the last error, if there was one.
+    Waiting(Option<String>),
+}
+
+/// How far `goal` is.
+pub(super) fn progress(view: &View<'_>, goal: &Goal) -> Progress {
+    match goal {
+        Goal::Stored => Progress::Reached,
+        Goal::NetworkApplied { network, generation } => applied(view, *network, *generation),
+        Goal::NetworkGone { network } => match view.get::<Network>(*network) {
+            None => Progress::Reached,
+            Some(_) => Progress::Waiting(router_error(view, *network)),
+        },
+        Goal::GuestSettled { guest } => guest_settled(view, *guest),
+        Goal::RouterSettled { router, boot } => router_settled(view, *router, *boot),
+    }
+}
+
+fn router_error(view: &View<'_>, network: NetworkId) -> Option<String> {
+    view.router_observed(view.router_of_network(network)?.id)?
+        .error
+        .clone()
+}
+
+/// A network without a running router holds its rules ready: they count as applied.
+fn applied(view: &View<'_>, network: NetworkId, generation: u64) -> Progress {
+    let wanted = view
+        .get::<Network>(network)
+        .filter(|n| n.phase == NetworkPhase::Implemented);
+    let router = view.router_of_network(network).filter(|r| r.power == Power::On);
+    let (Some(_), Some(router)) = (wanted, router) else {
+        return Progress::Reached;
+    };
+    reached(view, router.id, 0, generation)
+}
+
+fn reached(view: &View<'_>, router: RouterId, boot: u64, generation: u64) -> Progress {
+    let Some(seen) = view.router_observed(router) else {
+        return Progress::Waiting(None);
+    };
+    if seen.generation >= generation && seen.boot >= boot && seen.state == RouterState::Running {
+        return Progress::Reached;
+    }
+    match (&seen.error, seen.refused) {
+        (Some(error), Some(refused)) if refused >= generation => Progress::Refused(error.clone()),
+        (error, _) => Progress::Waiting(error.clone()),
+    }
+}
+
+fn guest_settled(view: &View<'_>, guest: GuestId) -> Progress {
+    let Some(guest) = view.get::<Guest>(guest) else {
+        return Progress::Reached;
+    };
+    let seen = view.guest_observed(guest.id);
+    let running = seen.is_some_and(|s| s.running);
+    let error = || {
+        let routers = || guest.nics.iter().find_map(|nic| router_error(view, nic.network));
+        seen.and_then(|s| s.error.clone()).or_else(routers)
+    };
+    match guest.power {
+        Power::On if running => Progress::Reached,
+        Power::Off if !running => Progress::Reached,
+        _ => Progress::Waiting(error()),
+    }
+}
+
+fn router_settled(view: &View<'_>, router: RouterId, boot: u64) -> Progress {
+    let Some(router) = view.get::<Router>(router) else {
+        return Progress::Reached;
+    };
+    let seen = view.router_observed(router.id);
+    match router.power {
+        Power::On => match view.get::<Network>(router.network) {
+            Some(network) => reached(view, router.id, boot, network.generation),
+            None => Progress::Reached,
+        },
+        Power::Off if seen.is_some_and(|s| s.state == RouterState::Stopped) => Progress::Reached,
+        Power::Off | Power::Gone => Progress::Waiting(seen.and_then(|s| s.error.clone())),
+    }
+}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Makes what runs match what is wanted: level-triggered, one task for a network at a time, many networks side by side.
+//!
+//! A network is looked at when its desired state changes, when its host reports something, when a failure's back-off is
+//! over, and when the full pass finds a difference. However many changes came meanwhile, the next look sees them all
+//! and one apply brings them all.
+
+mod events;
+mod observed;
+mod pass;
+mod start;
+mod work;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use outgate_model::id::NetworkId;
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use crate::manager::Manager;
+use crate::mirror::Affected;
+pub(crate) use events::listen;
+pub(crate) use observed::Failure;
+use pass::Memo;
+
+/// How many wake-ups from hosts may wait; beyond that the full pass finds what they were about.
+const WAKE_UPS: usize = 1024;
+
+/// Who may ask for a look at a network.
+#[derive(Debug, Clone)]
+pub(crate) struct Waker(mpsc::Sender<Affected>);
+
+/// The other end of a [`Waker`].
+pub(crate) type WakeUps = mpsc::Receiver<Affected>;
+
+impl Waker {
+    pub(crate) fn new() -> (Self, WakeUps) {
+        let (sender, receiver) = mpsc::channel(WAKE_UPS);
+        (Self(sender), receiver)
+    }
+
+    /// Asks for a look at `network` that takes nothing for granted.
+    pub(crate) fn network(&self, network: NetworkId) {
+        self.send(Affected {
+            networks: BTreeSet::from([network]),
+            all: false,
+        });
+    }
+
+    /// Asks for a full pass.
+    pub(crate) fn all(&self) {
+        self.send(Affected {
+            networks: BTreeSet::new(),
+            all: true,
+        });
+    }
+
+    fn send(&self, affected: Affected) {
+        if self.0.try_send(affected).is_err() {
+            tracing::warn!(
+                "too many wake-ups of the reconciler at once; the full pass finds what this one was about"
+            );
+        }
+    }
+}
+
+/// What the dispatcher knows of one network.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Away while a task works with it.
+    memo: Memo,
+    working: bool,
+    /// Something happened since the work began.
+    again: bool,
+    /// The next look takes nothing for granted.
+    force: bool,
+    failures: u32,
+    retry_at: Option<Instant>,
+}
+
+/// What a task gives back: the memo, whether the network is gone, and how it went.
+type Outcome = (Memo, bool, Result<(), Failure>);
+
+struct Dispatcher {
+    manager: Manager,
+    slots: HashMap<NetworkId, Slot>,
+    ready: BTreeSet<NetworkId>,
+    tasks: JoinSet<Outcome>,
+    names: HashMap<Id, NetworkId>,
+}
+
+/// Runs until it is dropped.
+pub(crate) async fn run(manager: Manager, wake_ups: Arc<tokio::sync::Mutex<WakeUps>>) {
+    // Taken anew when this task is restarted after a panic.
+    let mut wake_ups = wake_ups.lock().await;
+    start::clean_hosts(&manager).await;
+    manager.inner.mirror.desired.all();
+    let period = manager.config().pace.full_pass.max(Duration::from_millis(10));
+    let mut full_pass = tokio::time::interval_at(Instant::now() + period, period);
+    full_pass.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut dispatcher = Dispatcher {
+        manager: manager.clone(),
+        slots: HashMap::new(),
+        ready: BTreeSet::new(),
+        tasks: JoinSet::new(),
+        names: HashMap::new(),
+    };
+    loop {
+        dispatcher.start_tasks();
+        let retry_at = dispatcher.next_retry();
+        tokio::select! {
+            affected = manager.inner.mirror.desired.take() => dispatcher.mark(&affected, false),
+            Some(affected) = wake_ups.recv() => {
+                if affected.all {
+                    dispatcher.full_pass().await;
+                }
+                dispatcher.mark(&Affected { all: false, ..affected }, true);
+            }
+            Some(ended) = dispatcher.tasks.join_next_with_id() => dispatcher.ended(ended),
+            () = tokio::time::sleep_until(retry_at) => dispatcher.mark_due(),
+            _ = full_pass.tick() => dispatcher.full_pass().await,
+        }
+    }
+}
+
+impl Dispatcher {
+    fn mark(&mut self, affected: &Affected, force: bool) {
+        let ids: Vec<NetworkId> = if affected.all {
+            self.manager
+                .view()
+                .all::<outgate_model::object::Network>()
+                .map(|n| n.id)
+                .collect()
+        } else {
+            affected.networks.iter().copied().collect()
+        };
+        for id in ids {
+            self.mark_one(id, force);
+        }
+    }
+
+    fn mark_one(&mut self, id: NetworkId, force: bool) {
+        let slot = self.slots.entry(id).or_default();
+        slot.force |= force;
+        slot.retry_at = None;
+        if slot.working {
+            slot.again = true;
+        } else {
+            self.ready.insert(id);
+        }
+    }
+
+    /// Looks at what runs and marks every network where that is not what is wanted. Routers keep themselves in order;
+    /// this is for what a lost message or a lost event left behind.
+    async fn full_pass(&mut self) {
+        for network in start::differing(&self.manager).await {
+            self.mark_one(network, true);
+        }
+    }
+
+    fn next_retry(&self) -> Instant {
+        let next = self.slots.values().filter_map(|s| s.retry_at).min();
+        next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
+    }
+
+    fn mark_due(&mut self) {
+        let now = Instant::now();
+        let due = self
+            .slots
+            .iter()
+            .filter(|(_, s)| s.retry_at.is_some_and(|at| at <= now));
+        let due: Vec<_> = due.map(|(id, _)| *id).collect();
+        for id in due {
+            self.mark_one(id, false);
+        }
+    }
+
+    fn start_tasks(&mut self) {
+        while self.tasks.len() < self.manager.config().pace.parallel.max(1) {
+            let Some(id) = self.ready.pop_first() else { return };
+            let slot = self.slots.entry(id).or_default();
+            slot.working = true;
+            slot.again = false;
+            let force = std::mem::take(&mut slot.force);
+            let mut memo = std::mem::take(&mut slot.memo);
+            if force {
+                memo = Memo::default();
+            }
+            let manager = self.manager.clone();
+            let task = self.tasks.spawn(async move {
+                let result = pass::run(&manager, id, &mut memo).await;
+                let gone = manager.view().get::<outgate_model::object::Network>(id).is_none();
+                (memo, gone, result)
+            });
+            self.names.insert(task.id(), id);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Outcome), tokio::task::JoinError>) {
+        let (task, outcome) = match ended {
+            Ok((task, outcome)) => (task, Some(outcome)),
+            Err(error) => {
+                tracing::error!(%error, "the work on a network ended by a panic");
+                (error.id(), None)
+            }
+        };
+        let Some(id) = self.names.remove(&task) else {
+            return;
+        };
+        let pace = self.manager.config().pace.clone();
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        slot.working = false;
+        let (memo, gone, result) = outcome.unwrap_or((Memo::default(), false, Err(Failure::panicked())));
+        slot.memo = memo;
+        match result {
+            Ok(()) => {
+                slot.failures = 0;
+                slot.retry_at = None;
+            }
+            Err(failure) => {
+                slot.failures = slot.failures.saturating_add(1);
+                let factor = 1_u32 << (slot.failures - 1).min(16);
+                let wait = pace.retry_first.saturating_mul(factor).min(pace.retry_most);
+                tracing::warn!(network = %id, failures = slot.failures, ?wait, %failure, "a network is not as wanted");
+                slot.retry_at = Some(Instant::now() + wait);
+            }
+        }
+        if slot.again {
+            slot.retry_at = None;
+            self.ready.insert(id);
+        } else if gone {
+            self.slots.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One look at one network, and what follows from it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use outgate_host::Host;
+use outgate_model::id::{GuestId, HostId, NetworkId, RouterId};
+use outgate_model::key;
+use outgate_model::object::{Guest, Network, NetworkPhase, Power, Router};
+use outgate_store::Revision;
+use tokio::task::JoinSet;
+
+use super::observed::{self, Failure, Seen};
+use super::work::{GuestWork, Work, look};
+use crate::manager::{CommitError, Manager};
+use crate::mirror::Stored;
+
+/// How many guests of one network are started side by side.
+const GUESTS_AT_ONCE: usize = 8;
+
+/// What the last looks have brought about, so that only differences reach the host. Empty means: take nothing for
+/// granted.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    /// The router as it was last made: boot and generation; `None` for switched off.
+    router: Option<(RouterId, Option<(u64, u64)>)>,
+    /// The revision of each guest as it was last made.
+    guests: HashMap<GuestId, Revision>,
+}
+
+/// Makes the network as wanted.
+pub(super) async fn run(manager: &Manager, id: NetworkId, memo: &mut Memo) -> Result<(), Failure> {
+    let work = look(&manager.view(), &manager.config().router, id)?;
+    let Some(work) = work else { return Ok(()) };
+    let leaving = leaving_guests(manager, &work).await;
+    let routed = match &work.router {
+        Some(router) => make_router(manager, &work, router, memo).await,
+        None => Ok(()),
+    };
+    // A guest without its router gets no address: it waits. The other way round nothing waits.
+    routed?;
+    leaving?;
+    if work.network.phase == NetworkPhase::Destroyed {
+        return finish(manager, &work).await;
+    }
+    start_guests(manager, work, memo).await
+}
+
+fn host(manager: &Manager, id: HostId) -> Result<Arc<dyn Host>, Failure> {
+    manager
+        .host(id)
+        .cloned()
+        .ok_or_else(|| Failure::other(format!("host {id} has no driver")))
+}
+
+/// Switches off the guests that are not to run, and forgets those that are to go.
+async fn leaving_guests(manager: &Manager, work: &Work) -> Result<(), Failure> {
+    for GuestWork { guest, seen, .. } in work.guests.iter().filter(|g| !g.wanted()) {
+        if *seen != Some(false) || guest.power == Power::Gone {
+            host(manager, guest.host)?.remove_guest(guest.id).await?;
+        }
+        if guest.power == Power::Gone {
+            forget_guest(manager, guest).await?;
+        } else {
+            observed::guest(manager, guest.id, false, None).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes a guest that is gone, with whatever still leads to it.
+async fn forget_guest(manager: &Manager, guest: &Stored<Guest>) -> Result<(), CommitError> {
+    let id = guest.id;
+    manager
+        .commit(|view, draft| {
+            let Some(guest) = view.get::<Guest>(id).filter(|g| g.power == Power::Gone) else {
+                return Ok(());
+            };
+            let mut touched: Vec<NetworkId> = Vec::new();
+            for forward in view.forwards_of_guest(id) {
+                draft.delete(forward);
+                touched.push(forward.network);
+            }
+            for ip in view.static_nat_of_guest(id) {
+                let mut next = (*ip.object).clone();
+                next.static_nat = None;
+                draft.update(ip, next);
+                touched.extend(ip.network);
+            }
+            for network in touched.iter().filter_map(|n| view.get::<Network>(*n)) {
+                draft.touch(network);
+            }
+            draft.delete(guest);
+            draft.delete_raw(key::observed_guest(id));
+            Ok(())
+        })
+        .await
+}
+
+/// Brings the router up with the newest spec, or down.
+async fn make_router(
+    manager: &Manager,
+    work: &Work,
+    router: &Stored<Router>,
+    memo: &mut Memo,
+) -> Result<(), Failure> {
+    let gone = router.power == Power::Gone || work.network.phase == NetworkPhase::Destroyed;
+    let target = work.spec.as_ref().map(|spec| (router.boot, spec.generation));
+    if !gone && memo.router == Some((router.id, target)) {
+        return Ok(());
+    }
+    memo.router = None;
+    let host = host(manager, router.host)?;
+    let Some(spec) = &work.spec else {
+        host.remove_router(router.id).await?;
+        observed::router(manager, router.id, Seen::down(router.boot)).await?;
+        if router.power == Power::Gone && work.network.phase != NetworkPhase::Destroyed {
+            forget_router(manager, router.id).await?;
+        } else if !gone {
+            memo.router = Some((router.id, None));
+        }
+        return Ok(());
+    };
+    let made = match spec.validate() {
+        Ok(()) => host.ensure_router(spec, router.boot).await.map_err(Failure::from),
+        Err(problems) => {
+            let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Err(outgate_host::HostError::BadSpec {
+                reason: texts.join("; "),
+            }
+            .into())
+        }
+    };
+    match made {
+        Ok(applied) => {
+            tracing::debug!(
+                router = router.name,
+                generation = applied.generation,
+                changes = applied.changes.len(),
+                "applied"
+            );
+            observed::router(manager, router.id, Seen::up(router.boot, applied.generation)).await?;
+            memo.router = Some((router.id, target));
+            Ok(())
+        }
+        Err(failure) => {
+            observed::router_failed(manager, router.id, spec.generation, &failure).await?;
+            Err(failure)
+        }
+    }
+}
+
+/// Deletes a router that is gone, unless it is wanted again by now.
+async fn forget_router(manager: &Manager, id: RouterId) -> Result<(), CommitError> {
+    manager
+        .commit(|view, draft| {
+            if let Some(router) = view.get::<Router>(id).filter(|r| r.power == Power::Gone) {
+                draft.delete(router);
+                draft.release(key::link_local_claim(router.link_local));
+                draft.delete_raw(key::observed_router(id));
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// Starts the guests that are to run and do not yet.
+async fn start_guests(manager: &Manager, work: Work, memo: &mut Memo) -> Result<(), Failure> {
+    let known =
+        |g: &GuestWork| g.seen == Some(true) && memo.guests.get(&g.guest.id) == Some(&g.guest.modified);
+    let mut waiting: Vec<_> = work
+        .guests
+        .into_iter()
+        .filter(|g| g.wanted() && !known(g))
+        .collect();
+    let mut tasks = JoinSet::new();
+    let mut failed = None;
+    while !waiting.is_empty() || !tasks.is_empty() {
+        while tasks.len() < GUESTS_AT_ONCE
+            && let Some(next) = waiting.pop()
+        {
+            let manager = manager.clone();
+            tasks.spawn(async move { start_guest(&manager, next).await });
+        }
+        match tasks.join_next().await {
+            Some(Ok(Ok((id, revision)))) => {
+                memo.guests.insert(id, revision);
+            }
+            Some(Ok(Err(failure))) => failed = Some(failure),
+            Some(Err(error)) => failed = Some(Failure::other(error)),
+            None => {}
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn start_guest(manager: &Manager, work: GuestWork) -> Result<(GuestId, Revision), Failure> {
+    let GuestWork { guest, spec, .. } = work;
+    let Some(spec) = spec else {
+        return Ok((guest.id, guest.modified));
+    };
+    match host(manager, guest.host)?.ensure_guest(&spec).await {
+        Ok(()) => {
+            observed::guest(manager, guest.id, true, None).await?;
+            Ok((guest.id, guest.modified))
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            observed::guest(manager, guest.id, false, Some(&failure.text)).await?;
+            Err(failure)
+        }
+    }
+}
+
+/// The last step of a network's life: everything of it is released and deleted, in one transaction.
+async fn finish(manager: &Manager, work: &Work) -> Result<(), Failure> {
+    if work.visitors > 0 {
+        tracing::debug!(network = %work.network.id, visitors = work.visitors, "waits for guests of other networks");
+        return Ok(());
+    }
+    let id = work.network.id;
+    let done = manager.commit(|view, draft| {
+        let Some(network) = view.get::<Network>(id) else {
+            return Ok(());
+        };
+        if network.phase != NetworkPhase::Destroyed || view.guests_of_network(id).next().is_some() {
+            return Ok(());
+        }
+        view.firewall_rules_of_network(id)
+            .for_each(|rule| draft.delete(rule));
+        view.forwards_of_network(id).for_each(|rule| draft.delete(rule));
+        for ip in view.public_ips_of_network(id) {
+            draft.delete(ip);
+            draft.release(key::ip_claim(ip.zone, ip.address));
+        }
+        if let Some(router) = view.router_of_network(id) {
+            draft.delete(router);
+            draft.release(key::link_local_claim(router.link_local));
+            draft.delete_raw(key::observed_router(router.id));
+        }
+        draft.delete(network);
+        Ok(())
+    });
+    done.await.map_err(|error: CommitError| error.into())
+}

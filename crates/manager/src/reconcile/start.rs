@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What runs beside what is wanted: orphans at start, differences at each full pass.
+
+use std::collections::{BTreeSet, HashMap};
+
+use outgate_model::event::Level;
+use outgate_model::host::{HostObserved, Inventory};
+use outgate_model::id::{HostId, NetworkId};
+use outgate_model::object::{self, Guest, Network, NetworkPhase, Power, Router};
+
+use crate::draft::Instance;
+use crate::manager::{CommitError, Manager};
+use crate::mirror::View;
+
+/// How often a host that fails is asked to remove orphans before the work begins without that.
+const TRIES: u32 = 3;
+
+/// Everything that may exist on a host. What is meant to be off or to go is no orphan: the networks' own tasks see to it.
+fn inventory(view: &View<'_>, host: HostId) -> Inventory {
+    let mut networks = BTreeSet::new();
+    let mut keep = Inventory::default();
+    for router in view.all::<Router>().filter(|r| r.host == host) {
+        keep.routers.push(router.id);
+        networks.insert(router.network);
+    }
+    for guest in view.all::<Guest>().filter(|g| g.host == host) {
+        keep.guests.push(guest.id);
+        networks.extend(guest.nics.iter().map(|n| n.network));
+    }
+    keep.networks = networks.into_iter().collect();
+    keep
+}
+
+/// Removes what runs on the hosts and belongs to nothing.
+pub(super) async fn clean_hosts(manager: &Manager) {
+    let hosts = manager.inner.hosts.iter();
+    for (id, host) in hosts {
+        for attempt in 1..=TRIES {
+            let keep = inventory(&manager.view(), *id);
+            match host.retain(&keep).await {
+                Ok(removed) => {
+                    if let Err(error) = note_orphans(manager, *id, &removed).await {
+                        tracing::error!(%error, ?removed, "orphans were removed, but no event could be written");
+                    }
+                    break;
+                }
+                Err(error) => tracing::error!(host = %id, attempt, %error, "orphans could not be removed"),
+            }
+        }
+    }
+}
+
+async fn note_orphans(manager: &Manager, host: HostId, removed: &[String]) -> Result<(), CommitError> {
+    manager
+        .commit(|_, draft| {
+            for text in removed {
+                let about = Instance::of::<object::Host>(host.0);
+                draft.event("ORPHAN.REMOVE", Level::Warn, text.clone(), None, Some(about));
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// The networks where what runs is not what is wanted. A host that does not answer is left out and reported.
+pub(super) async fn differing(manager: &Manager) -> BTreeSet<NetworkId> {
+    let mut found = BTreeSet::new();
+    for (id, host) in &manager.inner.hosts {
+        match host.observe().await {
+            Ok(seen) => found.extend(compare(&manager.view(), *id, &seen)),
+            Err(error) => tracing::error!(host = %id, %error, "the host cannot be observed"),
+        }
+    }
+    found
+}
+
+fn compare(view: &View<'_>, host: HostId, seen: &HostObserved) -> BTreeSet<NetworkId> {
+    let mut found = BTreeSet::new();
+    let routers: HashMap<_, _> = seen
+        .routers
+        .iter()
+        .map(|r| (r.id, (r.boot, r.generation)))
+        .collect();
+    for router in view.all::<Router>().filter(|r| r.host == host) {
+        let network = view.get::<Network>(router.network);
+        let wanted = network
+            .filter(|n| n.phase == NetworkPhase::Implemented && router.power == Power::On)
+            .map(|n| (router.boot, Some(n.generation)));
+        if routers.get(&router.id).copied() != wanted {
+            found.insert(router.network);
+        }
+    }
+    let guests: BTreeSet<_> = seen.guests.iter().map(|g| g.id).collect();
+    for guest in view.all::<Guest>().filter(|g| g.host == host) {
+        if guests.contains(&guest.id) != (guest.power == Power::On) {
+            found.extend(guest.nics.first().map(|n| n.network));
+        }
+    }
+    found
+}
