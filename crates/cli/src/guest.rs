@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use outgate_model::id::GuestId;
 
+use crate::logging::{self, LogFormat};
+
 /// What a guest's process can be told.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -29,5 +31,6 @@ pub struct Serve {
 /// Runs the guest until it is ended.
 pub fn run(command: Command) -> anyhow::Result<()> {
     let Command::Serve(args) = command;
-    anyhow::bail!("guest {} {} in {}", args.name, args.id, args.dir.display())
+    logging::start(LogFormat::Text);
+    Ok(outgate_host::guest::serve(&args.dir, args.id, &args.name)?)
 }

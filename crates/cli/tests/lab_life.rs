@@ -23,15 +23,26 @@ fn a_lab_comes_up_proves_its_job_and_goes_without_a_trace() {
     assert!(table.contains("guest2") && table.contains(public), "{table}");
 
     let again = lab.ok(&["lab", "up"]);
-    assert!(again.contains("is up") && again.contains("outgate verify"), "{again}");
+    assert!(
+        again.contains("is up") && again.contains("outgate verify"),
+        "{again}"
+    );
 
     let endpoint = up["endpoint"].as_str().unwrap();
-    let address = endpoint.trim_start_matches("http://").split('/').next().unwrap().to_owned();
+    let address = endpoint
+        .trim_start_matches("http://")
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
     let processes = lab.processes();
     assert!(processes.len() > 5, "{processes:?}");
     lab.leaves_nothing(&processes);
     assert!(TcpStream::connect(&address).is_err(), "{address} still answers");
-    assert!(lab.ok(&["lab", "down"]).contains("not there"), "a second time does no harm");
+    assert!(
+        lab.ok(&["lab", "down"]).contains("not there"),
+        "a second time does no harm"
+    );
     assert_eq!(lab.run(&["lab", "status"]).status.code(), Some(1));
 }
 
@@ -41,7 +52,12 @@ fn the_seven_steps_pass_and_a_command_reaches_each_place() {
     let up = lab.json(&["lab", "up", "-o", "json"]);
     let router = up["built"]["router"].as_str().unwrap();
     let report = lab.json(&["verify", router, "-o", "json"]);
-    let steps: Vec<u64> = report.as_array().unwrap().iter().filter_map(|c| c["step"].as_u64()).collect();
+    let steps: Vec<u64> = report
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|c| c["step"].as_u64())
+        .collect();
     assert!((1..=7).all(|step| steps.contains(&step)), "{report}");
     let table = lab.ok(&["verify", router]);
     assert!(table.contains("ip addr show eth2"), "{table}");
@@ -49,15 +65,47 @@ fn the_seven_steps_pass_and_a_command_reaches_each_place() {
     let in_router = |argv: &[&str]| lab.ok(&[&["lab", "exec", router, "--"], argv].concat());
     assert!(in_router(&["ip", "addr", "show", "eth2"]).contains(up["built"]["public"].as_str().unwrap()));
     assert!(in_router(&["iptables", "-t", "nat", "-S", "POSTROUTING"]).contains("-o eth2"));
-    assert_eq!(in_router(&["sysctl", "net.ipv4.ip_forward"]).trim(), "net.ipv4.ip_forward = 1");
-    assert!(lab.ok(&["lab", "exec", "guest1", "--", "ping", "-c", "2", "-i", "0.2", "8.8.8.8"]).contains(" 0% packet loss"));
+    assert_eq!(
+        in_router(&["sysctl", "net.ipv4.ip_forward"]).trim(),
+        "net.ipv4.ip_forward = 1"
+    );
+    assert!(
+        lab.ok(&[
+            "lab", "exec", "guest1", "--", "ping", "-c", "2", "-i", "0.2", "8.8.8.8"
+        ])
+        .contains(" 0% packet loss")
+    );
 
     let control = up["built"]["control"].as_str().unwrap();
     let target = format!("root@{control}");
-    let ssh = ["lab", "exec", "host", "--", "ssh", "-i", "/root/.ssh/id_rsa.cloud", "-p", "3922", &target, "hostname"];
-    assert_eq!(lab.ok(&ssh).trim(), router, "the reference text's command, as it stands there");
-    assert_eq!(lab.run(&["lab", "exec", "host", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
-    assert_eq!(lab.run(&["lab", "exec", "nobody", "--", "true"]).status.code(), Some(64));
+    let ssh = [
+        "lab",
+        "exec",
+        "host",
+        "--",
+        "ssh",
+        "-i",
+        "/root/.ssh/id_rsa.cloud",
+        "-p",
+        "3922",
+        &target,
+        "hostname",
+    ];
+    assert_eq!(
+        lab.ok(&ssh).trim(),
+        router,
+        "the reference text's command, as it stands there"
+    );
+    assert_eq!(
+        lab.run(&["lab", "exec", "host", "--", "sh", "-c", "exit 7"])
+            .status
+            .code(),
+        Some(7)
+    );
+    assert_eq!(
+        lab.run(&["lab", "exec", "nobody", "--", "true"]).status.code(),
+        Some(64)
+    );
 }
 
 #[test]
@@ -66,11 +114,16 @@ fn a_killed_supervisor_leaves_no_process_and_the_lab_comes_back_or_goes() {
     let before = lab.json(&["lab", "up", "-o", "json"]);
     let processes = lab.processes();
     kill(lab.supervisor());
-    eventually("every process of the lab has ended", || !processes.iter().any(|pid| runs(*pid)));
+    eventually("every process of the lab has ended", || {
+        !processes.iter().any(|pid| runs(*pid))
+    });
     assert_eq!(lab.run(&["lab", "status"]).status.code(), Some(1));
 
     let after = lab.json(&["lab", "up", "-o", "json"]);
-    assert_eq!(after["built"]["public"], before["built"]["public"], "the same cloud, from its store");
+    assert_eq!(
+        after["built"]["public"], before["built"]["public"],
+        "the same cloud, from its store"
+    );
 
     let processes = lab.processes();
     kill(lab.supervisor());
@@ -87,7 +140,9 @@ fn a_killed_server_comes_back_by_itself_while_guests_talk_on() {
         kill(server);
         eventually("a guest still reaches the outside", || page_without_server(&lab));
         eventually("another server answers", || {
-            lab.process(&["server", "--listen"]).is_some_and(|pid| pid != server) && lab.run(&["lab", "status"]).status.success()
+            lab.process(&["server", "--listen"])
+                .is_some_and(|pid| pid != server)
+                && lab.run(&["lab", "status"]).status.success()
         });
     }
     assert!(runs(router), "the router outlives the server");
@@ -97,12 +152,28 @@ fn a_killed_server_comes_back_by_itself_while_guests_talk_on() {
 
 /// Enters the guest without asking the server where it is.
 fn page_without_server(lab: &Lab) -> bool {
-    let Some(guest) = lab.process(&["guest", "serve"]) else { return false };
+    let Some(guest) = lab.process(&["guest", "serve"]) else {
+        return false;
+    };
     let target = guest.to_string();
-    let user: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--user", "--preserve-credentials"] };
+    let user: &[&str] = if nix::unistd::geteuid().is_root() {
+        &[]
+    } else {
+        &["--user", "--preserve-credentials"]
+    };
     let mut command = std::process::Command::new("nsenter");
     command.args(["--target", &target, "--net"]).args(user);
-    command.args(["--", "busybox", "wget", "-q", "-T", "2", "-O", "-", "http://198.51.100.10/"]);
+    command.args([
+        "--",
+        "busybox",
+        "wget",
+        "-q",
+        "-T",
+        "2",
+        "-O",
+        "-",
+        "http://198.51.100.10/",
+    ]);
     command.stderr(Stdio::null()).output().unwrap().status.success()
 }
 
@@ -110,7 +181,10 @@ fn page_without_server(lab: &Lab) -> bool {
 fn labs_started_at_the_same_moment_live_side_by_side() {
     let labs = [Lab::new("left"), Lab::new("right")];
     let ups: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = labs.iter().map(|lab| scope.spawn(|| lab.json(&["lab", "up", "-o", "json"]))).collect();
+        let threads: Vec<_> = labs
+            .iter()
+            .map(|lab| scope.spawn(|| lab.json(&["lab", "up", "-o", "json"])))
+            .collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
     assert_ne!(ups[0]["endpoint"], ups[1]["endpoint"]);
@@ -122,8 +196,15 @@ fn labs_started_at_the_same_moment_live_side_by_side() {
 #[test]
 fn a_half_made_lab_goes_too() {
     let lab = Lab::new("half");
-    let mut up = lab.command(&["lab", "up"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    eventually("the supervisor is there", || lab.dir().join("supervisor.json").exists());
+    let mut up = lab
+        .command(&["lab", "up"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the supervisor is there", || {
+        lab.dir().join("supervisor.json").exists()
+    });
     up.kill().unwrap();
     up.wait().unwrap();
     let processes = lab.processes();
@@ -138,8 +219,15 @@ fn a_half_made_lab_goes_too() {
 #[test]
 fn a_lab_that_goes_while_it_is_built_ends_both_commands() {
     let lab = Lab::new("racing");
-    let mut up = lab.command(&["lab", "up"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    eventually("the supervisor is there", || lab.dir().join("supervisor.json").exists());
+    let mut up = lab
+        .command(&["lab", "up"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the supervisor is there", || {
+        lab.dir().join("supervisor.json").exists()
+    });
     lab.ok(&["lab", "down"]);
     assert!(!up.wait().unwrap().success(), "lab up says that its lab is gone");
     assert!(!lab.dir().exists());

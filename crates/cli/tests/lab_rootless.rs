@@ -24,7 +24,11 @@ fn an_ordinary_user_builds_a_lab_and_nothing_of_it_is_left() {
     let public = up["built"]["public"].as_str().unwrap();
     assert_eq!(page(&lab), Some(format!("you came from {public}")));
     let router = up["built"]["router"].as_str().unwrap();
-    assert_eq!(lab.ok(&["lab", "exec", router, "--", "hostname"]).trim(), router, "SSH works without root too");
+    assert_eq!(
+        lab.ok(&["lab", "exec", router, "--", "hostname"]).trim(),
+        router,
+        "SSH works without root too"
+    );
     let processes = lab.processes();
     lab.leaves_nothing(&processes);
 }
@@ -63,9 +67,19 @@ fn become_a_user(lab: &mut Lab) {
     with("subgid", "oglab:1000000000:65536".to_owned());
     let binds: Vec<String> = ["passwd", "group", "subuid", "subgid"]
         .iter()
-        .map(|file| format!("touch /etc/{file} && mount --bind {}/{file} /etc/{file}", folder.display()))
+        .map(|file| {
+            format!(
+                "touch /etc/{file} && mount --bind {}/{file} /etc/{file}",
+                folder.display()
+            )
+        })
         .collect();
-    let script = format!("{} && exec setpriv --reuid {ID} --regid {ID} --clear-groups \"$@\"", binds.join(" && "));
-    lab.prefix = ["unshare", "--mount", "sh", "-ec", &script, "sh"].map(str::to_owned).to_vec();
+    let script = format!(
+        "{} && exec setpriv --reuid {ID} --regid {ID} --clear-groups \"$@\"",
+        binds.join(" && ")
+    );
+    lab.prefix = ["unshare", "--mount", "sh", "-ec", &script, "sh"]
+        .map(str::to_owned)
+        .to_vec();
     lab.program = program;
 }

@@ -150,9 +150,7 @@ fn server(instance: &str) -> Command {
     command
         .arg("--credentials-file")
         .arg(folder.join("cloudstack.ini"));
-    command
-        .arg("--ssh-public-key")
-        .arg(folder.join("id_rsa.cloud.pub"));
+    command.args(["--ssh-key", "/root/.ssh/id_rsa.cloud"]);
     command.args([
         "--public-bridge",
         network::PUBLIC_BRIDGE,

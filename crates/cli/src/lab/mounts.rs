@@ -62,7 +62,9 @@ fn ssh() -> anyhow::Result<()> {
         "Host 169.254.*\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n";
     let dir = Path::new("/root/.ssh");
     std::fs::create_dir(dir)?;
-    std::fs::copy(Path::new(FOLDER).join("id_rsa.cloud"), dir.join("id_rsa.cloud"))?;
+    for name in ["id_rsa.cloud", "id_rsa.cloud.pub"] {
+        std::fs::copy(Path::new(FOLDER).join(name), dir.join(name))?;
+    }
     std::fs::write(dir.join("config"), CONFIG)?;
     for (path, mode) in [
         (dir.to_owned(), 0o700),

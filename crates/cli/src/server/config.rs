@@ -39,9 +39,9 @@ pub struct Args {
     /// File for the administrator's endpoint and keys (INI, mode 0600)
     #[arg(long, env = "OUTGATE_CREDENTIALS_FILE")]
     credentials_file: Option<PathBuf>,
-    /// Public key that may log in to routers; several files, one flag each
-    #[arg(long, env = "OUTGATE_SSH_PUBLIC_KEY")]
-    ssh_public_key: Vec<PathBuf>,
+    /// Private key for SSH into routers; its public half lies beside it, with `.pub` behind its name
+    #[arg(long, env = "OUTGATE_SSH_KEY", default_value = "/root/.ssh/id_rsa.cloud")]
+    ssh_key: PathBuf,
     /// How logs are written
     #[arg(long, env = "OUTGATE_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -107,8 +107,10 @@ pub struct Config {
     pub instance: String,
     /// File for the administrator's keys.
     pub credentials_file: Option<PathBuf>,
-    /// Public keys for the routers' SSH, in OpenSSH's form.
-    pub authorized_keys: Vec<String>,
+    /// Private key for SSH into routers.
+    pub ssh_key: PathBuf,
+    /// Its public half, in OpenSSH's form.
+    pub authorized_key: String,
     /// How logs are written.
     pub log_format: LogFormat,
     /// The zone's name.
@@ -172,11 +174,7 @@ impl Args {
     fn read(self, problems: &mut Problems) -> Option<Config> {
         let zone = self.zone;
         let listen = listen(&self.listen, problems);
-        let authorized_keys = self
-            .ssh_public_key
-            .iter()
-            .filter_map(|path| public_key(path, problems))
-            .collect();
+        let authorized_key = public_key(&self.ssh_key, problems);
         let gateway = problems.read::<Ipv4Net>(
             "--public-gateway",
             zone.public_gateway.as_deref().unwrap_or_default(),
@@ -218,7 +216,8 @@ impl Args {
             listen: listen?,
             instance: self.instance,
             credentials_file: self.credentials_file,
-            authorized_keys,
+            ssh_key: self.ssh_key,
+            authorized_key: authorized_key?,
             log_format: self.log_format,
             zone: zone.zone,
             public_bridge: zone.public_bridge,
@@ -264,26 +263,13 @@ fn range(text: &str, gateway: Option<Ipv4Net>, problems: &mut Problems) -> Optio
     range
 }
 
-fn public_key(path: &Path, problems: &mut Problems) -> Option<String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.starts_with("ssh-") || text.starts_with("ecdsa-") => Some(text.trim().to_owned()),
-        Ok(_) => {
-            problems.wrong(
-                "--ssh-public-key",
-                path.display(),
-                "a file with one public key in OpenSSH's form",
-            );
-            None
-        }
-        Err(error) => {
-            problems.wrong(
-                "--ssh-public-key",
-                path.display(),
-                &format!("a file that can be read ({error})"),
-            );
-            None
-        }
-    }
+fn public_key(private: &Path, problems: &mut Problems) -> Option<String> {
+    let path = PathBuf::from(format!("{}.pub", private.display()));
+    let expected = "a private key with its public half beside it; make one with ssh-keygen -f FILE";
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let good = private.is_file() && (text.starts_with("ssh-") || text.starts_with("ecdsa-"));
+    problems.check(good, "--ssh-key", private.display(), expected);
+    good.then(|| text.trim().to_owned())
 }
 
 /// Names that become part of interface names and paths.
@@ -340,7 +326,7 @@ mod tests {
             "10/33",
             "--instance",
             "../x",
-            "--ssh-public-key",
+            "--ssh-key",
             "/nonexistent",
         ])
         .unwrap_err();
@@ -352,7 +338,7 @@ mod tests {
             "--dns",
             "--guest-cidr",
             "--instance",
-            "--ssh-public-key",
+            "--ssh-key",
         ] {
             assert!(text.contains(field), "{field} is missing in: {text}");
         }
@@ -360,7 +346,21 @@ mod tests {
 
     #[test]
     fn a_public_range_that_holds_the_gateway_or_leaves_its_prefix_is_refused() {
-        let with = |range| check(&["--public-gateway", "203.0.113.1/24", "--public-range", range]);
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        std::fs::write(&key, "").unwrap();
+        std::fs::write(folder.path().join("key.pub"), "ssh-ed25519 AAAA").unwrap();
+        let key = key.to_str().unwrap();
+        let with = |range| {
+            check(&[
+                "--ssh-key",
+                key,
+                "--public-gateway",
+                "203.0.113.1/24",
+                "--public-range",
+                range,
+            ])
+        };
         assert!(with("203.0.113.10-203.0.113.250").is_ok());
         for wrong in [
             "203.0.113.1-203.0.113.9",

@@ -55,7 +55,9 @@ impl Lab {
         words.push(self.program.display().to_string());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(args);
-        command.env("OUTGATE_LABS_DIR", &self.labs).env("OUTGATE_INSTANCE", &self.name);
+        command
+            .env("OUTGATE_LABS_DIR", &self.labs)
+            .env("OUTGATE_INSTANCE", &self.name);
         command
     }
 
@@ -67,8 +69,16 @@ impl Lab {
     /// Runs `outgate ARGS`, which must succeed, and returns its standard output.
     pub fn ok(&self, args: &[&str]) -> String {
         let done = self.run(args);
-        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert!(done.status.success(), "outgate {args:?}: {}\n{out}\n{err}\n{}", done.status, self.log());
+        let (out, err) = (
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr),
+        );
+        assert!(
+            done.status.success(),
+            "outgate {args:?}: {}\n{out}\n{err}\n{}",
+            done.status,
+            self.log()
+        );
         out.into_owned()
     }
 
@@ -96,7 +106,13 @@ impl Lab {
         let mut found = BTreeSet::from([self.supervisor()]);
         loop {
             let before = found.len();
-            found.extend(all().into_iter().filter(|(_, parent)| found.contains(parent)).map(|(pid, _)| pid).collect::<Vec<_>>());
+            found.extend(
+                all()
+                    .into_iter()
+                    .filter(|(_, parent)| found.contains(parent))
+                    .map(|(pid, _)| pid)
+                    .collect::<Vec<_>>(),
+            );
             if found.len() == before {
                 return found;
             }
@@ -108,7 +124,10 @@ impl Lab {
         self.processes().into_iter().find(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).into_owned();
-            line.split('\0').collect::<Vec<_>>().windows(words.len()).any(|w| w == words)
+            line.split('\0')
+                .collect::<Vec<_>>()
+                .windows(words.len())
+                .any(|w| w == words)
         })
     }
 
@@ -129,8 +148,13 @@ impl Drop for Lab {
 
 /// Whether there is a process with this id that has not ended.
 pub fn runs(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !matches!(stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().as_bytes()[0]), Some(b'Z' | b'X')))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !matches!(
+            stat.rsplit_once(')')
+                .map(|(_, rest)| rest.trim_start().as_bytes()[0]),
+            Some(b'Z' | b'X')
+        )
+    })
 }
 
 /// Every process with its parent.
@@ -161,6 +185,21 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// What guest1 hears from the internet about the address it came from.
 pub fn page(lab: &Lab) -> Option<String> {
-    let done = lab.run(&["lab", "exec", "guest1", "--", "busybox", "wget", "-q", "-T", "2", "-O", "-", "http://198.51.100.10/"]);
-    done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    let done = lab.run(&[
+        "lab",
+        "exec",
+        "guest1",
+        "--",
+        "busybox",
+        "wget",
+        "-q",
+        "-T",
+        "2",
+        "-O",
+        "-",
+        "http://198.51.100.10/",
+    ]);
+    done.status
+        .success()
+        .then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
 }
