@@ -3,7 +3,7 @@
 //!
 //! The kernel refuses overlapping elements of an interval set, and a refused element fails the whole transaction. So
 //! rules are never written as they were given: the area that they cover together is. It is canonical: whatever the
-//! order and the overlaps of the rules, the same area gives the same boxes.
+//! order and the overlaps of the rules, the same area gives the same boxes (while it is not cut into very many).
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -34,65 +34,87 @@ pub(crate) fn byte(value: Option<u8>) -> Span {
     value.map_or(ANY_BYTE, |v| (v.into(), v.into()))
 }
 
-/// Disjoint boxes that cover exactly what `boxes` cover. All boxes have the same number of dimensions, at least one.
-/// Sorted by the first dimension, then the next.
-pub(crate) fn union<B: AsRef<[Span]>>(boxes: &[B]) -> Vec<Vec<Span>> {
-    let boxes: Vec<&[Span]> = boxes
+/// Disjoint boxes that cover exactly what `boxes` cover.
+///
+/// Cut along the first dimension first, unless that makes many boxes out of few: then along the last. (Nested port
+/// ranges, each for other addresses, fall into pieces by port but not by address.)
+pub(crate) fn union<const D: usize>(boxes: &[[Span; D]]) -> Vec<[Span; D]> {
+    let turn = |mut b: [Span; D]| {
+        b.reverse();
+        b
+    };
+    let turned: Vec<_> = boxes.iter().copied().map(turn).collect();
+    let few = 256 + 16 * boxes.len();
+    let whole = |disjoint: Vec<Vec<Span>>| disjoint.into_iter().filter_map(|b| <[Span; D]>::try_from(b).ok());
+    if let Some(disjoint) = sweep(slices(boxes), &mut few.clone()) {
+        whole(disjoint).collect()
+    } else if let Some(disjoint) = sweep(slices(&turned), &mut few.clone()) {
+        whole(disjoint).map(turn).collect()
+    } else {
+        whole(sweep(slices(boxes), &mut usize::MAX.clone()).unwrap_or_default()).collect()
+    }
+}
+
+fn slices<const D: usize>(boxes: &[[Span; D]]) -> Vec<&[Span]> {
+    boxes
         .iter()
-        .map(AsRef::as_ref)
+        .map(<[Span; D]>::as_slice)
         .filter(|b| !b.is_empty())
-        .collect();
-    sweep(boxes)
+        .collect()
 }
 
 /// Cuts along the first dimension where any box starts or ends, unites the rest of the dimensions within each slice,
-/// and joins neighbouring slices that turn out alike.
-fn sweep(mut boxes: Vec<&[Span]>) -> Vec<Vec<Span>> {
+/// and joins neighbouring slices that turn out alike. `None` when more than `work` boxes had to be looked at.
+fn sweep(mut boxes: Vec<&[Span]>, work: &mut usize) -> Option<Vec<Vec<Span>>> {
     match boxes.as_slice() {
-        [] => return Vec::new(),
-        [one] => return vec![one.to_vec()],
+        [] => return Some(Vec::new()),
+        [one] => return Some(vec![one.to_vec()]),
         _ => {}
     }
     boxes.sort_unstable();
     boxes.dedup();
     let mut slices: Vec<(Span, Vec<Vec<Span>>)> = Vec::new();
-    for (span, active) in cut(&boxes) {
+    for_each_slice(&boxes, |span, active| {
+        *work = work.checked_sub(active.len())?;
         let rest = if active.iter().any(|b| b.len() == 1) {
             vec![Vec::new()]
         } else {
-            sweep(active.iter().filter_map(|b| b.get(1..)).collect())
+            sweep(active.iter().filter_map(|b| b.get(1..)).collect(), work)?
         };
         match slices.last_mut() {
             Some((last, same)) if last.1.checked_add(1) == Some(span.0) && *same == rest => last.1 = span.1,
             _ => slices.push((span, rest)),
         }
-    }
-    let mut disjoint = Vec::with_capacity(slices.len());
-    for (span, rest) in slices {
-        disjoint.extend(rest.into_iter().map(|tail| {
+        Some(())
+    })?;
+    let boxes = slices.into_iter().flat_map(|(span, rest)| {
+        rest.into_iter().map(move |tail| {
             let mut whole = Vec::with_capacity(tail.len() + 1);
             whole.push(span);
             whole.extend(tail);
             whole
-        }));
-    }
-    disjoint
+        })
+    });
+    Some(boxes.collect())
 }
 
-/// The slices of the first dimension between two neighbouring cuts, each with the boxes that cover it. Slices that no
-/// box covers are left out. `boxes` are sorted.
-fn cut<'a>(boxes: &[&'a [Span]]) -> Vec<(Span, Vec<&'a [Span]>)> {
+/// Calls `each` with the slices of the first dimension between two neighbouring cuts, and with the boxes that cover
+/// them. Slices that no box covers are left out. `boxes` are sorted. Ends early with `each`.
+fn for_each_slice<'a>(
+    boxes: &[&'a [Span]],
+    mut each: impl FnMut(Span, &[&'a [Span]]) -> Option<()>,
+) -> Option<()> {
     let first = |b: &[Span]| b.first().copied().unwrap_or_default();
     // 64 bits: the cut behind the last address is one above u32::MAX.
-    let mut cuts: Vec<u64> = boxes
+    let ends = boxes
         .iter()
-        .flat_map(|b| [u64::from(first(b).0), u64::from(first(b).1) + 1])
-        .collect();
+        .map(|b| first(b))
+        .flat_map(|(a, b)| [u64::from(a), u64::from(b) + 1]);
+    let mut cuts: Vec<u64> = ends.collect();
     cuts.sort_unstable();
     cuts.dedup();
     let mut waiting = boxes.iter().copied().peekable();
     let mut active: Vec<&'a [Span]> = Vec::new();
-    let mut slices = Vec::with_capacity(cuts.len());
     for pair in cuts.windows(2) {
         let &[from, until] = pair else { continue };
         active.retain(|b| u64::from(first(b).1) >= from);
@@ -101,10 +123,10 @@ fn cut<'a>(boxes: &[&'a [Span]]) -> Vec<(Span, Vec<&'a [Span]>)> {
         }
         if let (false, Ok(from), Ok(to)) = (active.is_empty(), u32::try_from(from), u32::try_from(until - 1))
         {
-            slices.push(((from, to), active.clone()));
+            each((from, to), &active)?;
         }
     }
-    slices
+    Some(())
 }
 
 /// Appends addresses as nft prints them: one address, a CIDR where the range is one, or `first-last`.
@@ -135,24 +157,23 @@ mod tests {
 
     use super::*;
 
-    fn covers(boxes: &[Vec<Span>], point: &[u32]) -> usize {
-        let inside = |b: &Vec<Span>| b.iter().zip(point).all(|(s, p)| (s.0..=s.1).contains(p));
+    fn covers(boxes: &[[Span; 3]], point: [u32; 3]) -> usize {
+        let inside = |b: &[Span; 3]| b.iter().zip(point).all(|(s, p)| (s.0..=s.1).contains(&p));
         boxes.iter().filter(|b| inside(b)).count()
     }
 
-    fn small_boxes() -> impl Strategy<Value = Vec<Vec<Span>>> {
-        let span = (0_u32..8, 0_u32..8).prop_map(|(a, b)| (a.min(b), a.max(b)));
-        proptest::collection::vec(proptest::collection::vec(span, 3), 0..8)
+    fn small_boxes() -> impl Strategy<Value = Vec<[Span; 3]>> {
+        let span = || (0_u32..8, 0_u32..8).prop_map(|(a, b)| (a.min(b), a.max(b)));
+        proptest::collection::vec((span(), span(), span()).prop_map(|(a, b, c)| [a, b, c]), 0..8)
     }
 
     proptest! {
         #[test]
         fn a_union_covers_the_same_points_each_exactly_once(boxes in small_boxes()) {
             let disjoint = union(&boxes);
-            for x in 0..8 { for y in 0..8 { for z in 0..8 {
-                let point = [x, y, z];
-                prop_assert_eq!(covers(&disjoint, &point), usize::from(covers(&boxes, &point) > 0));
-            }}}
+            for point in (0..512).map(|i| [i / 64, i / 8 % 8, i % 8]) {
+                prop_assert_eq!(covers(&disjoint, point), usize::from(covers(&boxes, point) > 0));
+            }
         }
 
         #[test]
@@ -166,7 +187,19 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_address_space_are_covered() {
-        assert_eq!(union(&[[(0, 9)], [(10, u32::MAX)]]), vec![vec![ANY_ADDRESS]]);
+        assert_eq!(union(&[[(0, 9)], [(10, u32::MAX)]]), [[ANY_ADDRESS]]);
+    }
+
+    /// The first dimension of the one, and the last of the other, would make half a million boxes of them.
+    #[test]
+    fn a_thousand_nested_ranges_for_as_many_addresses_stay_a_thousand_boxes() {
+        let nested: Vec<_> = (0..1_000).map(|i| [(i, 60_000 - i), (7 * i, 7 * i)]).collect();
+        assert_eq!(union(&nested).len(), 1_000);
+        let turned: Vec<_> = nested
+            .iter()
+            .map(|&[ports, addresses]| [addresses, ports])
+            .collect();
+        assert_eq!(union(&turned).len(), 1_000);
     }
 
     #[test]

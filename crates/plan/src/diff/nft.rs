@@ -137,7 +137,7 @@ impl Changes {
 
 /// Says which named things are missing, too many or of another make.
 fn compare<T>(
-    kind: &str,
+    (kind, make): (&str, &str),
     observed: &BTreeMap<String, T>,
     wanted: &BTreeMap<String, T>,
     same: impl Fn(&T, &T) -> bool,
@@ -147,7 +147,7 @@ fn compare<T>(
         match observed.get(name) {
             None => differences.push(format!("{kind} {name} is missing in table ip {TABLE}")),
             Some(seen) if !same(seen, want) => {
-                differences.push(format!("{kind} {name} of table ip {TABLE} has another type"))
+                differences.push(format!("{kind} {name} of table ip {TABLE} has another {make}"))
             }
             Some(_) => {}
         }

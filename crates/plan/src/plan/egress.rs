@@ -47,21 +47,13 @@ fn add_sets(name: &str, rules: &[EgressRule], ruleset: &mut Ruleset) {
             }
         }
     }
-    let addresses = "ipv4_addr . ipv4_addr";
-    let kinds = [
-        ("ports", "inet_proto . inet_service", area::union(&ports)),
-        ("icmp", "icmp_type . icmp_code", area::union(&icmp)),
-        ("protocols", "inet_proto", area::union(&protocols)),
-    ];
-    for (kind, key, boxes) in kinds {
-        let elements = boxes.iter().filter_map(|b| element(b));
-        ruleset.set(
-            format!("{name}_{kind}"),
-            &format!("{addresses} . {key}"),
-            Holds::Spans,
-            elements,
-        );
-    }
+    let mut set = |kind: &str, key: &str, elements: Vec<String>| {
+        let key = format!("ipv4_addr . ipv4_addr . {key}");
+        ruleset.set(format!("{name}_{kind}"), &key, Holds::Spans, elements.into_iter());
+    };
+    set("ports", "inet_proto . inet_service", elements(&ports));
+    set("icmp", "icmp_type . icmp_code", elements(&icmp));
+    set("protocols", "inet_proto", elements(&protocols));
 }
 
 fn pairs(rule: &EgressRule) -> impl Iterator<Item = (Span, Span)> {
@@ -73,7 +65,11 @@ fn pairs(rule: &EgressRule) -> impl Iterator<Item = (Span, Span)> {
     rule.sources.iter().flat_map(move |from| to(*from))
 }
 
-/// `10.1.1.0/24 . 0.0.0.0/0 . 6 . 80` from the box of numbers, sources and destinations.
+/// Boxes of numbers, sources and destinations as elements: `10.1.1.0/24 . 0.0.0.0/0 . 6 . 80`.
+fn elements<const D: usize>(boxes: &[[Span; D]]) -> Vec<String> {
+    area::union(boxes).iter().filter_map(|b| element(b)).collect()
+}
+
 fn element(b: &[Span]) -> Option<String> {
     let [numbers @ .., from, to] = b else { return None };
     let mut text = String::with_capacity(48);

@@ -3,10 +3,11 @@
 //! rule of that address lets them. It stands before destination NAT, so it sees the address and port that the sender
 //! used; nft 1.0.6 cannot put `ct original proto-dst` into a concatenation, so it could not be judged later.
 
+use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use outgate_model::router_spec::FirewallRule;
-use outgate_model::{Match, Protocol, RouterSpec};
+use outgate_model::{Match, RouterSpec};
 
 use super::build::{Holds, INVALID, KNOWN};
 use crate::Ruleset;
@@ -35,57 +36,46 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
 
 /// Firewall rules as areas, per public address.
 fn add_sets(spec: &RouterSpec, ruleset: &mut Ruleset) {
-    let (mut single, mut ranges, mut icmp, mut protocols) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut single, mut ports, mut icmp, mut protocols) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for public in &spec.public.addresses {
         let to = public.address.addr();
         let areas = Areas::of(&public.firewall);
-        for (protocol, ports, open) in [
-            (Protocol::Tcp, areas.tcp, areas.tcp_open),
-            (Protocol::Udp, areas.udp, areas.udp_open),
-        ] {
-            single.extend(open.into_iter().map(|port| {
-                element(
-                    to,
-                    &[(protocol.number().into(), protocol.number().into()), (port, port)],
-                    None,
-                )
-            }));
-            let number: Span = (protocol.number().into(), protocol.number().into());
-            for b in area::union(&ports) {
-                if let [ports, from] = b.as_slice() {
-                    ranges.push(element(to, &[number, *ports], Some(*from)));
-                }
-            }
-        }
-        for b in area::union(&areas.icmp) {
-            if let [kind, code, from] = b.as_slice() {
-                icmp.push(element(to, &[*kind, *code], Some(*from)));
-            }
-        }
-        for b in area::union(&areas.protocols) {
-            if let [protocol, from] = b.as_slice() {
-                protocols.push(element(to, &[*protocol], Some(*from)));
-            }
-        }
+        single.extend(areas.open.iter().map(|numbers| element(to, numbers, None)));
+        ports.extend(
+            area::union(&areas.ports)
+                .iter()
+                .map(|[p, n, from]| element(to, &[*p, *n], Some(*from))),
+        );
+        icmp.extend(
+            area::union(&areas.icmp)
+                .iter()
+                .map(|[k, c, from]| element(to, &[*k, *c], Some(*from))),
+        );
+        protocols.extend(
+            area::union(&areas.protocols)
+                .iter()
+                .map(|[p, from]| element(to, &[*p], Some(*from))),
+        );
     }
+    let [values, spans] = [Holds::Values, Holds::Spans];
     let port_key = "ipv4_addr . inet_proto . inet_service";
-    ruleset.set("open_ports", port_key, Holds::Values, single.into_iter());
+    ruleset.set("open_ports", port_key, values, single.into_iter());
     ruleset.set(
         "open_port_ranges",
         &format!("{port_key} . ipv4_addr"),
-        Holds::Spans,
-        ranges.into_iter(),
+        spans,
+        ports.into_iter(),
     );
     ruleset.set(
         "open_icmp",
         "ipv4_addr . icmp_type . icmp_code . ipv4_addr",
-        Holds::Spans,
+        spans,
         icmp.into_iter(),
     );
     ruleset.set(
         "open_protocols",
         "ipv4_addr . inet_proto . ipv4_addr",
-        Holds::Spans,
+        spans,
         protocols.into_iter(),
     );
 }
@@ -93,12 +83,10 @@ fn add_sets(spec: &RouterSpec, ruleset: &mut Ruleset) {
 /// What the firewall rules of one public address open.
 #[derive(Default)]
 struct Areas {
-    /// Single ports open to everybody; by far the most common rule, so it gets a hash.
-    tcp_open: Vec<u32>,
-    udp_open: Vec<u32>,
-    /// Ports, sources.
-    tcp: Vec<[Span; 2]>,
-    udp: Vec<[Span; 2]>,
+    /// Protocol and single port, open to everybody; by far the most common rule, so it gets a hash.
+    open: Vec<[Span; 2]>,
+    /// Protocol, ports, sources.
+    ports: Vec<[Span; 3]>,
     /// Type, code, sources.
     icmp: Vec<[Span; 3]>,
     /// Protocol numbers, sources.
@@ -124,14 +112,11 @@ impl Areas {
                 .icmp
                 .push([area::byte(icmp.kind), area::byte(icmp.code), from]),
             Match::Ports { protocol, ports } => {
-                let (open, areas) = match protocol {
-                    Protocol::Tcp => (&mut self.tcp_open, &mut self.tcp),
-                    Protocol::Udp => (&mut self.udp_open, &mut self.udp),
-                };
+                let protocol = area::byte(Some(protocol.number()));
                 if ports.count() == 1 && from == ANY_ADDRESS {
-                    open.push(ports.first().into());
+                    self.open.push([protocol, area::ports(ports)]);
                 } else {
-                    areas.push([area::ports(ports), from]);
+                    self.ports.push([protocol, area::ports(ports), from]);
                 }
             }
         }
@@ -140,7 +125,8 @@ impl Areas {
 
 /// `203.0.113.10 . 6 . 80-90 . 198.51.100.0/24`.
 fn element(to: Ipv4Addr, numbers: &[Span], from: Option<Span>) -> String {
-    let mut text = to.to_string();
+    let mut text = String::with_capacity(40);
+    let _ = write!(text, "{to}");
     for span in numbers {
         text.push_str(" . ");
         area::push_numbers(*span, &mut text);
