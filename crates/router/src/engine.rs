@@ -4,6 +4,7 @@
 //! It acts in the network and mount namespaces of the thread that made it and must stay on that thread.
 
 mod observe;
+mod sessions;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub struct Engine {
     known: Option<u32>,
     /// Kernel parameters that this namespace may not set, with the value wanted: reported once.
     tolerated: BTreeMap<String, String>,
+    /// Whether there may be sessions that no spec has judged: those of a former process, or of a failure.
+    doubts_sessions: bool,
 }
 
 /// What the router must be.
@@ -66,9 +69,12 @@ impl Engine {
             .enable_io()
             .build()
             .map_err(|e| failed(&e))?;
-        let links = runtime
-            .block_on(async { Links::open() })
-            .map_err(|e| failed(&e))?;
+        let links = runtime.block_on(async {
+            let links = Links::open()?;
+            // dnsmasq and the router's own tools speak over it.
+            links.set_up("lo").await.map(|()| links)
+        });
+        let links = links.map_err(|e| failed(&e))?;
         Ok(Self {
             runtime,
             links,
@@ -77,6 +83,7 @@ impl Engine {
             target: None,
             known: None,
             tolerated: BTreeMap::new(),
+            doubts_sessions: true,
         })
     }
 
@@ -133,11 +140,14 @@ impl Engine {
             self.give_back_rules(&mut observed);
             return Err(error);
         }
-        self.target = Some(Target {
+        let target = Target {
             spec: spec.clone(),
             plan: wanted,
-        });
-        let sessions_cut = 0;
+        };
+        let before = self.target.replace(target).filter(|_| !self.doubts_sessions);
+        self.doubts_sessions = true;
+        let sessions_cut = sessions::cut(before.as_ref().map(|target| &target.spec), spec)?;
+        self.doubts_sessions = false;
         Ok(Applied {
             generation: spec.generation,
             changes: changes.differences,

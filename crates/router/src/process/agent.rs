@@ -19,7 +19,7 @@ use crate::cloud_log::CloudLog;
 use crate::protocol::Status;
 use crate::services::Wake;
 use crate::spec_file::SpecFile;
-use crate::{Engine, RouterError};
+use crate::{Engine, Repair, RouterError};
 use pace::Pace;
 
 /// So many requests may wait.
@@ -46,6 +46,8 @@ struct Agent {
     file: SpecFile,
     log: CloudLog,
     pace: Pace,
+    /// What the router was before its process ended, until it is something again.
+    last: Option<RouterSpec>,
     /// Why the last apply or repair failed.
     error: Option<String>,
 }
@@ -73,9 +75,10 @@ pub(super) fn start(
                     file,
                     log,
                     pace: Pace::new(Instant::now()),
+                    last: None,
                     error: None,
                 };
-                agent.resume();
+                agent.read_last();
                 agent.run(&receiver, &changed);
             }
             Err(error) => {
@@ -125,17 +128,28 @@ fn listen(watch: &Watch, wake: &Wake) {
 }
 
 impl Agent {
-    /// Becomes what the router was before its process ended.
-    fn resume(&mut self) {
-        let resumed = self.file.load().and_then(|spec| match spec {
-            Some(spec) => self.apply(&spec).map(|_| Some(spec.generation)),
-            None => Ok(None),
-        });
-        match resumed {
-            Ok(Some(generation)) => self.log.info(&format!("resumed generation {generation}")),
+    /// Reads what the router was before its process ended, to become it again.
+    fn read_last(&mut self) {
+        match self.file.load() {
+            Ok(Some(spec)) => {
+                self.last = Some(spec);
+                self.heal();
+            }
             Ok(None) => self.log.info("waiting for the first spec"),
             Err(error) => self.fail(Vec::new(), &error),
         }
+    }
+
+    /// Becomes what the router was before. Its interfaces may still be on their way: it is tried again and again, until
+    /// a spec is applied.
+    fn resume(&mut self) -> Result<Option<Repair>, RouterError> {
+        let Some(spec) = self.last.clone() else {
+            return self.engine.heal();
+        };
+        let applied = self.apply(&spec)?;
+        self.log
+            .info(&format!("resumed generation {}", applied.generation));
+        Ok(None)
     }
 
     fn run(&mut self, mailbox: &Receiver<Message>, changed: &AtomicBool) {
@@ -187,7 +201,7 @@ impl Agent {
     }
 
     fn heal(&mut self) {
-        let outcome = self.engine.heal();
+        let outcome = self.resume();
         let now = Instant::now();
         match outcome {
             Ok(None) => {
