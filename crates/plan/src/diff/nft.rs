@@ -58,7 +58,7 @@ impl Changes {
             a.key_type == b.key_type && a.data_type == b.data_type && a.interval == b.interval
         };
         compare(
-            "set",
+            ("set", "type"),
             &observed.sets,
             &wanted.sets,
             same_set,
@@ -66,7 +66,7 @@ impl Changes {
         );
         let same_chain = |a: &Chain, b: &Chain| a.hook == b.hook;
         compare(
-            "chain",
+            ("chain", "hook or policy"),
             &observed.chains,
             &wanted.chains,
             same_chain,
