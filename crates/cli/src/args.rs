@@ -34,7 +34,7 @@ Examples:
   outgate lab up                  build a whole cloud on this machine and prove that it works
   outgate lab status              what runs in it
   outgate lab shell guest1        a shell in a guest
-  outgate verify r-1-VM           the seven steps that show whether source NAT works
+  outgate verify r-2-VM           the seven steps that show whether source NAT works
   outgate lab down                leave nothing behind
   outgate server --help           run the management server itself
 

@@ -29,7 +29,7 @@ Examples:
   outgate lab up                              build it and prove that it works
   outgate lab status                          what runs
   outgate lab exec guest1 -- ping -c 4 8.8.8.8
-  outgate lab shell r-1-VM                    a router's shell, by ssh on port 3922
+  outgate lab shell r-2-VM                    a router's shell, by ssh on port 3922
   outgate lab down                            leave nothing behind
   outgate lab up --instance two               a second one beside it")]
 pub enum Command {

@@ -15,10 +15,10 @@ The seven steps: the router's state and address, SSH access, the public interfac
 connection tracking, and a ping from a guest to the outside.
 
 Examples:
-  outgate verify r-1-VM                     in the default lab
+  outgate verify r-2-VM                     in the default lab
   outgate verify --instance two             the first router of the lab named two
-  outgate verify r-1-VM -o json | jq '.[] | select(.pass | not)'
-  outgate verify r-1-VM --credentials-file ~/.cloudstack.ini
+  outgate verify r-2-VM -o json | jq '.[] | select(.pass | not)'
+  outgate verify r-2-VM --credentials-file ~/.cloudstack.ini
 
 Exit codes: 0 every step passed, 1 a step failed, 69 the server does not answer.")]
 pub struct Args {
@@ -38,7 +38,7 @@ pub fn run(args: &Args, format: Format) -> anyhow::Result<()> {
         .context("the server named a router without an id")?;
     let reply = client.call("verifyRouter", &[("id", id)])?;
     let checks: Vec<Check> =
-        serde_json::from_value(reply["check"].clone()).context("verifyRouter's answer")?;
+        serde_json::from_value(reply["verification"]["check"].clone()).context("verifyRouter's answer")?;
     match format {
         Format::Json => output::json(&checks)?,
         Format::Table => print(router["name"].as_str().unwrap_or(id), &checks)?,

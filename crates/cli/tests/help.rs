@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the program says about itself, and how it refuses.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::process::{Command, Output};
 
 fn outgate(args: &[&str]) -> Output {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A lab from its first second to its last, with everything that can happen in between.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::net::TcpStream;
@@ -165,11 +167,11 @@ fn page_without_server(lab: &Lab) -> bool {
     command.args(["--target", &target, "--net"]).args(user);
     command.args([
         "--",
+        "timeout",
+        "3",
         "busybox",
         "wget",
         "-q",
-        "-T",
-        "2",
         "-O",
         "-",
         "http://198.51.100.10/",

@@ -4,6 +4,8 @@
 //! As root, the test becomes a user that exists only in a mount namespace of its own, where copies of /etc/passwd and of
 //! the files with subordinate ids lie over the machine's. As anybody else it is that user.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::fs;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `outgate lab shell` and `outgate lab exec`: into the lab's host, a router, a guest or the internet.
 
-use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -23,7 +22,7 @@ a guest or router. A router is entered with ssh on port 3922, as an operator wou
 Examples:
   outgate lab shell                      the host
   outgate lab shell guest1
-  outgate lab shell r-1-VM")]
+  outgate lab shell r-2-VM")]
 pub struct Shell {
     /// Where to
     #[arg(default_value = "host")]
@@ -38,7 +37,7 @@ pub struct Shell {
 #[command(after_help = "\
 Examples:
   outgate lab exec guest1 -- ping -c 4 8.8.8.8
-  outgate lab exec r-1-VM -- iptables -t nat -S POSTROUTING
+  outgate lab exec r-2-VM -- iptables -t nat -S POSTROUTING
 
 The exit code is the command's.")]
 pub struct Exec {
@@ -54,12 +53,12 @@ pub struct Exec {
 
 /// Opens a shell.
 pub fn shell(args: &Shell) -> anyhow::Result<()> {
-    hand_over(Place::find(&args.instance, &args.name)?.command(&[]))
+    hand_over(Place::find(&args.instance, &args.name)?.command(&[])?)
 }
 
 /// Runs one command.
 pub fn exec(args: &Exec) -> anyhow::Result<()> {
-    hand_over(Place::find(&args.instance, &args.name)?.command(&args.argv))
+    hand_over(Place::find(&args.instance, &args.name)?.command(&args.argv)?)
 }
 
 /// A place in the lab.
@@ -69,8 +68,15 @@ pub enum Place {
     Inside(Process),
     /// One of the lab's named network namespaces.
     Segment(Process, String),
-    /// A router, by its control address.
-    Router(Process, String),
+    /// A router: the host that reaches it, its control address, and its id.
+    Router {
+        /// The lab's host.
+        host: Process,
+        /// The router's control address.
+        control: String,
+        /// The router's id.
+        id: String,
+    },
 }
 
 impl Place {
@@ -102,10 +108,12 @@ impl Place {
             ))
             .into());
         };
-        let address = router["linklocalip"]
-            .as_str()
-            .with_context(|| format!("router {name} has no control address"))?;
-        Ok(Self::Router(record.supervisor, address.to_owned()))
+        let field = |key: &str| router[key].as_str().unwrap_or_default().to_owned();
+        Ok(Self::Router {
+            host: record.supervisor,
+            control: field("linklocalip"),
+            id: field("id"),
+        })
     }
 
     /// The guest with this id.
@@ -117,54 +125,62 @@ impl Place {
     }
 
     /// What runs `argv` there, or a shell when it is empty.
-    pub fn command(&self, argv: &[String]) -> Command {
-        let (process, words) = match self {
-            Self::Inside(process) => (
-                process,
-                if argv.is_empty() {
-                    strings(&["bash", "-i"])
-                } else {
-                    argv.to_vec()
-                },
-            ),
-            Self::Segment(process, name) => {
-                let mut words = strings(&["nsenter", &format!("--net=/run/netns/{name}"), "--"]);
-                words.extend(if argv.is_empty() {
-                    strings(&["bash", "-i"])
-                } else {
-                    argv.to_vec()
-                });
-                (process, words)
+    ///
+    /// # Errors
+    /// When it is a router that does not run.
+    pub fn command(&self, argv: &[String]) -> anyhow::Result<Command> {
+        let shell = strings(&["bash", "-i"]);
+        let words = if argv.is_empty() { &shell } else { argv };
+        Ok(match self {
+            Self::Inside(process) => enter(process, words),
+            Self::Segment(host, name) => {
+                let mut inner = strings(&["nsenter", &format!("--net=/run/netns/{name}"), "--"]);
+                inner.extend_from_slice(words);
+                enter(host, &inner)
             }
-            Self::Router(process, address) => (process, ssh(address, argv)),
-        };
-        let pid = process.pid().to_string();
-        let mut command = Command::new("nsenter");
-        command.args([
-            "--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--wd",
-        ]);
-        if !nix::unistd::geteuid().is_root() {
-            command.args(["--user", "--preserve-credentials"]);
-        }
-        command.arg("--").args(words.into_iter().map(OsString::from));
-        init::environment(&mut command);
-        command
+            // As an operator does, and as the reference text says.
+            Self::Router { host, control, .. } if argv.is_empty() => enter(host, &ssh(control)),
+            // Works also when its sshd does not, and needs no quoting.
+            Self::Router { id, .. } => {
+                let process = find::serving("router", id);
+                enter(
+                    &process.ok_or_else(|| Unavailable(format!("router {id} is not running")))?,
+                    words,
+                )
+            }
+        })
     }
+}
+
+/// A program in all namespaces of a process.
+fn enter(process: &Process, words: &[String]) -> Command {
+    let pid = process.pid().to_string();
+    let mut command = Command::new("nsenter");
+    command.args([
+        "--target", &pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--wd",
+    ]);
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--preserve-credentials"]);
+    }
+    command.arg("--").args(words);
+    init::environment(&mut command);
+    command
 }
 
 fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(ToString::to_string).collect()
 }
 
-/// The reference text's command. sshd gives what it gets to a shell, so each argument is quoted for it.
-fn ssh(address: &str, argv: &[String]) -> Vec<String> {
-    let target = format!("root@{address}");
-    let mut words = strings(&["ssh", "-i", "/root/.ssh/id_rsa.cloud", "-p", "3922", &target]);
-    if !argv.is_empty() {
-        words.push("--".to_owned());
-        words.extend(argv.iter().map(|a| format!("'{}'", a.replace('\'', r"'\''"))));
-    }
-    words
+/// The reference text's command.
+fn ssh(control: &str) -> Vec<String> {
+    strings(&[
+        "ssh",
+        "-i",
+        "/root/.ssh/id_rsa.cloud",
+        "-p",
+        "3922",
+        &format!("root@{control}"),
+    ])
 }
 
 /// Runs it in the foreground and ends with its exit code.
@@ -184,16 +200,5 @@ fn hand_over(mut command: Command) -> anyhow::Result<()> {
                 .unwrap_or(crate::exit::FAILED),
         )
         .into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_reach_a_routers_shell_as_they_are() {
-        let words = ssh("169.254.0.2", &strings(&["echo", "it's $HOME"]));
-        assert_eq!(words[6..], ["--", "'echo'", r"'it'\''s $HOME'"]);
     }
 }

@@ -186,11 +186,11 @@ fn guest(client: &Client, network: &str, name: &str, progress: &Progress) -> any
 fn page(id: &str) -> anyhow::Result<String> {
     let deadline = Instant::now() + PAGE;
     let url = format!("http://{WEB}/");
-    let argv = ["busybox", "wget", "-q", "-T", "2", "-O", "-", &url].map(str::to_owned);
+    let argv = ["timeout", "3", "busybox", "wget", "-q", "-O", "-", &url].map(str::to_owned);
     loop {
         let said = match Place::guest(id) {
             Ok(place) => {
-                let done = place.command(&argv).output().context("starting nsenter")?;
+                let done = place.command(&argv)?.output().context("starting nsenter")?;
                 if done.status.success() {
                     return Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned());
                 }

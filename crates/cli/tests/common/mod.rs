@@ -2,6 +2,7 @@
 //! A lab for a test: in a folder of its own, gone at the end whatever happens.
 
 #![allow(dead_code, reason = "each test file uses its share")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -190,11 +191,11 @@ pub fn page(lab: &Lab) -> Option<String> {
         "exec",
         "guest1",
         "--",
+        "timeout",
+        "3",
         "busybox",
         "wget",
         "-q",
-        "-T",
-        "2",
         "-O",
         "-",
         "http://198.51.100.10/",
