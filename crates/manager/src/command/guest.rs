@@ -246,6 +246,8 @@ pub(crate) fn reboot(tx: &mut Tx<'_>, request: RebootGuest) -> Result<Started, C
         at: Timestamp::now(),
     };
     tx.draft.put_raw(key::observed_guest(guest.id), &seen);
+    // Written anew although nothing changes: the reconciler looks at guests that are written.
+    tx.draft.update(&guest, Guest::clone(&guest));
     tx.event::<Guest>(
         "VM.REBOOT",
         guest.account,
