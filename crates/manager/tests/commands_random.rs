@@ -146,7 +146,7 @@ async fn machine(world: &World, step: Step) -> Option<Result<Started, CommandErr
     })
 }
 
-/// Steps on networks, addresses and rules.
+/// Steps on networks and addresses.
 async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>> {
     let (manager, admin) = (&world.manager, &world.admin);
     let network = |n| pick::<Network>(world, n).map(|network| network.id);
@@ -165,48 +165,6 @@ async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>
         Step::Disassociate(n) => {
             manager
                 .disassociate_ip(admin, DisassociateIp { id: ip(n)? })
-                .await
-        }
-        Step::Open(n, port) => {
-            manager
-                .create_firewall_rule(admin, world.open(ip(n)?, tcp(port, port + 1)))
-                .await
-        }
-        Step::Egress(n, port) => {
-            let (matches, sources, destinations) = (tcp(port, port), Vec::new(), Vec::new());
-            let request = CreateEgressRule {
-                network: network(n)?,
-                matches,
-                sources,
-                destinations,
-            };
-            manager.create_egress_rule(admin, request).await
-        }
-        Step::Close(n) => {
-            let rule = pick::<FirewallRule>(world, n)?;
-            match rule.direction {
-                Direction::Egress => {
-                    manager
-                        .delete_egress_rule(admin, DeleteEgressRule { id: rule.id })
-                        .await
-                }
-                Direction::Ingress { .. } => {
-                    manager
-                        .delete_firewall_rule(admin, DeleteFirewallRule { id: rule.id })
-                        .await
-                }
-            }
-        }
-        Step::Forward(n, guest, port) => {
-            let guest = pick::<Guest>(world, guest)?.id;
-            let mut request = world.forward(ip(n)?, guest, ports(port, port + 1), ports(port, port + 1));
-            request.network = None;
-            manager.create_port_forwarding(admin, request).await
-        }
-        Step::Unforward(n) => {
-            let id = pick::<PortForwardingRule>(world, n)?.id;
-            manager
-                .delete_port_forwarding(admin, DeletePortForwarding { id })
                 .await
         }
         Step::NoStaticNat(n) => {
@@ -246,6 +204,61 @@ async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>
                         forced,
                     },
                 )
+                .await
+        }
+        _ => rule(world, step).await?,
+    })
+}
+
+/// Steps on rules.
+async fn rule(world: &World, step: Step) -> Option<Result<Started, CommandError>> {
+    let (manager, admin) = (&world.manager, &world.admin);
+    let ip = |n| pick::<PublicIp>(world, n).map(|ip| ip.id);
+    Some(match step {
+        Step::Open(n, port) => {
+            manager
+                .create_firewall_rule(admin, world.open(ip(n)?, tcp(port, port + 1)))
+                .await
+        }
+        Step::Egress(n, port) => {
+            let (matches, sources, destinations) = (tcp(port, port), Vec::new(), Vec::new());
+            let network = pick::<Network>(world, n)?.id;
+            manager
+                .create_egress_rule(
+                    admin,
+                    CreateEgressRule {
+                        network,
+                        matches,
+                        sources,
+                        destinations,
+                    },
+                )
+                .await
+        }
+        Step::Close(n) => {
+            let rule = pick::<FirewallRule>(world, n)?;
+            match rule.direction {
+                Direction::Egress => {
+                    manager
+                        .delete_egress_rule(admin, DeleteEgressRule { id: rule.id })
+                        .await
+                }
+                Direction::Ingress { .. } => {
+                    manager
+                        .delete_firewall_rule(admin, DeleteFirewallRule { id: rule.id })
+                        .await
+                }
+            }
+        }
+        Step::Forward(n, guest, port) => {
+            let guest = pick::<Guest>(world, guest)?.id;
+            let request = world.forward(ip(n)?, guest, ports(port, port + 1), ports(port, port + 1));
+            manager.create_port_forwarding(admin, request).await
+        }
+        Step::Unforward(n) => {
+            let id = pick::<PortForwardingRule>(world, n)?.id;
+            manager
+                .delete_port_forwarding(admin, DeletePortForwarding { id })
                 .await
         }
         _ => return None,
@@ -370,7 +383,10 @@ async fn clear(world: &World) {
 }
 
 async fn play(steps: Vec<Step>) {
-    let world = World::new(12).await;
+    let world = World::new(8).await;
+    let network = world.network("first").await;
+    world.guest(network, "vm-1").await;
+    world.address(network).await;
     for step in steps {
         if let Some(Err(error)) = take(&world, step).await {
             assert_ne!(error.code(), 530, "{step:?}: {error}");
