@@ -10,14 +10,14 @@ use crate::logging::{self, LogFormat};
 /// What a guest's process can be told.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Be a guest: ask for addresses by DHCP and run what the control socket asks for
+    /// Be a guest: ask for addresses by DHCP
     Serve(Serve),
 }
 
 /// Which guest to be.
 #[derive(Debug, clap::Args)]
 pub struct Serve {
-    /// Folder of this guest: its control socket and logs
+    /// Folder of this guest: its spec, its lease and its log
     #[arg(long)]
     dir: PathBuf,
     /// The guest's id

@@ -54,6 +54,17 @@ impl Namespace {
         Ok(Self { network })
     }
 
+    /// The one that this file is: `/proc/PID/ns/net`.
+    ///
+    /// # Errors
+    /// When there is no such process, or the caller is not root.
+    pub fn open(path: &str) -> anyhow::Result<Self> {
+        let network = std::fs::File::open(path)
+            .with_context(|| format!("opening {path}"))?
+            .into();
+        Ok(Self { network })
+    }
+
     /// Its descriptor.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.network.as_fd()

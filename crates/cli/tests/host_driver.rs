@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The namespace driver with real routers and guests. Needs root, since only root may make namespaces.
+
+mod host_world;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use host_world::{LIMIT, OUTSIDE, in_world, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use outgate_host::{Host, NamespaceHost};
+use outgate_model::host::{HostEvent, Inventory};
+use outgate_testkit::{Namespace, Sniffer, poll_until};
+
+#[test]
+fn a_router_and_two_guests_come_up_and_the_guests_reach_the_outside() {
+    in_world(async |world| {
+        let started = Instant::now();
+        let router = world.router(1);
+        let applied = world.host.ensure_router(&router, 1).await.unwrap();
+        assert_eq!(applied.generation, 1);
+        let router_took = started.elapsed();
+        let guests = [world.guest(&router, 1, 0), world.guest(&router, 1, 1)];
+        world.host.ensure_guest(&guests[0]).await.unwrap();
+        let both_took = started.elapsed();
+        eprintln!("router {router_took:?}, router and first guest with its lease {both_took:?}");
+        world.host.ensure_guest(&guests[1]).await.unwrap();
+        for (guest, address) in guests.iter().zip(["10.1.1.11/24", "10.1.1.12/24"]) {
+            let shown = world
+                .in_guest(guest, &["ip", "-4", "addr", "show", "eth0"])
+                .await
+                .stdout;
+            assert!(shown.contains(&format!("inet {address}")), "{shown}");
+            let ping = world
+                .in_guest(guest, &["ping", "-c", "3", "-i", "0.1", "8.8.8.8"])
+                .await;
+            assert_eq!(ping.code, Some(0), "{ping:?}");
+            let resolver = world.in_guest(guest, &["cat", "/etc/resolv.conf"]).await.stdout;
+            assert_eq!(resolver, "search cs1cloud.internal\nnameserver 10.1.1.1\n");
+            assert_eq!(
+                world.in_guest(guest, &["hostname"]).await.stdout.trim(),
+                guest.hostname
+            );
+        }
+        assert!(both_took.as_secs() < 2, "{both_took:?}");
+        // Again, and again nothing to do.
+        assert_eq!(
+            world.host.ensure_router(&router, 1).await.unwrap().changes,
+            Vec::<String>::new()
+        );
+        world.host.ensure_guest(&guests[0]).await.unwrap();
+    });
+}
+
+#[test]
+fn the_seven_steps_pass_on_a_router_with_a_guest() {
+    in_world(async |world| {
+        let router = world.router(1);
+        world.host.ensure_router(&router, 1).await.unwrap();
+        let guest = world.guest(&router, 1, 0);
+        world.host.ensure_guest(&guest).await.unwrap();
+        let checks = world
+            .host
+            .verify_router(router.id, Some(guest.id), OUTSIDE)
+            .await
+            .unwrap();
+        assert_eq!(
+            checks.iter().map(|check| check.step).collect::<BTreeSet<_>>(),
+            (2..=7).collect()
+        );
+        let failed: Vec<_> = checks.iter().filter(|check| !check.pass).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        world.host.remove_guest(guest.id).await.unwrap();
+        let checks = world
+            .host
+            .verify_router(router.id, Some(guest.id), OUTSIDE)
+            .await
+            .unwrap();
+        let ping = checks.last().unwrap();
+        assert!(!ping.pass && !ping.remedy.is_empty(), "{ping:?}");
+    });
+}
+
+#[test]
+fn killing_a_routers_process_1_leaves_nothing_behind_and_is_reported() {
+    in_world(async |world| {
+        let (router, other) = (world.router(1), world.router(2));
+        world.host.ensure_router(&router, 1).await.unwrap();
+        world.host.ensure_router(&other, 1).await.unwrap();
+        let pid = world.process_1(&router.id.to_string());
+        let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
+        let mut events = world.host.events();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        let lost = HostEvent::RouterLost { router: router.id };
+        let heard = async { while events.recv().await.unwrap() != lost {} };
+        tokio::time::timeout(LIMIT, heard).await.expect("RouterLost");
+        assert_eq!(
+            std::fs::read_dir("/proc")
+                .unwrap()
+                .flatten()
+                .filter(|entry| {
+                    std::fs::read_link(entry.path().join("ns/net")).is_ok_and(|link| link == namespace)
+                })
+                .count(),
+            0,
+            "a process in the router's namespace"
+        );
+        // The other router's three cables and bridge; this one's bridge, which has no port any more.
+        poll_until(LIMIT, "the cables are gone", async || {
+            (world.devices().await.len() <= 5).then_some(())
+        })
+        .await
+        .unwrap();
+        let running = world.host.observe().await.unwrap().routers;
+        assert_eq!(
+            running.iter().map(|router| router.id).collect::<Vec<_>>(),
+            [other.id]
+        );
+        world.host.remove_router(router.id).await.unwrap();
+        world.host.remove_router(other.id).await.unwrap();
+        assert_eq!(
+            (world.devices().await, world.processes()),
+            (Vec::new(), Vec::new())
+        );
+    });
+}
+
+#[test]
+fn a_lost_guest_is_reported_and_comes_back_with_its_lease() {
+    in_world(async |world| {
+        let router = world.router(1);
+        world.host.ensure_router(&router, 1).await.unwrap();
+        let guest = world.guest(&router, 1, 0);
+        world.host.ensure_guest(&guest).await.unwrap();
+        let mut events = world.host.events();
+        kill(
+            Pid::from_raw(world.process_1(&guest.id.to_string())),
+            Signal::SIGKILL,
+        )
+        .unwrap();
+        let lost = HostEvent::GuestLost { guest: guest.id };
+        let heard = async { while events.recv().await.unwrap() != lost {} };
+        tokio::time::timeout(LIMIT, heard).await.expect("GuestLost");
+        world.host.ensure_guest(&guest).await.unwrap();
+        assert_eq!(
+            world.in_guest(&guest, &["ping", "-c", "1", "8.8.8.8"]).await.code,
+            Some(0)
+        );
+    });
+}
+
+#[test]
+fn an_unplugged_cable_is_plugged_in_again() {
+    in_world(async |world| {
+        let router = world.router(1);
+        world.host.ensure_router(&router, 1).await.unwrap();
+        let guest = world.guest(&router, 1, 0);
+        world.host.ensure_guest(&guest).await.unwrap();
+        for name in world.devices().await {
+            world.links.delete(&name).await.unwrap_or_default();
+        }
+        world.host.ensure_router(&router, 1).await.unwrap();
+        world.host.ensure_guest(&guest).await.unwrap();
+        let reached = async || {
+            let ping = world
+                .in_guest(&guest, &["ping", "-c", "1", "-W", "1", "8.8.8.8"])
+                .await;
+            (ping.code == Some(0)).then_some(())
+        };
+        poll_until(LIMIT, "the guest reaches the outside again", reached)
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_restarted_driver_finds_what_runs_and_changes_nothing() {
+    in_world(async |world| {
+        let router = world.router(1);
+        world.host.ensure_router(&router, 3).await.unwrap();
+        let guest = world.guest(&router, 1, 0);
+        world.host.ensure_guest(&guest).await.unwrap();
+        let before = world.processes();
+        let second = NamespaceHost::start(world.config.clone()).await.unwrap();
+        let observed = second.observe().await.unwrap();
+        assert_eq!((observed.routers.len(), observed.guests.len()), (1, 1));
+        assert_eq!(
+            (observed.routers[0].boot, observed.routers[0].generation),
+            (3, Some(1))
+        );
+        assert!(second.ensure_router(&router, 3).await.unwrap().changes.is_empty());
+        second.ensure_guest(&guest).await.unwrap();
+        assert_eq!(world.processes(), before);
+        // A higher boot is another process.
+        let old = world.process_1(&router.id.to_string());
+        second.ensure_router(&router, 4).await.unwrap();
+        assert_ne!(world.process_1(&router.id.to_string()), old);
+        assert_eq!(second.observe().await.unwrap().routers[0].boot, 4);
+    });
+}
+
+#[test]
+fn orphans_are_removed_and_named_and_what_is_wanted_stays() {
+    in_world(async |world| {
+        let (wanted, orphan) = (world.router(1), world.router(2));
+        world.host.ensure_router(&wanted, 1).await.unwrap();
+        world.host.ensure_router(&orphan, 1).await.unwrap();
+        let guest = world.guest(&orphan, 2, 0);
+        world.host.ensure_guest(&guest).await.unwrap();
+        let before = world.devices().await;
+        let keep = Inventory {
+            routers: vec![wanted.id],
+            guests: Vec::new(),
+            networks: vec![wanted.guest_networks[0].id],
+        };
+        let second = NamespaceHost::start(world.config.clone()).await.unwrap();
+        let removed = second.retain(&keep).await.unwrap();
+        for id in [orphan.id.to_string(), guest.id.to_string()] {
+            assert!(
+                removed.iter().any(|sentence| sentence.contains(&id)),
+                "{removed:#?}"
+            );
+        }
+        let after = world.devices().await;
+        assert_eq!((before.len(), after.len()), (9, 4), "{after:?}");
+        assert_eq!(second.observe().await.unwrap().routers.len(), 1);
+        assert!(second.retain(&keep).await.unwrap().is_empty());
+        assert!(second.ensure_router(&wanted, 1).await.unwrap().changes.is_empty());
+    });
+}
+
+#[test]
+fn twenty_routers_side_by_side_do_not_collide() {
+    in_world(async |world| {
+        let specs: Vec<_> = (1..=20).map(|number| world.router(number)).collect();
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for spec in specs.clone() {
+            let host = world.host.clone();
+            tasks.spawn(async move { host.ensure_router(&spec, 1).await });
+        }
+        for applied in tasks.join_all().await {
+            applied.unwrap();
+        }
+        eprintln!("20 routers side by side: {:?}", started.elapsed());
+        // Each has a bridge and three cables of its own.
+        assert_eq!(world.devices().await.len(), 80);
+        for spec in &specs {
+            let output = world
+                .host
+                .run_in_router(spec.id, &run(&["ip", "-4", "addr", "show", "eth2"]))
+                .await
+                .unwrap();
+            let address = spec.public.addresses[0].address.to_string();
+            assert!(output.stdout.contains(&address), "{output:?}");
+        }
+    });
+}
+
+#[test]
+fn a_guest_hears_nothing_of_another_networks_broadcasts() {
+    in_world(async |world| {
+        let (first, second) = (world.router(1), world.router(2));
+        world.host.ensure_router(&first, 1).await.unwrap();
+        world.host.ensure_router(&second, 1).await.unwrap();
+        let guests = [
+            world.guest(&first, 1, 0),
+            world.guest(&first, 1, 1),
+            world.guest(&second, 2, 0),
+        ];
+        for guest in &guests {
+            world.host.ensure_guest(guest).await.unwrap();
+        }
+        let network = |number: usize| {
+            let pid = world.process_1(&guests[number].id.to_string());
+            Namespace::open(&format!("/proc/{pid}/ns/net")).unwrap()
+        };
+        let (neighbour, stranger) = (
+            Sniffer::start(&network(1)).unwrap(),
+            Sniffer::start(&network(2)).unwrap(),
+        );
+        let argv = ["ping", "-b", "-c", "3", "-i", "0.1", "-W", "1", "10.1.1.255"];
+        world.in_guest(&guests[0], &argv).await;
+        let broadcast =
+            |sniffer: &Sniffer| sniffer.count(|p| p.protocol == 1 && p.destination.octets()[3] == 255);
+        let heard = async || (broadcast(&neighbour) >= 3).then_some(());
+        poll_until(LIMIT, "the neighbour hears the broadcasts", heard)
+            .await
+            .unwrap();
+        assert_eq!(broadcast(&stranger), 0);
+    });
+}
+
+#[test]
+fn a_missing_public_bridge_is_named() {
+    in_world(async |world| {
+        let mut config = world.config.clone();
+        config.public_bridge = "nowhere".into();
+        let error = NamespaceHost::start(config).await.unwrap_err().to_string();
+        assert!(
+            error.contains("there is no bridge nowhere in this network namespace"),
+            "{error}"
+        );
+    });
+}
