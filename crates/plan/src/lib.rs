@@ -19,4 +19,4 @@ pub use parse::{ParseError, parse_ruleset};
 pub use plan::plan;
 pub use router_plan::RouterPlan;
 pub use ruleset::Ruleset;
-pub use sessions::{Session, may_live, narrowed};
+pub use sessions::{Judge, Session, may_live, narrowed};

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a spec allows, read from its rules one by one: the plain meaning that the ruleset must have. Slow and simple on
-//! purpose; packets and sessions are judged by it.
+//! What a spec allows, read from its rules one by one: the plain meaning that the ruleset must have. Simple on purpose;
+//! packets and sessions are judged by it.
 
 use std::net::Ipv4Addr;
 
-use outgate_model::router_spec::{Egress, EgressPolicy, GuestNetwork, PublicAddress};
+use outgate_model::router_spec::{
+    Egress, EgressPolicy, FirewallRule, GuestNetwork, PortForward, PublicAddress,
+};
 use outgate_model::{Match, Protocol, RouterSpec};
 
 use crate::packet::Header;
@@ -35,8 +37,12 @@ pub(crate) fn is_own(spec: &RouterSpec, address: Ipv4Addr) -> bool {
 
 /// Whether a firewall rule of the public address lets a new session in.
 pub(crate) fn lets_in(public: &PublicAddress, header: Header, source: Ipv4Addr) -> bool {
-    let mut rules = public.firewall.iter();
-    rules.any(|r| matches(r.matches, header) && r.sources.iter().any(|s| s.contains(&source)))
+    public.firewall.iter().any(|rule| opens(rule, header, source))
+}
+
+/// Whether this firewall rule does.
+pub(crate) fn opens(rule: &FirewallRule, header: Header, source: Ipv4Addr) -> bool {
+    matches(rule.matches, header) && rule.sources.iter().any(|s| s.contains(&source))
 }
 
 /// Whether the network's egress policy lets a new session out.
@@ -54,15 +60,20 @@ pub(crate) fn target(public: &PublicAddress, header: Header) -> Option<Target> {
     if let Some(guest) = public.static_nat {
         return Some(Target { guest, port: None });
     }
-    let (protocol, port) = header.ports()?;
-    let forward = public
+    public
         .port_forwarding
         .iter()
-        .find(|f| f.protocol == protocol && f.public_ports.contains(port))?;
-    let private = forward.private_ports.first() + (port - forward.public_ports.first());
-    Some(Target {
+        .find_map(|forward| forwarded(forward, header))
+}
+
+/// Where this forward sends a packet to its public address, if it is for it.
+pub(crate) fn forwarded(forward: &PortForward, header: Header) -> Option<Target> {
+    let (protocol, port) = header.ports()?;
+    let ours = forward.protocol == protocol && forward.public_ports.contains(port);
+    let private = || forward.private_ports.first() + (port - forward.public_ports.first());
+    ours.then(|| Target {
         guest: forward.guest,
-        port: Some(private),
+        port: Some(private()),
     })
 }
 

@@ -2,14 +2,16 @@
 //! Which tracked sessions still have a right to exist under a spec. The ruleset judges new sessions only; those that a
 //! change takes the right from must be cut.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
-use outgate_model::RouterSpec;
-use outgate_model::router_spec::{Egress, EgressPolicy, GuestNetwork, PublicAddress};
+use outgate_model::router_spec::{
+    Egress, EgressPolicy, FirewallRule, GuestNetwork, PortForward, PublicAddress,
+};
+use outgate_model::{Match, Protocol, RouterSpec};
 
 use crate::packet::Header;
-use crate::rights;
+use crate::rights::{self, Target};
 
 /// One direction of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,60 +35,138 @@ pub struct Session {
     pub reply_port: Option<u16>,
 }
 
-/// Whether the session may go on under `spec`. Sessions of the router itself may. One on an address that was the
-/// source NAT address before may, as long as the router has that address and no other guest owns it.
+/// Whether one session may go on under `spec`. For many, make one [`Judge`].
 pub fn may_live(spec: &RouterSpec, session: &Session) -> bool {
-    let Flow { source, destination } = session.original;
-    if destination.is_broadcast() || destination.is_multicast() || destination.is_loopback() {
-        return true;
-    }
-    let from = rights::network_of(spec, source).filter(|n| n.gateway.addr() != source);
-    if let Some(public) = rights::public_address(spec, destination) {
-        return rights::is_own(spec, source)
-            || (may_come_in(public, session) && (from.is_none() || hairpin_is_fine(spec, session)));
-    }
-    if rights::is_own(spec, source) || rights::is_own(spec, destination) {
-        return true;
-    }
-    // Where the destination was translated, it was a public address that the router has no more.
-    let straight = session.reply.source == destination;
-    from.is_some_and(|network| {
-        straight
-            && rights::lets_out(&network.egress, session.header, source, destination)
-            && external_is_fine(spec, session)
-    })
+    Judge::new(spec).may_live(session)
 }
 
-/// Whether firewall and forwards would send its first packet where the session goes.
-fn may_come_in(public: &PublicAddress, session: &Session) -> bool {
-    let Session {
-        original,
-        header,
-        reply,
-        reply_port,
-    } = session;
-    if !rights::lets_in(public, *header, original.source) {
-        return false;
-    }
-    match rights::target(public, *header) {
-        Some(target) => {
-            let port = target.port.or(header.ports().map(|(_, port)| port));
-            reply.source == target.guest && (port.is_none() || *reply_port == port)
+/// Judges many sessions under one spec: rules and forwards of single ports are found without looking at the others.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    spec: &'a RouterSpec,
+    public: HashMap<Ipv4Addr, Public<'a>>,
+}
+
+/// A public address with its rules by port.
+#[derive(Debug)]
+struct Public<'a> {
+    address: &'a PublicAddress,
+    /// Firewall rules for one port.
+    single: HashMap<(Protocol, u16), Vec<&'a FirewallRule>>,
+    /// All others.
+    wide: Vec<&'a FirewallRule>,
+    /// Forwards by protocol and first port; they do not overlap.
+    forwards: BTreeMap<(Protocol, u16), &'a PortForward>,
+}
+
+impl<'a> Judge<'a> {
+    /// Sorts the spec's rules.
+    pub fn new(spec: &'a RouterSpec) -> Self {
+        let public = spec
+            .public
+            .addresses
+            .iter()
+            .map(|a| (a.address.addr(), Public::new(a)));
+        Self {
+            spec,
+            public: public.collect(),
         }
-        // The router itself answers: ping.
-        None => reply.source == original.destination && reply.destination == original.source,
+    }
+
+    /// Whether the session may go on. Sessions of the router itself may. One on an address that was the source NAT
+    /// address before may, as long as the router has that address and no other guest owns it.
+    pub fn may_live(&self, session: &Session) -> bool {
+        let Flow { source, destination } = session.original;
+        if destination.is_broadcast() || destination.is_multicast() || destination.is_loopback() {
+            return true;
+        }
+        let own = rights::is_own(self.spec, source);
+        let from = rights::network_of(self.spec, source).filter(|_| !own);
+        if let Some(public) = self.public.get(&destination) {
+            return own || (public.lets_in(session) && (from.is_none() || self.hairpin_is_fine(session)));
+        }
+        if own || rights::is_own(self.spec, destination) {
+            return true;
+        }
+        // Where the destination was translated, it was a public address that the router has no more.
+        let straight = session.reply.source == destination;
+        from.is_some_and(|network| {
+            straight
+                && rights::lets_out(&network.egress, session.header, source, destination)
+                && self.external_is_fine(session)
+        })
+    }
+
+    fn hairpin_is_fine(&self, session: &Session) -> bool {
+        // Without translation of the destination the router answers by itself and the source stays.
+        session.reply.source == session.original.destination || self.external_is_fine(session)
+    }
+
+    /// Whether the session leaves with an address that the router has and that no other guest owns.
+    fn external_is_fine(&self, session: &Session) -> bool {
+        let public = self.public.get(&session.reply.destination);
+        public.is_some_and(|p| {
+            p.address
+                .static_nat
+                .is_none_or(|guest| guest == session.original.source)
+        })
     }
 }
 
-fn hairpin_is_fine(spec: &RouterSpec, session: &Session) -> bool {
-    // Without translation of the destination the router answers by itself and the source stays.
-    session.reply.source == session.original.destination || external_is_fine(spec, session)
-}
+impl<'a> Public<'a> {
+    fn new(address: &'a PublicAddress) -> Self {
+        let mut single: HashMap<_, Vec<_>> = HashMap::new();
+        let mut wide = Vec::new();
+        for rule in &address.firewall {
+            match rule.matches {
+                Match::Ports { protocol, ports } if ports.count() == 1 => {
+                    single.entry((protocol, ports.first())).or_default().push(rule);
+                }
+                _ => wide.push(rule),
+            }
+        }
+        let forwards = address
+            .port_forwarding
+            .iter()
+            .map(|f| ((f.protocol, f.public_ports.first()), f));
+        Self {
+            address,
+            single,
+            wide,
+            forwards: forwards.collect(),
+        }
+    }
 
-/// Whether the session leaves with an address that the router has and that no other guest owns.
-fn external_is_fine(spec: &RouterSpec, session: &Session) -> bool {
-    let public = rights::public_address(spec, session.reply.destination);
-    public.is_some_and(|p| p.static_nat.is_none_or(|guest| guest == session.original.source))
+    /// Whether firewall and forwards would send the session's first packet where the session goes.
+    fn lets_in(&self, session: &Session) -> bool {
+        let Session {
+            original,
+            header,
+            reply,
+            reply_port,
+        } = session;
+        let single = header.ports().and_then(|port| self.single.get(&port));
+        let mut rules = single.into_iter().flatten().chain(&self.wide);
+        if !rules.any(|rule| rights::opens(rule, *header, original.source)) {
+            return false;
+        }
+        match self.target(*header) {
+            Some(target) => {
+                let port = target.port.or(header.ports().map(|(_, port)| port));
+                reply.source == target.guest && (port.is_none() || *reply_port == port)
+            }
+            // The router itself answers: ping.
+            None => reply.source == original.destination && reply.destination == original.source,
+        }
+    }
+
+    fn target(&self, header: Header) -> Option<Target> {
+        if let Some(guest) = self.address.static_nat {
+            return Some(Target { guest, port: None });
+        }
+        let (_, forward) = self.forwards.range(..=header.ports()?).next_back()?;
+        rights::forwarded(forward, header)
+    }
 }
 
 /// Whether the change from `old` to `new` may have taken any session's right. When this says no, nobody need look at

@@ -4,7 +4,7 @@
 use outgate_kernel::conntrack::{self, Flow, Transport};
 use outgate_model::RouterSpec;
 use outgate_plan::packet::Header;
-use outgate_plan::sessions::{self, Session, may_live, narrowed};
+use outgate_plan::sessions::{self, Judge, Session, narrowed};
 
 use crate::RouterError;
 
@@ -14,10 +14,11 @@ pub(super) fn cut(before: Option<&RouterSpec>, now: &RouterSpec) -> Result<u64, 
     if before.is_some_and(|before| !narrowed(before, now)) {
         return Ok(0);
     }
+    let judge = Judge::new(now);
     let mut doomed = Vec::new();
     let failed = |e| RouterError::failed("cutting sessions that lost their right", e);
     conntrack::dump(|flow| {
-        if !may_live(now, &session(&flow)) {
+        if !judge.may_live(&session(&flow)) {
             doomed.push(flow);
         }
         Ok(())
