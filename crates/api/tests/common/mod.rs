@@ -11,6 +11,8 @@
 #[path = "../../../manager/tests/common/mod.rs"]
 pub mod world;
 
+pub mod facts;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
