@@ -193,7 +193,7 @@ async fn form_of(shared: &Shared, request: Request) -> Result<Vec<u8>, ApiError>
     match tokio::time::timeout(shared.config.idle, body).await {
         Ok(Ok(bytes)) => Ok(bytes.to_vec()),
         Ok(Err(_)) => Err(ApiError::malformed(format!(
-            "the request's body is longer than {MAX_BYTES} bytes"
+            "the request's body broke off or is longer than {MAX_BYTES} bytes"
         ))),
         Err(_) => Err(ApiError::bad_request("the request's body did not arrive in time")),
     }

@@ -13,7 +13,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::world::{ports, tcp};
-use common::{Answer, Served, encoded, signed_as};
+use common::{Answer, Served, encoded, pairs, signed_as};
 use outgate_manager::Credentials;
 
 /// A wrong call and how it must be refused.
@@ -182,8 +182,7 @@ async fn tried(served: &Served, ids: &BTreeMap<&'static str, String>, row: &Row,
         words,
     } = row;
     let params = filled(params, ids);
-    let given = params.split("; ").filter(|p| !p.is_empty());
-    let pairs: Vec<(&str, &str)> = given.map(|p| p.split_once('=').unwrap()).collect();
+    let pairs = pairs(&params);
     let words: Vec<String> = words.iter().map(|word| filled(word, ids)).collect();
     let before = served.world.written().await;
     let signed = served.signed(command, &pairs);

@@ -205,6 +205,14 @@ pub fn answered(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -
     }
 }
 
+/// `name=value; name=value` as pairs.
+pub fn pairs(text: &str) -> Vec<(&str, &str)> {
+    let given = text.split("; ").filter(|pair| !pair.is_empty());
+    given
+        .map(|pair| pair.split_once('=').expect("name=value"))
+        .collect()
+}
+
 /// A string field.
 pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key]
