@@ -8,12 +8,13 @@ mod common;
 use std::time::Instant;
 
 use common::{World, ports, tcp};
-use outgate_manager::CommandError;
+use outgate_manager::command::RULES_PER_NETWORK;
 use outgate_manager::command::request::{
     CreateEgressRule, CreateFirewallRule, DeletePortForwarding, DisableStaticNat, DisassociateIp,
 };
+use outgate_manager::{CommandError, CommitError};
 use outgate_model::id::{FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId};
-use outgate_model::object::{FirewallRule, PortForwardingRule};
+use outgate_model::object::{FirewallRule, Network, PortForwardingRule};
 use outgate_model::{IcmpMatch, Match, PortRange, Protocol};
 
 struct Net {
@@ -342,27 +343,71 @@ async fn an_address_without_a_network_gets_it_by_its_first_forward() {
     );
 }
 
+impl Net {
+    /// Forwards of ports 1 to `count`, written at once.
+    async fn many_forwards(&self, count: u16) {
+        let nic = self.world.guest_now(self.guest).nics.remove(0);
+        let (network, account, public_ip) = (self.network, self.world.admin.account, self.address);
+        let stored = self.world.manager.commit(|view, draft| {
+            let since = draft.touch(view.get::<Network>(network).unwrap());
+            for port in 1..=count {
+                draft.create(&PortForwardingRule {
+                    id: PortForwardingRuleId::new(),
+                    network,
+                    account,
+                    public_ip,
+                    protocol: Protocol::Tcp,
+                    public_ports: ports(port, port),
+                    private_ports: ports(port, port),
+                    guest: self.guest,
+                    nic: nic.id,
+                    guest_address: nic.address,
+                    opened: None,
+                    since,
+                    created: jiff::Timestamp::now(),
+                });
+            }
+            Ok::<_, CommitError>(())
+        });
+        stored.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_thousandth_forward_is_checked_as_fast_as_the_tenth() {
+async fn one_more_forward_beside_ten_thousand_takes_no_time_worth_waiting_for() {
     let net = Net::new().await;
+    net.many_forwards(10_000).await;
     let mut times = Vec::new();
-    for port in 1..=1_000 {
+    for port in 20_001..=20_015 {
         let began = Instant::now();
         net.forward_with(ports(port, port), |request| request.open_firewall = false)
             .await
             .unwrap();
         times.push(began.elapsed());
     }
-    let median = |part: &[std::time::Duration]| {
-        let mut part = part.to_vec();
-        part.sort();
-        part[part.len() / 2]
-    };
-    let (first, last) = (median(&times[..100]), median(&times[900..]));
-    println!("one more forward beside 50: {first:?}, beside 950: {last:?}");
-    assert!(
-        last < first * 20 + std::time::Duration::from_millis(20),
-        "{first:?} became {last:?}"
+    times.sort();
+    println!(
+        "one more forward beside 10,000: median {:?}, worst {:?}",
+        times[7], times[14]
     );
-    assert_eq!(net.forwards().len(), 1_000);
+    // Generous: an unoptimised build on a busy machine. What it guards against is anything quadratic.
+    assert!(times[7] < std::time::Duration::from_secs(2), "{times:?}");
+    net.world
+        .refused(537, &["tcp 9999"], net.forward(ports(9_999, 9_999)))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_holds_a_bounded_number_of_rules() {
+    let net = Net::new().await;
+    net.many_forwards(u16::try_from(RULES_PER_NETWORK).unwrap()).await;
+    net.world
+        .refused(535, &["20000", "delete some"], net.forward(ports(30_000, 30_000)))
+        .await;
+    net.world
+        .refused(535, &["20000"], net.open(tcp(30_000, 30_000), &[]))
+        .await;
+    net.world
+        .refused(535, &["20000"], net.egress(tcp(30_000, 30_000), &[]))
+        .await;
 }

@@ -167,11 +167,6 @@ async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>
                 .disassociate_ip(admin, DisassociateIp { id: ip(n)? })
                 .await
         }
-        Step::NoStaticNat(n) => {
-            manager
-                .disable_static_nat(admin, DisableStaticNat { public_ip: ip(n)? })
-                .await
-        }
         Step::SourceNat(n, address) => {
             let source_nat_address = Some(pick::<PublicIp>(world, address)?.address);
             let (name, display_text, domain) = (None, None, None);
@@ -215,6 +210,11 @@ async fn rule(world: &World, step: Step) -> Option<Result<Started, CommandError>
     let (manager, admin) = (&world.manager, &world.admin);
     let ip = |n| pick::<PublicIp>(world, n).map(|ip| ip.id);
     Some(match step {
+        Step::NoStaticNat(n) => {
+            manager
+                .disable_static_nat(admin, DisableStaticNat { public_ip: ip(n)? })
+                .await
+        }
         Step::Open(n, port) => {
             manager
                 .create_firewall_rule(admin, world.open(ip(n)?, tcp(port, port + 1)))
