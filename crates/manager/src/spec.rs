@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From stored objects to the documents that hosts get: pure, and in an order that depends on nothing but the objects.
 
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -100,8 +101,13 @@ impl<'a> Source<'a> {
         let Some(draft) = self.draft else {
             return stored.map(|s| Arc::clone(&s.object)).collect();
         };
+        // A transaction writes few objects, a network may have thousands.
+        let written: HashSet<O::Id> = draft
+            .staged_all::<O>()
+            .filter_map(|(key, _)| key.rsplit('/').next()?.parse().ok())
+            .collect();
         let kept = stored
-            .filter(|s| draft.staged::<O>(s.id()).is_none())
+            .filter(|s| !written.contains(&s.id()))
             .map(|s| Arc::clone(&s.object));
         let staged = draft
             .staged_all::<O>()

@@ -96,9 +96,7 @@ pub(crate) fn free_for_source_nat(tx: &Tx<'_>, ip: &PublicIp) -> Result<(), Comm
 
 /// Refuses more rules than a router is meant to carry. `more` is how many are to be added.
 pub(crate) fn room_for_rules(tx: &Tx<'_>, network: &Network, more: usize) -> Result<(), CommandError> {
-    let rules = tx.view.firewall_rules_of_network(network.id).count();
-    let forwards = tx.view.forwards_of_network(network.id).count();
-    if rules + forwards + more <= RULES_PER_NETWORK {
+    if tx.view.count_rules(network.id) + more <= RULES_PER_NETWORK {
         return Ok(());
     }
     Err(CommandError::Limit {

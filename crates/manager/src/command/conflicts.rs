@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which rules can't stand beside each other. The only place that knows.
 //!
-//! Everything here is pure and looks at each existing rule once, so that checking one new rule beside n others costs
-//! n cheap comparisons.
+//! Everything here is pure. Port forwards are found by port (`View::forward_at`); of firewall rules, which may overlap
+//! when their CIDRs differ, each of the address's is compared once.
 
 use std::fmt::Display;
 
@@ -21,18 +21,13 @@ pub struct WantedPorts {
     pub ports: PortRange,
 }
 
-/// Refuses a port forwarding whose ports another one of the same address already forwards.
-pub fn forward_beside_forwards<'a>(
+/// Refuses a port forwarding whose ports another one of the same address, `existing`, already forwards.
+pub fn forward_beside_forward(
     public_ip: &PublicIp,
     wanted: WantedPorts,
-    existing: impl IntoIterator<Item = &'a PortForwardingRule>,
+    existing: Option<&PortForwardingRule>,
 ) -> Result<(), CommandError> {
-    let clash = existing.into_iter().find(|rule| {
-        rule.public_ip == public_ip.id
-            && rule.protocol == wanted.protocol
-            && rule.public_ports.overlaps(wanted.ports)
-    });
-    let Some(other) = clash else { return Ok(()) };
+    let Some(other) = existing else { return Ok(()) };
     Err(CommandError::Conflict {
         wanted: forward_text(wanted, public_ip),
         other: format!("port forwarding rule {}", other.id),
@@ -61,13 +56,11 @@ pub fn forward_beside_static_nat(public_ip: &PublicIp, wanted: WantedPorts) -> R
 }
 
 /// Refuses static NAT on an address that forwards ports.
-pub fn static_nat_beside_forwards<'a>(
+pub fn static_nat_beside_forward(
     public_ip: &PublicIp,
-    existing: impl IntoIterator<Item = &'a PortForwardingRule>,
+    existing: Option<&PortForwardingRule>,
 ) -> Result<(), CommandError> {
-    let Some(other) = existing.into_iter().find(|rule| rule.public_ip == public_ip.id) else {
-        return Ok(());
-    };
+    let Some(other) = existing else { return Ok(()) };
     Err(CommandError::Conflict {
         wanted: format!("static NAT of {}", public_ip.address),
         other: format!("port forwarding rule {}", other.id),

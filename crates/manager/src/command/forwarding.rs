@@ -38,8 +38,11 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
         ports: request.public_ports,
     };
     conflicts::forward_beside_static_nat(&ip, wanted)?;
-    let others = tx.view.forwards_of_ip(ip.id).map(|rule| &*rule.object);
-    conflicts::forward_beside_forwards(&ip, wanted, others)?;
+    let other = tx
+        .view
+        .forward_at(ip.id, wanted.protocol, wanted.ports)
+        .map(|rule| &*rule.object);
+    conflicts::forward_beside_forward(&ip, wanted, other)?;
     if ip.network.is_none() {
         tx.draft.update(&ip, checks::attached(&ip, &network));
     }

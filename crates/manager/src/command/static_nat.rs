@@ -28,8 +28,8 @@ pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option
         return Ok(None);
     }
     beside_static_nat(tx, &ip, wanted)?;
-    let forwards = tx.view.forwards_of_ip(ip.id).map(|rule| &*rule.object);
-    conflicts::static_nat_beside_forwards(&ip, forwards)?;
+    let forward = tx.view.forwards_of_ip(ip.id).next().map(|rule| &*rule.object);
+    conflicts::static_nat_beside_forward(&ip, forward)?;
     tx.draft.update(
         &ip,
         PublicIp {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Secondary indexes: which objects belong to what, so that no list scans a table.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::net::Ipv4Addr;
 
+use outgate_model::Protocol;
 use outgate_model::id::{
     AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId, UserId, ZoneId,
 };
@@ -37,6 +38,10 @@ impl<K: Eq + Hash, V: Ord + Copy> Multi<K, V> {
         }
     }
 
+    pub(crate) fn count(&self, key: &K) -> usize {
+        self.0.get(key).map_or(0, BTreeSet::len)
+    }
+
     pub(crate) fn get(&self, key: K) -> impl Iterator<Item = V> + use<'_, K, V> {
         self.0.get(&key).into_iter().flatten().copied()
     }
@@ -56,6 +61,9 @@ pub struct Indexes {
     pub(crate) rules_by_ip: Multi<PublicIpId, FirewallRuleId>,
     pub(crate) forwards_by_network: Multi<NetworkId, PortForwardingRuleId>,
     pub(crate) forwards_by_ip: Multi<PublicIpId, PortForwardingRuleId>,
+    /// Port forwards by address, protocol and first public port: last public port and rule. Two rules of one address
+    /// never share a port.
+    pub(crate) forwards_by_port: BTreeMap<(PublicIpId, Protocol, u16), (u16, PortForwardingRuleId)>,
     pub(crate) forwards_by_guest: Multi<GuestId, PortForwardingRuleId>,
     pub(crate) guests_by_network: Multi<NetworkId, GuestId>,
     pub(crate) guests_by_account: Multi<AccountId, GuestId>,
@@ -126,6 +134,17 @@ impl Indexes {
         self.forwards_by_network.set(rule.network, rule.id, add);
         self.forwards_by_ip.set(rule.public_ip, rule.id, add);
         self.forwards_by_guest.set(rule.guest, rule.id, add);
+        let place = (rule.public_ip, rule.protocol, rule.public_ports.first());
+        if add {
+            self.forwards_by_port
+                .insert(place, (rule.public_ports.last(), rule.id));
+        } else if self
+            .forwards_by_port
+            .get(&place)
+            .is_some_and(|(_, id)| *id == rule.id)
+        {
+            self.forwards_by_port.remove(&place);
+        }
     }
 
     pub(crate) fn guests(&mut self, guest: &Guest, add: bool) {

@@ -4,7 +4,6 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, RwLockReadGuard};
 
-use outgate_model::Ipv4Range;
 use outgate_model::event::Event;
 use outgate_model::id::{
     AccountId, EventId, GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId,
@@ -14,6 +13,7 @@ use outgate_model::object::{
     FirewallRule, Guest, GuestObserved, Network, NetworkPhase, PortForwardingRule, Power, PublicIp, Router,
     RouterObserved, RouterState, User,
 };
+use outgate_model::{Ipv4Range, PortRange, Protocol};
 use outgate_store::Revision;
 
 use crate::runs::AddressRuns;
@@ -122,6 +122,31 @@ impl View<'_> {
     /// The port forwarding rules of a public address.
     pub fn forwards_of_ip(&self, id: PublicIpId) -> impl Iterator<Item = &Stored<PortForwardingRule>> {
         self.each(self.0.indexes.forwards_by_ip.get(id))
+    }
+
+    /// The port forwarding rule of a public address that holds one of these ports. Takes time logarithmic in the
+    /// number of rules.
+    pub fn forward_at(
+        &self,
+        id: PublicIpId,
+        protocol: Protocol,
+        ports: PortRange,
+    ) -> Option<&Stored<PortForwardingRule>> {
+        let by_port = &self.0.indexes.forwards_by_port;
+        // Rules share no ports, so the one that starts last at or below the range's end is the only candidate.
+        let (_, (last, rule)) = by_port
+            .range((id, protocol, 0)..=(id, protocol, ports.last()))
+            .next_back()?;
+        if *last >= ports.first() {
+            self.get(*rule)
+        } else {
+            None
+        }
+    }
+
+    /// How many firewall, egress and port forwarding rules a network has together.
+    pub fn count_rules(&self, id: NetworkId) -> usize {
+        self.0.indexes.rules_by_network.count(&id) + self.0.indexes.forwards_by_network.count(&id)
     }
 
     /// The port forwarding rules that lead to a guest.
