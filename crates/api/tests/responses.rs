@@ -13,7 +13,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use common::{Served, facts, text};
+use common::{Served, facts, pairs, text};
 use outgate_api::command::{self, Answers, Mode};
 use serde_json::{Value, json};
 
@@ -277,46 +277,24 @@ async fn addresses_and_rules_in(checked: &Checked, network: &str, vm: &str) -> V
     );
     assert!(ip.get("virtualmachineid").is_none());
     let id = text(&ip, "id");
-    let params = [
-        ("ipaddressid", id),
-        ("protocol", "tcp"),
-        ("startport", "22"),
-        ("endport", "22"),
-        ("cidrlist", "192.0.2.0/24"),
-    ];
-    let rule = checked.job("createFirewallRule", &params).await;
+    let params = format!("ipaddressid={id}; protocol=tcp; startport=22; cidrlist=192.0.2.0/24");
+    let rule = checked.job("createFirewallRule", &pairs(&params)).await;
     assert_eq!(
         (&rule["ipaddress"], &rule["cidrlist"]),
         (&ip["ipaddress"], &json!("192.0.2.0/24"))
     );
-    let params = [
-        ("ipaddressid", id),
-        ("protocol", "tcp"),
-        ("publicport", "8080"),
-        ("privateport", "80"),
-        ("virtualmachineid", vm),
-    ];
-    let forward = checked.job("createPortForwardingRule", &params).await;
-    assert_eq!(
-        (&forward["publicport"], &forward["privateendport"]),
-        (&json!("8080"), &json!("80")),
-        "strings"
-    );
+    let params =
+        format!("ipaddressid={id}; protocol=tcp; publicport=8080; privateport=80; virtualmachineid={vm}");
+    let forward = checked.job("createPortForwardingRule", &pairs(&params)).await;
+    let ports = (&forward["publicport"], &forward["privateendport"]);
+    assert_eq!(ports, (&json!("8080"), &json!("80")), "strings");
     assert_eq!(forward["virtualmachinename"], "web");
-    assert_eq!(
-        checked
-            .one("listPortForwardingRules", &[("ipaddressid", id)])
-            .await["id"],
-        forward["id"]
-    );
-    assert_eq!(
-        checked
-            .list("listFirewallRules", &[("ipaddressid", id)])
-            .await
-            .len(),
-        2,
-        "one was opened"
-    );
+    let listed = checked
+        .one("listPortForwardingRules", &[("ipaddressid", id)])
+        .await;
+    assert_eq!(listed["id"], forward["id"]);
+    let rules = checked.list("listFirewallRules", &[("ipaddressid", id)]).await;
+    assert_eq!(rules.len(), 2, "one was opened");
     checked
         .job("deletePortForwardingRule", &[("id", text(&forward, "id"))])
         .await;
@@ -565,62 +543,45 @@ async fn filters_narrow_lists() {
         checked.network("beta", DENY).await,
     );
     let (va, vb) = (checked.guest(&a, "vm-a").await, checked.guest(&b, "vm-b").await);
-    let names =
-        |items: Vec<Value>| -> Vec<String> { items.iter().map(|i| text(i, "name").to_owned()).collect() };
-    let table: [(&str, &[(&str, &str)], &[&str]); 12] = [
-        ("listNetworks", &[("keyword", "ALPH")], &["alpha"]),
-        (
-            "listNetworks",
-            &[("name", "beta"), ("type", "isolated")],
-            &["beta"],
-        ),
-        ("listNetworks", &[("name", "bet")], &[]),
-        ("listNetworks", &[("forvpc", "true")], &[]),
-        (
-            "listNetworks",
-            &[("tags[0].key", "x"), ("tags[0].value", "y")],
-            &[],
-        ),
-        (
-            "listNetworks",
-            &[("projectid", "-1"), ("keyword", "beta")],
-            &["beta"],
-        ),
-        ("listNetworks", &[("supportedservices", "SourceNat,Vpn")], &[]),
-        ("listVirtualMachines", &[("networkid", text(&a, "id"))], &["vm-a"]),
-        (
-            "listVirtualMachines",
-            &[("ids", text(&vb, "id")), ("state", "running")],
-            &["vm-b"],
-        ),
-        (
-            "listVirtualMachines",
-            &[("id", text(&va, "id")), ("state", "Stopped")],
-            &[],
-        ),
+    let names = |items: Vec<Value>| {
+        items
+            .iter()
+            .map(|i| text(i, "name").to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let filled = |params: &str| {
+        let ids = [
+            ("$a", &a["id"]),
+            ("$va", &va["id"]),
+            ("$vb", &vb["id"]),
+            ("$domain", &va["domainid"]),
+        ];
+        ids.iter().fold(params.to_owned(), |text, (name, id)| {
+            text.replace(name, id.as_str().unwrap())
+        })
+    };
+    let table: [(&str, &str, &str); 12] = [
+        ("listNetworks", "keyword=ALPH", "alpha"),
+        ("listNetworks", "name=beta; type=isolated", "beta"),
+        ("listNetworks", "name=bet", ""),
+        ("listNetworks", "forvpc=true", ""),
+        ("listNetworks", "tags[0].key=x; tags[0].value=y", ""),
+        ("listNetworks", "projectid=-1; keyword=beta", "beta"),
+        ("listNetworks", "supportedservices=SourceNat,Vpn", ""),
+        ("listNetworks", "domainid=$domain; isrecursive=true", "alpha beta"),
+        ("listVirtualMachines", "networkid=$a", "vm-a"),
+        ("listVirtualMachines", "ids=$vb; state=running", "vm-b"),
+        ("listVirtualMachines", "id=$va; state=Stopped", ""),
         (
             "listVirtualMachines",
-            &[
-                ("account", "admin"),
-                ("domainid", text(&va, "domainid")),
-                ("name", "-a"),
-            ],
-            &["vm-a"],
-        ),
-        (
-            "listNetworks",
-            &[
-                ("domainid", text(&va, "domainid")),
-                ("isrecursive", "true"),
-                ("keyword", "a"),
-            ],
-            &["alpha", "beta"],
+            "account=admin; domainid=$domain; name=-a",
+            "vm-a",
         ),
     ];
     for (command, params, expected) in table {
-        let mut found = names(checked.list(command, params).await);
-        found.sort();
-        assert_eq!(found, expected, "{command} {params:?}");
+        let found = names(checked.list(command, &pairs(&filled(params))).await);
+        let expected: BTreeSet<String> = expected.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(found, expected, "{command} {params}");
     }
     checked.done();
 }
