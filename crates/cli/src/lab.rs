@@ -12,6 +12,7 @@ mod network;
 mod preflight;
 mod process;
 mod proof;
+mod read_only;
 mod record;
 mod run;
 mod service;

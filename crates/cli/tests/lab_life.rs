@@ -6,6 +6,7 @@
 mod common;
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Stdio;
 
 use common::{Lab, eventually, kill, page, runs};
@@ -108,6 +109,22 @@ fn the_seven_steps_pass_and_a_command_reaches_each_place() {
         lab.run(&["lab", "exec", "nobody", "--", "true"]).status.code(),
         Some(64)
     );
+}
+
+#[test]
+fn nothing_in_a_lab_can_change_the_machines_files() {
+    let lab = Lab::new("sealed");
+    let up = lab.json(&["lab", "up", "-o", "json"]);
+    let router = up["built"]["router"].as_str().unwrap();
+    let mark = lab.folder().join("mark").display().to_string();
+    for place in ["host", "internet", "guest1", router] {
+        for path in ["/etc/outgate-mark", "/usr/outgate-mark", "/outgate-mark", &mark] {
+            // It may be refused or land in a folder of the lab's own; the machine must not have it.
+            let _ = lab.run(&["lab", "exec", place, "--", "sh", "-c", &format!("echo > {path}")]);
+            assert!(!Path::new(path).exists(), "{place} wrote {path}");
+        }
+    }
+    lab.leaves_nothing(&lab.processes());
 }
 
 #[test]

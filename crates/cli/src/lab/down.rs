@@ -63,7 +63,11 @@ fn remove(instance: &Instance, paths: &Paths) -> anyhow::Result<()> {
     std::fs::remove_dir_all(paths.dir()).with_context(|| format!("removing {}", paths.dir().display()))?;
     drop(lock);
     // Only when it was the last one; anything else in there is not ours to remove.
-    let _ = std::fs::remove_dir(state::labs_dir()?);
+    let labs = state::labs_dir()?;
+    let _ = std::fs::remove_dir(&labs);
+    if let Some(parent) = labs.parent().filter(|p| p.ends_with("outgate")) {
+        let _ = std::fs::remove_dir(parent);
+    }
     output::line(format!("lab {instance} is gone"))
 }
 

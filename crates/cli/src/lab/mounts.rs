@@ -18,7 +18,7 @@ pub const FOLDER: &str = "/run/outgate/lab";
 const STAGING: &str = "/mnt";
 const NONE: Option<&str> = None;
 
-/// Makes the private mounts: /run, /root, /dev/pts, /proc, /sys.
+/// Makes the private mounts: /run, /root, /tmp, /var/tmp, /dev/pts, /proc, /sys. The rest becomes read-only.
 pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).context("making mounts private")?;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
@@ -47,7 +47,12 @@ pub fn prepare(folder: &Path) -> anyhow::Result<()> {
     )
     .context("mounting /dev/pts")?;
     mount(Some("root"), "/root", Some("tmpfs"), quiet, Some("mode=700")).context("a tmpfs for /root")?;
-    ssh()
+    for path in ["/tmp", "/var/tmp"] {
+        mount(Some("tmp"), path, Some("tmpfs"), quiet, Some("mode=1777"))
+            .with_context(|| format!("a tmpfs for {path}"))?;
+    }
+    ssh()?;
+    super::read_only::seal()
 }
 
 fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
