@@ -7,10 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use host_world::{LIMIT, OUTSIDE, in_world, run};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use outgate_host::{Host, NamespaceHost};
-use outgate_model::host::{HostEvent, Inventory};
 use outgate_testkit::{Namespace, Sniffer, poll_until};
 
 #[test]
@@ -83,150 +80,24 @@ fn the_seven_steps_pass_on_a_router_with_a_guest() {
 }
 
 #[test]
-fn killing_a_routers_process_1_leaves_nothing_behind_and_is_reported() {
+fn routers_cannot_reach_each_other_over_the_control_network() {
     in_world(async |world| {
-        let (router, other) = (world.router(1), world.router(2));
-        world.host.ensure_router(&router, 1).await.unwrap();
-        world.host.ensure_router(&other, 1).await.unwrap();
-        let pid = world.process_1(&router.id.to_string());
-        let namespace = std::fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
-        let mut events = world.host.events();
-        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        let lost = HostEvent::RouterLost { router: router.id };
-        let heard = async { while events.recv().await.unwrap() != lost {} };
-        tokio::time::timeout(LIMIT, heard).await.expect("RouterLost");
-        assert_eq!(
-            std::fs::read_dir("/proc")
-                .unwrap()
-                .flatten()
-                .filter(|entry| {
-                    std::fs::read_link(entry.path().join("ns/net")).is_ok_and(|link| link == namespace)
-                })
-                .count(),
-            0,
-            "a process in the router's namespace"
-        );
-        // The other router's three cables and bridge; this one's bridge, which has no port any more.
-        poll_until(LIMIT, "the cables are gone", async || {
-            (world.devices().await.len() <= 5).then_some(())
-        })
-        .await
-        .unwrap();
-        let running = world.host.observe().await.unwrap().routers;
-        assert_eq!(
-            running.iter().map(|router| router.id).collect::<Vec<_>>(),
-            [other.id]
-        );
-        world.host.remove_router(router.id).await.unwrap();
-        world.host.remove_router(other.id).await.unwrap();
-        assert_eq!(
-            (world.devices().await, world.processes()),
-            (Vec::new(), Vec::new())
-        );
-    });
-}
-
-#[test]
-fn a_lost_guest_is_reported_and_comes_back_with_its_lease() {
-    in_world(async |world| {
-        let router = world.router(1);
-        world.host.ensure_router(&router, 1).await.unwrap();
-        let guest = world.guest(&router, 1, 0);
-        world.host.ensure_guest(&guest).await.unwrap();
-        let mut events = world.host.events();
-        kill(
-            Pid::from_raw(world.process_1(&guest.id.to_string())),
-            Signal::SIGKILL,
-        )
-        .unwrap();
-        let lost = HostEvent::GuestLost { guest: guest.id };
-        let heard = async { while events.recv().await.unwrap() != lost {} };
-        tokio::time::timeout(LIMIT, heard).await.expect("GuestLost");
-        world.host.ensure_guest(&guest).await.unwrap();
-        assert_eq!(
-            world.in_guest(&guest, &["ping", "-c", "1", "8.8.8.8"]).await.code,
-            Some(0)
-        );
-    });
-}
-
-#[test]
-fn an_unplugged_cable_is_plugged_in_again() {
-    in_world(async |world| {
-        let router = world.router(1);
-        world.host.ensure_router(&router, 1).await.unwrap();
-        let guest = world.guest(&router, 1, 0);
-        world.host.ensure_guest(&guest).await.unwrap();
-        for name in world.devices().await {
-            world.links.delete(&name).await.unwrap_or_default();
-        }
-        world.host.ensure_router(&router, 1).await.unwrap();
-        world.host.ensure_guest(&guest).await.unwrap();
-        let reached = async || {
-            let ping = world
-                .in_guest(&guest, &["ping", "-c", "1", "-W", "1", "8.8.8.8"])
-                .await;
-            (ping.code == Some(0)).then_some(())
-        };
-        poll_until(LIMIT, "the guest reaches the outside again", reached)
+        let (first, second) = (world.router(1), world.router(2));
+        world.host.ensure_router(&first, 1).await.unwrap();
+        world.host.ensure_router(&second, 1).await.unwrap();
+        let ping = |address: &str| run(&["ping", "-c", "1", "-W", "1", "-I", "eth1", address]);
+        let host = world
+            .host
+            .run_in_router(first.id, &ping("169.254.0.1"))
             .await
             .unwrap();
-    });
-}
-
-#[test]
-fn a_restarted_driver_finds_what_runs_and_changes_nothing() {
-    in_world(async |world| {
-        let router = world.router(1);
-        world.host.ensure_router(&router, 3).await.unwrap();
-        let guest = world.guest(&router, 1, 0);
-        world.host.ensure_guest(&guest).await.unwrap();
-        let before = world.processes();
-        let second = NamespaceHost::start(world.config.clone()).await.unwrap();
-        let observed = second.observe().await.unwrap();
-        assert_eq!((observed.routers.len(), observed.guests.len()), (1, 1));
-        assert_eq!(
-            (observed.routers[0].boot, observed.routers[0].generation),
-            (3, Some(1))
-        );
-        assert!(second.ensure_router(&router, 3).await.unwrap().changes.is_empty());
-        second.ensure_guest(&guest).await.unwrap();
-        assert_eq!(world.processes(), before);
-        // A higher boot is another process.
-        let old = world.process_1(&router.id.to_string());
-        second.ensure_router(&router, 4).await.unwrap();
-        assert_ne!(world.process_1(&router.id.to_string()), old);
-        assert_eq!(second.observe().await.unwrap().routers[0].boot, 4);
-    });
-}
-
-#[test]
-fn orphans_are_removed_and_named_and_what_is_wanted_stays() {
-    in_world(async |world| {
-        let (wanted, orphan) = (world.router(1), world.router(2));
-        world.host.ensure_router(&wanted, 1).await.unwrap();
-        world.host.ensure_router(&orphan, 1).await.unwrap();
-        let guest = world.guest(&orphan, 2, 0);
-        world.host.ensure_guest(&guest).await.unwrap();
-        let before = world.devices().await;
-        let keep = Inventory {
-            routers: vec![wanted.id],
-            guests: Vec::new(),
-            networks: vec![wanted.guest_networks[0].id],
-        };
-        let second = NamespaceHost::start(world.config.clone()).await.unwrap();
-        let removed = second.retain(&keep).await.unwrap();
-        for id in [orphan.id.to_string(), guest.id.to_string()] {
-            assert!(
-                removed.iter().any(|sentence| sentence.contains(&id)),
-                "{removed:#?}"
-            );
-        }
-        let after = world.devices().await;
-        assert_eq!((before.len(), after.len()), (9, 4), "{after:?}");
-        assert_eq!(second.observe().await.unwrap().routers.len(), 1);
-        assert!(second.retain(&keep).await.unwrap().is_empty());
-        assert!(second.ensure_router(&wanted, 1).await.unwrap().changes.is_empty());
+        assert_eq!(host.code, Some(0), "{host:?}");
+        let other = world
+            .host
+            .run_in_router(first.id, &ping("169.254.1.2"))
+            .await
+            .unwrap();
+        assert_eq!(other.code, Some(1), "{other:?}");
     });
 }
 

@@ -10,6 +10,7 @@ mod events;
 mod guests;
 mod machines;
 mod names;
+mod patrol;
 mod plug;
 mod retain;
 mod routers;
@@ -83,12 +84,16 @@ impl NamespaceHost {
     ///
     /// # Errors
     /// When the public bridge is missing, or the run directory or the control bridge cannot be made.
-    pub async fn start(config: NamespaceConfig) -> Result<Self, HostError> {
+    pub async fn start(mut config: NamespaceConfig) -> Result<Self, HostError> {
         for folder in ["routers", "guests"] {
             let path = config.run_dir.join(folder);
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
             made.map_err(|error| failed(format!("making {}", path.display()), error))?;
         }
+        // Processes are found by it: it must be written the same way each time.
+        let run_dir = fs::canonicalize(&config.run_dir);
+        config.run_dir =
+            run_dir.map_err(|error| failed(format!("finding {}", config.run_dir.display()), error))?;
         let links = Links::open().map_err(|error| failed("opening the host's network", error))?;
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let shared = Arc::new(Shared {
@@ -102,6 +107,7 @@ impl NamespaceHost {
         });
         shared.prepare_bridges().await?;
         shared.adopt_all()?;
+        patrol::start(&shared);
         Ok(Self { shared })
     }
 }

@@ -64,7 +64,10 @@ impl Shared {
     pub(super) async fn guest_bridge(&self, network: NetworkId) -> Result<u32, HostError> {
         let device = Device::Bridge(network);
         let doing = || format!("making the bridge of network {network}");
-        if let Some((_, link)) = self.find_device(device).await.map_err(|e| failed(doing(), e))? {
+        if let Some((name, link)) = self.find_device(device).await.map_err(|e| failed(doing(), e))? {
+            if !link.up {
+                self.links.set_up(&name).await.map_err(|e| failed(doing(), e))?;
+            }
             return Ok(link.index);
         }
         for name in self.names.choices(device) {

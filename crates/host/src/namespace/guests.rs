@@ -44,6 +44,7 @@ impl Shared {
                 self.launch(owner, name, 0).await?
             }
         };
+        machine.set_nics(nics.clone());
         self.plug(owner, &machine.process, &nics).await?;
         self.leased(&machine, nics.len(), name).await
     }
@@ -76,6 +77,11 @@ fn leases(dir: &Path) -> usize {
         .ok()
         .and_then(|text| serde_json::from_slice::<Leases>(&text).ok());
     leases.map_or(0, |leases| leases.0.len())
+}
+
+/// The interfaces of the guest whose directory this is; `None` when its spec cannot be read.
+pub(super) fn nics_on_disk(dir: &Path) -> Option<Vec<Nic>> {
+    nics(&serde_json::from_slice(&fs::read(dir.join(SPEC_FILE)).ok()?).ok()?).ok()
 }
 
 fn nics(spec: &GuestSpec) -> Result<Vec<Nic>, HostError> {

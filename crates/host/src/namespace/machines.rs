@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
 use outgate_kernel::namespace::{self, Enter};
@@ -15,8 +15,12 @@ use outgate_model::host::{GuestRunning, HostObserved, RouterRunning, Run, RunOut
 use outgate_router::RouterClient;
 
 use super::names::Owner;
-use super::{Shared, failed, scan};
+use super::plug::Nic;
+use super::{Shared, failed, guests, routers, scan};
 use crate::HostError;
+
+/// A log that is longer, in bytes, is put aside at the next start.
+const LOG_MAX: u64 = 1 << 20;
 
 /// A router or guest that runs.
 #[derive(Debug)]
@@ -27,9 +31,20 @@ pub(super) struct Machine {
     pub process: Process,
     /// Whether its end is wanted.
     leaving: AtomicBool,
+    nics: Mutex<Vec<Nic>>,
 }
 
 impl Machine {
+    /// The interfaces that it must have, as they were wanted last.
+    pub(super) fn nics(&self) -> Vec<Nic> {
+        self.nics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes down which interfaces it must have.
+    pub(super) fn set_nics(&self, nics: Vec<Nic>) {
+        *self.nics.lock().unwrap_or_else(PoisonError::into_inner) = nics;
+    }
+
     /// Whether its end is wanted, so that it is nobody's loss.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::SeqCst)
@@ -82,7 +97,11 @@ impl Shared {
         if let Owner::Router(_) = owner {
             argv.extend(["--boot".into(), boot.to_string()]);
         }
-        let spawned = namespace::spawn(&argv, &[], &dir.join("process.log"));
+        let log = dir.join("process.log");
+        turn_log(&log).map_err(|e| failed(format!("starting {name}"), e))?;
+        // Making a network namespace may wait for others that are being cleared away.
+        let spawned = tokio::task::spawn_blocking(move || namespace::spawn(&argv, &[], &log)).await;
+        let spawned = spawned.map_err(|e| failed(format!("starting {name}"), e))?;
         let process = spawned
             .map_err(|e| failed(format!("starting {name}"), e))?
             .process;
@@ -96,6 +115,7 @@ impl Shared {
             boot,
             process,
             leaving: AtomicBool::new(false),
+            nics: Mutex::new(nics_on_disk(owner, &self.dir(owner))),
         });
         self.machines().insert(owner, Arc::clone(&machine));
         self.watch(&machine);
@@ -198,6 +218,24 @@ impl Shared {
         observed.routers.sort_by_key(|router| router.id);
         observed.guests.sort_by_key(|guest| guest.id);
         observed
+    }
+}
+
+/// The interfaces of a machine that an earlier driver started: what its directory says.
+fn nics_on_disk(owner: Owner, dir: &Path) -> Vec<Nic> {
+    let nics = match owner {
+        Owner::Router(_) => routers::nics_on_disk(dir),
+        Owner::Guest(_) => guests::nics_on_disk(dir),
+    };
+    // The next `ensure` knows them.
+    nics.unwrap_or_default()
+}
+
+/// Keeps a log that has grown from growing for ever: the last start's is kept beside.
+fn turn_log(log: &Path) -> io::Result<()> {
+    match fs::metadata(log) {
+        Ok(data) if data.len() > LOG_MAX => fs::rename(log, log.with_extension("log.old")),
+        _ => Ok(()),
     }
 }
 

@@ -49,25 +49,51 @@ impl Shared {
             Socket::Public => self.public_bridge().await?,
         };
         let device = Device::Port(owner, nic.number);
-        let doing = || format!("plugging eth{} of {owner}", nic.number);
-        if let Some((name, link)) = self.find_device(device).await.map_err(|e| failed(doing(), e))? {
-            if link.master == Some(bridge) && link.up {
-                return Ok(());
+        let doing = format!("plugging eth{} of {owner}", nic.number);
+        let plugged = match self.find_device(device).await.map_err(|e| failed(&doing, e))? {
+            Some((_, link)) if link.master == Some(bridge) && link.up => return Ok(()),
+            Some((name, _)) => {
+                let change = LinkChange {
+                    up: Some(true),
+                    master: Some(bridge),
+                    ..LinkChange::default()
+                };
+                self.links
+                    .change(&name, &change)
+                    .await
+                    .map_err(|e| failed(&doing, e))?;
+                name
             }
-            let change = LinkChange {
-                up: Some(true),
-                master: Some(bridge),
-                ..LinkChange::default()
-            };
-            return self
+            None => self.lay_cable(device, process, nic, bridge).await?,
+        };
+        match nic.socket {
+            // Routers have nothing to say to each other on the control network.
+            Socket::Control => self
                 .links
-                .change(&name, &change)
+                .isolate_port(&plugged)
                 .await
-                .map_err(|e| failed(doing(), e));
+                .map_err(|e| failed(&doing, e)),
+            Socket::Guest(_) | Socket::Public => Ok(()),
         }
+    }
+
+    /// Makes a cable from the bridge to the interface, and returns the name of the bridge's end.
+    async fn lay_cable(
+        &self,
+        device: Device,
+        process: &Process,
+        nic: &Nic,
+        bridge: u32,
+    ) -> Result<String, HostError> {
+        let doing = || format!("plugging {device}");
         let network = network_of(process).map_err(|e| failed(doing(), e))?;
         let far = format!("eth{}", nic.number);
         for name in self.names.choices(device) {
+            let left_behind = self.links.find(&name).await.map_err(|e| failed(doing(), e))?;
+            if left_behind.is_some_and(|link| link.alias.is_empty()) {
+                // A crash came between making it and writing on it what it is.
+                ignore_missing(self.links.delete(&name).await).map_err(|e| failed(doing(), e))?;
+            }
             let veth = Veth {
                 near: VethEnd {
                     name: &name,
@@ -82,8 +108,11 @@ impl Shared {
                 mtu: nic.mtu,
             };
             match self.links.add_veth(&veth).await {
-                Ok(()) => return self.claim(&name, device).await.map_err(|e| failed(doing(), e)),
-                // Either this name is another id's, or a crash left it behind without an alias: `retain` removes that.
+                Ok(()) => {
+                    self.claim(&name, device).await.map_err(|e| failed(doing(), e))?;
+                    return Ok(name);
+                }
+                // This name is another id's.
                 Err(LinkError::Exists { .. }) => {}
                 Err(error) => return Err(failed(doing(), error)),
             }

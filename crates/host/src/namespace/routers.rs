@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outgate_model::RouterSpec;
 use outgate_model::host::Applied;
+use outgate_router::spec_file::SpecFile;
 use outgate_router::{RouterClient, RouterError, protocol};
 
 use super::machines::{Machine, log_tail};
@@ -41,6 +43,7 @@ impl Shared {
             }
             None => self.launch_router(spec, boot).await?,
         };
+        machine.set_nics(nics.clone());
         let client = RouterClient::new(self.dir(owner));
         let (plugged, answers) = tokio::join!(
             self.plug(owner, &machine.process, &nics),
@@ -101,6 +104,11 @@ impl Shared {
         };
         outcome.map_err(|reason| failed(format!("starting router {name}"), reason))
     }
+}
+
+/// The interfaces of the router whose directory this is; `None` while it has no spec.
+pub(super) fn nics_on_disk(dir: &Path) -> Option<Vec<Nic>> {
+    nics(&SpecFile::in_dir(dir).load().ok()??).ok()
 }
 
 /// The interfaces of a router: guest networks, control and public side.

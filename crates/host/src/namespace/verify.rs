@@ -102,7 +102,8 @@ impl Shared {
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
             "GlobalKnownHostsFile=/dev/null",
-            "LogLevel=ERROR",
+            // Less would not say why a login failed.
+            "LogLevel=INFO",
         ] {
             command.args(["-o", option]);
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use outgate_model::MacAddr;
-use rtnetlink::{AddressMessageBuilder, LinkUnspec};
+use rtnetlink::{AddressMessageBuilder, LinkBridgePort, LinkUnspec};
 
 use super::{LinkError, Links};
 
@@ -52,6 +52,23 @@ impl Links {
         self.handle
             .link()
             .set(message.build())
+            .execute()
+            .await
+            .map_err(refused)
+    }
+
+    /// Lets a bridge's port speak to the bridge itself, and to ports that are not isolated, but to no isolated one.
+    ///
+    /// # Errors
+    /// [`LinkError::NotFound`] when there is no such interface; else what the kernel said.
+    pub async fn isolate_port(&self, name: &str) -> Result<(), LinkError> {
+        let message = LinkBridgePort::new(self.get(name).await?.index)
+            .isolated(true)
+            .build();
+        let refused = |source| LinkError::of_link(name, format!("isolating bridge port {name}"), source);
+        self.handle
+            .link()
+            .set_port(message)
             .execute()
             .await
             .map_err(refused)
