@@ -49,7 +49,7 @@ struct Target {
 }
 
 /// What a repair found and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repair {
     /// What differed, one sentence each.
     pub differences: Vec<String>,
@@ -125,6 +125,9 @@ impl Engine {
                 has,
             });
         }
+        if self.spec() == Some(spec) && !self.doubts_sessions {
+            return self.confirm(spec.generation, started);
+        }
         let wanted = plan(spec);
         let mut observed = self.observe(&wanted)?;
         let changes = diff(&observed.state, &wanted);
@@ -152,8 +155,22 @@ impl Engine {
             generation: spec.generation,
             changes: changes.differences,
             sessions_cut,
-            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            micros: micros(started),
         })
+    }
+
+    /// Applies the spec that is applied already: what differs nevertheless is repaired.
+    fn confirm(&mut self, generation: u64, started: Instant) -> Result<Applied, RouterError> {
+        let Repair { differences, error } = self.heal()?.unwrap_or_default();
+        match error {
+            Some(error) => Err(error),
+            None => Ok(Applied {
+                generation,
+                changes: differences,
+                sessions_cut: 0,
+                micros: micros(started),
+            }),
+        }
     }
 
     /// Looks for differences between the router and its spec and repairs them. `None`: there is no difference, or no
@@ -252,4 +269,8 @@ impl Engine {
             "applied generation {generation}: {count} differences, {sessions_cut} sessions cut, {micros} us"
         ));
     }
+}
+
+fn micros(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -14,9 +14,13 @@ pub(super) fn cut(before: Option<&RouterSpec>, now: &RouterSpec) -> Result<u64, 
     if before.is_some_and(|before| !narrowed(before, now)) {
         return Ok(0);
     }
+    let failed = |e| RouterError::failed("cutting sessions that lost their right", e);
+    // The kernel walks the whole machine's table for a dump, but knows at once that none are ours.
+    if conntrack::usage().map_err(failed)?.entries == 0 {
+        return Ok(0);
+    }
     let judge = Judge::new(now);
     let mut doomed = Vec::new();
-    let failed = |e| RouterError::failed("cutting sessions that lost their right", e);
     conntrack::dump(|flow| {
         if !judge.may_live(&session(&flow)) {
             doomed.push(flow);
