@@ -197,8 +197,13 @@ pub fn packets() -> impl Strategy<Value = Packet> {
     let public = || (10_u8..15).prop_map(|n| [203, 0, 113, n]);
     let source = prop_oneof![3 => outside(), 5 => guest(), 1 => public(), 1 => Just([169, 254, 0, 1]), 1 => Just([127, 0, 0, 1])];
     let destination = prop_oneof![4 => public(), 3 => outside(), 1 => guest(), 1 => Just([10, 1, 1, 1]), 1 => Just([169, 254, 1, 2])];
-    let interface = prop_oneof![5 => Just("eth0"), 1 => Just("eth1"), 4 => Just("eth2")];
-    (interface, source, destination, header()).prop_map(|(interface, source, destination, header)| Packet {
+    let any_side = (prop_oneof![Just("eth0"), Just("eth1"), Just("eth2")], source);
+    let side = prop_oneof![
+        4 => guest().prop_map(|source| ("eth0", source)),
+        4 => outside().prop_map(|source| ("eth2", source)),
+        2 => any_side,
+    ];
+    (side, destination, header()).prop_map(|((interface, source), destination, header)| Packet {
         interface: interface.to_owned(),
         source: source.into(),
         destination: destination.into(),

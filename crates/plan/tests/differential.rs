@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The model against the kernel: random packets through routers with random specs. Each must arrive where, and as what,
+//! `packet::verdict` says, and nothing else may arrive. Needs root: it makes a small world of namespaces.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on must fail"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use outgate_model::RouterSpec;
+use outgate_plan::diff::nft_script;
+use outgate_plan::packet::{Header, Packet, Verdict, verdict};
+use outgate_plan::{Ruleset, plan};
+use outgate_testkit::{Namespace, Sniffer, Topology, TopologySpec, ipv4_packet, send_packet, wait_until};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use support::random::{packets, specs};
+
+const SPECS: usize = 16;
+const PACKETS: usize = 150;
+
+/// A world in which every address that [`packets`] uses exists, and every neighbour is known beforehand.
+async fn world() -> Topology {
+    let nets = |all: &[&str]| all.iter().map(|n| n.parse().unwrap()).collect::<Vec<_>>();
+    let spec = TopologySpec {
+        guests: nets(&["10.1.1.5/24"]),
+        internet: nets(&["198.51.100.7/24", "198.51.100.200/32", "192.0.2.9/24"]),
+        ..TopologySpec::default()
+    };
+    let world = Topology::new(&spec).await.unwrap();
+    let [guest_mac, control_mac, public_mac] = spec.macs.map(|m| m.to_string());
+    for n in ["4", "6", "7", "8"] {
+        run(&world.guests[0], &format!("ip addr add 10.1.1.{n}/24 dev eth0"));
+    }
+    run(
+        &world.guests[0],
+        &format!("ip neigh replace 10.1.1.1 lladdr {guest_mac} dev eth0"),
+    );
+    run(
+        &world.internet,
+        &format!("ip neigh replace 203.0.113.99 lladdr {public_mac} dev public"),
+    );
+    for to in [
+        "10.1.1.0/24",
+        "169.254.1.2/32",
+        "203.0.113.10/32",
+        "203.0.113.11/32",
+        "203.0.113.12/32",
+        "203.0.113.13/32",
+    ] {
+        run(
+            &world.internet,
+            &format!("ip route add {to} via 203.0.113.99 dev public"),
+        );
+    }
+    run(
+        &world.control,
+        &format!("ip neigh replace 169.254.1.2 lladdr {control_mac} dev control"),
+    );
+    run(&world.control, "ip route add default via 169.254.1.2 dev control");
+    for (interface, address) in [("eth0", "10.1.1.1/24"), ("eth1", "169.254.1.2/16")] {
+        run(&world.router, &format!("ip addr add {address} dev {interface}"));
+    }
+    world
+}
+
+fn run(namespace: &Namespace, command: &str) -> String {
+    namespace.check(&command.split(' ').collect::<Vec<_>>()).unwrap()
+}
+
+/// Makes the router what the spec says.
+fn apply(world: &Topology, spec: &RouterSpec) {
+    let plan = plan(spec);
+    let router = &world.router;
+    run(router, "ip addr flush dev eth2");
+    for address in &plan.links["eth2"].addresses {
+        run(router, &format!("ip addr add {address} dev eth2"));
+    }
+    for route in &plan.routes {
+        run(router, &format!("ip route replace {route}"));
+    }
+    for (name, sysctl) in plan.sysctls.iter().filter(|(_, s)| s.required) {
+        router.sysctl(name, &sysctl.value).unwrap();
+    }
+    let script = nft_script(&Ruleset::default(), &plan.ruleset).unwrap();
+    router.check(&["nft", &script]).unwrap();
+    run(router, "conntrack -F");
+}
+
+/// Whether the world can send it to the router at all, and nothing but the router decides what becomes of it.
+fn can_be_sent(spec: &RouterSpec, packet: &Packet) -> bool {
+    let to = packet.destination;
+    let pool = (10..15).any(|n| to == Ipv4Addr::new(203, 0, 113, n));
+    let nobodys = pool && !spec.public.addresses.iter().any(|a| a.address.addr() == to);
+    let guest = to.octets()[..3] == [10, 1, 1] && to.octets()[3] != 1;
+    let outside = matches!(to.octets(), [198, 51, 100, _] | [192, 0, 2, _]);
+    let own = match packet.interface.as_str() {
+        "eth0" => guest,
+        "eth2" => outside || to == Ipv4Addr::new(10, 1, 1, 1),
+        _ => false,
+    };
+    // Conntrack takes SCTP only with a true CRC.
+    !nobodys && !own && packet.header != Header::Other(132)
+}
+
+/// Internet checksum, RFC 1071.
+fn checksum(parts: &[&[u8]]) -> u16 {
+    let bytes: Vec<u8> = parts.concat();
+    let words = bytes
+        .chunks(2)
+        .map(|c| u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0)));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap()
+}
+
+/// The packet's payload, with the number of the packet at its end. The source port (or ICMP id) is the packet's own.
+fn payload(packet: &Packet, number: u16) -> Vec<u8> {
+    let port = (30_000 + number).to_be_bytes();
+    let tag = [b"outgate", number.to_be_bytes().as_slice()].concat();
+    let (mut header, sum_at) = match packet.header {
+        Header::Tcp { destination, .. } => {
+            let mut syn = vec![0; 20];
+            syn[2..4].copy_from_slice(&destination.to_be_bytes());
+            syn[..2].copy_from_slice(&port);
+            (syn[12], syn[13], syn[14]) = (0x50, 0x02, 0xff);
+            (syn, Some(16))
+        }
+        // Without a checksum, as UDP may be.
+        Header::Udp { destination, .. } => {
+            let length = u16::try_from(8 + tag.len()).unwrap().to_be_bytes();
+            ([port, destination.to_be_bytes(), length, [0, 0]].concat(), None)
+        }
+        Header::Icmp { kind, code } => ([[kind, code], [0, 0], port, [0, 1]].concat(), Some(2)),
+        Header::Other(_) => (vec![0; 4], None),
+    };
+    if let Some(at) = sum_at {
+        let length = u16::try_from(header.len() + tag.len()).unwrap().to_be_bytes();
+        let pseudo = [
+            &packet.source.octets()[..],
+            &packet.destination.octets(),
+            &[0, 6],
+            &length,
+        ]
+        .concat();
+        let pseudo = if packet.header.number() == 6 {
+            pseudo
+        } else {
+            Vec::new()
+        };
+        let sum = checksum(&[&pseudo, &header, &tag]);
+        header[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    }
+    [header, tag].concat()
+}
+
+/// A packet as it arrives: its number, on which side, addresses, destination port.
+type Arrival = (u16, &'static str, Ipv4Addr, Ipv4Addr, Option<u16>);
+
+fn expected(spec: &RouterSpec, packet: &Packet, number: u16) -> Option<Arrival> {
+    let Verdict::Forward {
+        out,
+        source,
+        destination,
+        destination_port,
+    } = verdict(spec, packet)
+    else {
+        return None;
+    };
+    let side = if out == "eth0" { "guest" } else { "internet" };
+    Some((number, side, source, destination, destination_port))
+}
+
+/// What arrived on one side that was not sent there.
+fn arrivals(side: &'static str, sniffer: &Sniffer, sent: &[(Packet, Vec<u8>)]) -> BTreeSet<Arrival> {
+    let mut seen = BTreeSet::new();
+    for arrived in sniffer.packets() {
+        let Some((head, number)) = arrived.payload.split_last_chunk::<2>() else {
+            continue;
+        };
+        let number = u16::from_be_bytes(*number);
+        let Some((packet, payload)) = sent.get(usize::from(number)) else {
+            continue;
+        };
+        // Answers and errors that quote it are something else.
+        let same = head.ends_with(b"outgate") && arrived.payload.len() == payload.len();
+        let icmp = arrived.protocol != 1 || arrived.payload[..2] == payload[..2];
+        let from = if packet.interface == "eth0" {
+            "guest"
+        } else if packet.interface == "eth2" {
+            "internet"
+        } else {
+            "control"
+        };
+        let outgoing =
+            from == side && (arrived.source, arrived.destination) == (packet.source, packet.destination);
+        if same && icmp && arrived.protocol == packet.header.number() && !outgoing {
+            let port = packet.header.ports().and(arrived.ports()).map(|(_, port)| port);
+            seen.insert((number, side, arrived.source, arrived.destination, port));
+        }
+    }
+    seen
+}
+
+/// Sends all packets through a router with this spec and compares.
+fn compare(world: &Topology, spec: &RouterSpec, packets: Vec<Packet>) -> usize {
+    apply(world, spec);
+    let sides = [
+        ("guest", &world.guests[0]),
+        ("internet", &world.internet),
+        ("control", &world.control),
+    ];
+    let sniffers = sides.map(|(side, namespace)| (side, Sniffer::start(namespace).unwrap()));
+    let sent: Vec<(Packet, Vec<u8>)> = packets
+        .into_iter()
+        .zip(0..)
+        .map(|(packet, number)| (packet.clone(), payload(&packet, number)))
+        .collect();
+    let wanted: BTreeSet<Arrival> = sent
+        .iter()
+        .zip(0..)
+        .filter_map(|((packet, _), number)| expected(spec, packet, number))
+        .collect();
+    for (packet, payload) in &sent {
+        let from = match packet.interface.as_str() {
+            "eth0" => &world.guests[0],
+            "eth1" => &world.control,
+            _ => &world.internet,
+        };
+        let bytes = ipv4_packet(packet.source, packet.destination, packet.header.number(), payload);
+        send_packet(from, &bytes, packet.destination).unwrap();
+    }
+    let seen = || {
+        sniffers
+            .iter()
+            .flat_map(|(side, s)| arrivals(side, s, &sent))
+            .collect::<BTreeSet<_>>()
+    };
+    let _ = wait_until(Duration::from_secs(5), "all that must arrive", || {
+        seen().is_superset(&wanted).then_some(())
+    });
+    assert!(
+        world.guests[0].pings(Ipv4Addr::new(10, 1, 1, 1), 1).unwrap(),
+        "the router answers"
+    );
+    let seen = seen();
+    let about = |all: Vec<&Arrival>| -> Vec<String> {
+        all.iter()
+            .map(|a| format!("{a:?} of {:?}", sent[usize::from(a.0)].0))
+            .collect()
+    };
+    let (missing, surplus) = (
+        about(wanted.difference(&seen).collect()),
+        about(seen.difference(&wanted).collect()),
+    );
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "missing {missing:#?}\nsurplus {surplus:#?}\n{spec:#?}"
+    );
+    wanted.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_kernel_does_with_random_packets_what_the_model_says() {
+    let world = world().await;
+    let mut runner = TestRunner::deterministic();
+    let mut arrived = 0;
+    for _ in 0..SPECS {
+        let spec = specs().new_tree(&mut runner).unwrap().current();
+        let mut seen = BTreeSet::new();
+        let mut chosen = Vec::new();
+        while chosen.len() < PACKETS {
+            let packet = packets().new_tree(&mut runner).unwrap().current();
+            // Without ports, a packet either way would belong to the other's session: one for each peer outside.
+            let outside = [packet.source, packet.destination]
+                .into_iter()
+                .find(|a| matches!(a.octets()[0], 192 | 198));
+            let other = matches!(packet.header, Header::Other(_));
+            if can_be_sent(&spec, &packet) && (!other || seen.insert((outside, packet.header))) {
+                chosen.push(packet);
+            }
+        }
+        arrived += compare(&world, &spec, chosen);
+    }
+    assert!(
+        arrived > SPECS * PACKETS / 20,
+        "enough packets pass to mean something: {arrived}"
+    );
+    println!("{arrived} of {} packets arrived", SPECS * PACKETS);
+}
