@@ -2,7 +2,13 @@
 //! How long lists and changes take with 10,000 networks, and with 10,000 rules on one. The figures are printed; the
 //! limits are wide enough for a loaded machine and a debug build.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::too_many_lines, missing_docs, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    missing_docs,
+    reason = "a test"
+)]
 
 mod support;
 
