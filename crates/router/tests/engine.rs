@@ -9,14 +9,12 @@
 
 mod support;
 
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use outgate_kernel::nft;
 use outgate_kernel::watch::Watch;
 use outgate_router::RouterError;
-use outgate_testkit::{TcpEcho, TcpProbe};
-use support::{World, add_forward, open, run, spec, with_forwards};
+use support::{World, add_forward, run, spec, with_forwards};
 
 #[test]
 fn applying_the_same_spec_a_hundred_times_sends_nothing_after_the_first() {
@@ -287,47 +285,4 @@ fn when_the_kernel_refuses_a_part_everything_is_as_it_was_before() {
         world.apply(&spec);
         assert!(world.differences().is_empty(), "{program}");
     }
-}
-
-#[test]
-fn a_revoked_forward_cuts_its_sessions_and_no_others() {
-    let world = World::new();
-    let mut spec = spec();
-    open(&mut spec);
-    add_forward(&mut spec, 8_001, 80);
-    add_forward(&mut spec, 8_002, 80);
-    world.apply(&spec);
-    let _echo = TcpEcho::start(&world.topology.guests[0], "10.1.1.11:80".parse().unwrap()).unwrap();
-    let public = |port| SocketAddrV4::new([203, 0, 113, 10].into(), port);
-    let connect = |port| TcpProbe::connect(&world.topology.internet, public(port), Duration::from_secs(5));
-    let (mut revoked, mut kept) = (connect(8_001).unwrap(), connect(8_002).unwrap());
-    revoked.echo(b"while it may").unwrap();
-    kept.echo(b"while it may").unwrap();
-
-    spec.generation = 2;
-    spec.public.addresses[0].port_forwarding.remove(0);
-    let applied = world.apply(&spec);
-    assert_eq!(
-        (applied.sessions_cut, applied.changes.len()),
-        (1, 1),
-        "{:?}",
-        applied.changes
-    );
-    kept.echo(b"it has its right still").unwrap();
-    let entries = world.run("conntrack -L -p tcp");
-    assert!(
-        !entries.contains("dport=8001") && entries.contains("dport=8002"),
-        "{entries}"
-    );
-    let short = Duration::from_millis(300);
-    assert!(
-        TcpProbe::connect(&world.topology.internet, public(8_001), short).is_err(),
-        "nothing new either"
-    );
-    // Its next packet does not bring it back.
-    let sent = std::thread::spawn(move || revoked.echo(b"still there?"));
-    assert!(!world.run("conntrack -L -p tcp").contains("dport=8001"));
-    drop(kept);
-    drop(world);
-    assert!(sent.join().unwrap().is_err());
 }

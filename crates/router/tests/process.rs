@@ -40,7 +40,7 @@ fn the_router_process() {
 
 struct Router {
     process: Spawned,
-    _wires: Vec<Namespace>,
+    wires: Vec<Namespace>,
     client: RouterClient,
 }
 
@@ -70,7 +70,7 @@ impl Router {
         poll_until(LIMIT, "the router answers", answers).await.unwrap();
         Self {
             process,
-            _wires: others,
+            wires: others,
             client,
         }
     }
@@ -400,4 +400,63 @@ async fn nothing_of_the_machine_is_changed() {
     assert_eq!(files.map(|f| std::fs::read(f).ok()), before);
     assert_eq!(std::fs::read_to_string("/proc/self/mounts").unwrap(), mounts);
     assert!(!Path::new("/run/outgate-vr").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_texts_commands_work_over_ssh_on_the_control_side_and_only_with_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("id_rsa.cloud");
+    let key = key.to_str().unwrap();
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f", key])
+        .status();
+    assert!(made.unwrap().success());
+    let mut spec = spec();
+    spec.ssh.authorized_keys = vec![
+        std::fs::read_to_string(format!("{key}.pub"))
+            .unwrap()
+            .trim()
+            .to_owned(),
+    ];
+    let router = Router::start(dir.path(), &spec).await;
+    router.client.apply(&spec).await.unwrap();
+    let host = &router.wires[1];
+    host.address("far", "169.254.0.1/16".parse().unwrap())
+        .await
+        .unwrap();
+    let options =
+        "-F /dev/null -p 3922 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes";
+    let ssh = |more: &str, command: &str| {
+        let line = format!("ssh {options} {more} root@169.254.1.2");
+        host.run(&line.split(' ').chain([command]).collect::<Vec<_>>())
+            .unwrap()
+    };
+    let says = |command: &str| {
+        let output = ssh(&format!("-i {key}"), command);
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let up = || async { ssh(&format!("-i {key}"), "true").status.success().then_some(()) };
+    poll_until(LIMIT, "sshd answers", up).await.unwrap();
+    assert!(says("ip addr show eth2").contains("inet 203.0.113.10/24"));
+    assert!(says("iptables -t nat -S POSTROUTING").contains("-o eth2 -j SNAT --to-source 203.0.113.10"));
+    assert_eq!(
+        says("sysctl net.ipv4.ip_forward").trim(),
+        "net.ipv4.ip_forward = 1"
+    );
+    assert!(says("conntrack -C").trim().parse::<u32>().is_ok());
+    assert!(says("tail -n 1 /var/log/cloud.log").contains("20"));
+    let terminal = ssh(&format!("-tt -i {key}"), "tty");
+    assert!(
+        String::from_utf8_lossy(&terminal.stdout).contains("/dev/pts/"),
+        "{terminal:?}"
+    );
+    assert!(
+        !ssh("-i /dev/null", "true").status.success(),
+        "not without the key"
+    );
 }

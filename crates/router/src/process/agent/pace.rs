@@ -12,8 +12,8 @@ const TOGETHER: Duration = Duration::from_millis(3);
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 /// The longest wait after a repair that succeeded.
 const REPAIRED_WAIT_MAX: Duration = Duration::from_secs(1);
-/// The longest wait after a repair that failed.
-const FAILED_WAIT_MAX: Duration = Duration::from_secs(30);
+/// The longest wait after a repair that failed: whatever else is changed meanwhile is repaired within 5 seconds.
+const FAILED_WAIT_MAX: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 pub(super) struct Pace {
