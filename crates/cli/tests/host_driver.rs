@@ -42,11 +42,36 @@ fn a_router_and_two_guests_come_up_and_the_guests_reach_the_outside() {
         }
         assert!(both_took.as_secs() < 2, "{both_took:?}");
         // Again, and again nothing to do.
+        let again = Instant::now();
         assert_eq!(
             world.host.ensure_router(&router, 1).await.unwrap().changes,
             Vec::<String>::new()
         );
         world.host.ensure_guest(&guests[0]).await.unwrap();
+        eprintln!("both again, with nothing to do: {:?}", again.elapsed());
+    });
+}
+
+#[test]
+fn a_guest_without_a_router_is_refused_with_a_reason_and_can_be_removed_meanwhile() {
+    in_world(async |world| {
+        let guest = world.guest(&world.router(1), 1, 0);
+        let (host, spec) = (world.host.clone(), guest.clone());
+        let waiting = tokio::spawn(async move { host.ensure_guest(&spec).await });
+        let runs = async || (world.host.observe().await.unwrap().guests.len() == 1).then_some(());
+        poll_until(LIMIT, "the guest runs", runs).await.unwrap();
+        let started = Instant::now();
+        world.host.remove_guest(guest.id).await.unwrap();
+        assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+        let error = waiting.await.unwrap().unwrap_err().to_string();
+        assert!(
+            error.starts_with("starting guest i-2-10-VM failed: it ended"),
+            "{error}"
+        );
+        assert_eq!(
+            (world.devices().await, world.processes()),
+            (Vec::new(), Vec::new())
+        );
     });
 }
 

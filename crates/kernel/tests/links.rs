@@ -125,3 +125,25 @@ async fn addresses_and_routes_are_read_back_as_they_were_set() {
     assert!(all["br"].addresses.is_empty());
     assert!(links.routes(&all).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn only_a_bridge_port_can_be_isolated() {
+    let namespace = new_network().unwrap();
+    let links = Links::open_in(namespace.as_fd()).unwrap();
+    links.add_bridge("br", 1_500).await.unwrap();
+    let master = Some(links.get("br").await.unwrap().index);
+    let veth = Veth {
+        near: end("port"),
+        master,
+        far: end("far"),
+        namespace: None,
+        mtu: 1_500,
+    };
+    links.add_veth(&veth).await.unwrap();
+    links.isolate_port("port").await.unwrap();
+    assert!(links.isolate_port("far").await.is_err());
+    assert!(matches!(
+        links.isolate_port("none").await,
+        Err(LinkError::NotFound { .. })
+    ));
+}

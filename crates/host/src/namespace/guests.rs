@@ -28,7 +28,7 @@ impl Shared {
         let nics = nics(spec)?;
         let owner = Owner::Guest(spec.id);
         let text = serde_json::to_vec(spec).map_err(|e| failed(format!("starting {name}"), e))?;
-        let _lock = self.lock(owner).await;
+        let lock = self.lock(owner).await;
         let spec_file = self.make_dir(owner)?.join(SPEC_FILE);
         let same = fs::read(&spec_file).is_ok_and(|old| old == text);
         let machine = match self.running(owner) {
@@ -46,6 +46,8 @@ impl Shared {
         };
         machine.set_nics(nics.clone());
         self.plug(owner, &machine.process, &nics).await?;
+        // Whoever wants to end it need not wait for its lease.
+        drop(lock);
         self.leased(&machine, nics.len(), name).await
     }
 

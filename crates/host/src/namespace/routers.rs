@@ -34,27 +34,42 @@ impl Shared {
     ) -> Result<Applied, HostError> {
         let nics = nics(spec)?;
         let owner = Owner::Router(spec.id);
-        let _lock = self.lock(owner).await;
-        let machine = match self.running(owner) {
-            Some(machine) if machine.boot >= boot => machine,
-            Some(old) => {
-                self.end(&old).await?;
-                self.launch_router(spec, boot).await?
+        let lock = self.lock(owner).await;
+        let found = self.running(owner);
+        let (machine, fresh) = match found {
+            Some(machine) if machine.boot >= boot => (machine, false),
+            found => {
+                if let Some(old) = found {
+                    self.end(&old).await?;
+                }
+                (self.launch_router(spec, boot).await?, true)
             }
-            None => self.launch_router(spec, boot).await?,
         };
         machine.set_nics(nics.clone());
         let client = RouterClient::new(self.dir(owner));
-        let (plugged, answers) = tokio::join!(
-            self.plug(owner, &machine.process, &nics),
-            self.first_answer(&machine, &client, &spec.name)
-        );
-        plugged?;
-        answers?;
-        client
-            .apply(spec)
-            .await
-            .map_err(|error| host_error(error, &spec.name))
+        let plug = async {
+            let plugged = self.plug(owner, &machine.process, &nics).await;
+            // From here on others may end this router, and whoever speaks to it hears of it.
+            drop(lock);
+            plugged
+        };
+        if fresh {
+            let (plugged, answers) = tokio::join!(plug, self.first_answer(&machine, &client, &spec.name));
+            plugged.and(answers)?;
+        } else {
+            plug.await?;
+        }
+        match client.apply(spec).await {
+            // It runs, but its engine was just started again, by its process 1 or by an earlier driver.
+            Err(RouterError::Unreachable { .. }) if !fresh => {
+                self.first_answer(&machine, &client, &spec.name).await?;
+                client
+                    .apply(spec)
+                    .await
+                    .map_err(|error| host_error(error, &spec.name))
+            }
+            applied => applied.map_err(|error| host_error(error, &spec.name)),
+        }
     }
 
     async fn launch_router(
