@@ -9,11 +9,13 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::Duration;
 
 use outgate_kernel::nft;
 use outgate_kernel::watch::Watch;
 use outgate_router::RouterError;
+use outgate_testkit::wait_until;
 use support::{World, add_forward, run, spec, with_forwards};
 
 #[test]
@@ -284,5 +286,70 @@ fn when_the_kernel_refuses_a_part_everything_is_as_it_was_before() {
         world.run("umount /usr/local/sbin");
         world.apply(&spec);
         assert!(world.differences().is_empty(), "{program}");
+    }
+}
+
+#[test]
+fn a_service_that_keeps_ending_is_started_ever_more_slowly_and_again_when_it_can_run() {
+    let world = World::new();
+    world.router(|_| {
+        let (never, dnsmasq) = (Path::new("/bin/false"), Path::new("/usr/sbin/dnsmasq"));
+        outgate_kernel::mount::bind(never, dnsmasq).unwrap();
+    });
+    let spec = spec();
+    world.apply(&spec);
+    let heal = || {
+        world
+            .woken
+            .recv_timeout(Duration::from_secs(5))
+            .expect("the engine is told");
+        world.router(|engine| engine.heal()).unwrap().unwrap()
+    };
+    for _ in 0..3 {
+        assert_eq!(heal().error, None, "started again at once");
+    }
+    let error = heal().error.unwrap().to_string();
+    assert_eq!(error, "starting dnsmasq failed: it ended at once 4 times");
+    assert!(
+        world.router(|engine| engine.service_pid("sshd")).is_some(),
+        "the others run on"
+    );
+    world.run("umount /usr/sbin/dnsmasq");
+    let runs = || {
+        world
+            .router(|engine| engine.heal())
+            .unwrap()
+            .is_none()
+            .then_some(())
+    };
+    wait_until(Duration::from_secs(5), "dnsmasq runs", runs).unwrap();
+}
+
+#[test]
+fn each_step_of_verify_passes_and_fails_when_what_it_looks_at_is_broken() {
+    let world = World::new();
+    let spec = spec();
+    world.apply(&spec);
+    let verify = |spec: &outgate_model::RouterSpec| {
+        let spec = spec.clone();
+        world.router(move |_| outgate_router::verify::verify(&spec))
+    };
+    let checks = verify(&spec);
+    assert_eq!(checks.iter().map(|c| c.step).collect::<Vec<_>>(), [3, 4, 5, 6]);
+    assert!(checks.iter().all(|c| c.pass && c.remedy.is_empty()), "{checks:?}");
+    for (step, command) in [
+        (3, "ip address del 203.0.113.10/24 dev eth2"),
+        (4, "iptables -t nat -F POSTROUTING"),
+        (5, "sysctl -qw net.ipv4.ip_forward=0"),
+    ] {
+        world.run(command);
+        let failed: Vec<_> = verify(&spec).into_iter().filter(|c| !c.pass).collect();
+        assert_eq!(
+            failed.iter().map(|c| c.step).collect::<Vec<_>>(),
+            [step],
+            "{command}"
+        );
+        assert!(!failed[0].remedy.is_empty());
+        world.router(|engine| engine.heal()).unwrap();
     }
 }

@@ -460,3 +460,53 @@ async fn the_texts_commands_work_over_ssh_on_the_control_side_and_only_with_the_
         "not without the key"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn process_1_reaps_whatever_is_left_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let router = Router::start(dir.path(), &spec()).await;
+    let script = "for n in 1 2 3 4 5; do sleep 0.0$n & done; exec true";
+    let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+    router
+        .client
+        .run(&Run {
+            argv,
+            timeout_millis: 5_000,
+        })
+        .await
+        .unwrap();
+    let reaped = || async {
+        let processes = router.run("ps -eo stat,comm").await;
+        (!processes.contains("sleep")).then_some(())
+    };
+    poll_until(LIMIT, "no sleep and no zombie is left", reaped)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_are_none_get_an_answer_and_do_no_harm() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dir = tempfile::tempdir().unwrap();
+    let router = Router::start(dir.path(), &spec()).await;
+    for line in [
+        "\n",
+        "{}\n",
+        "{\"apply\":{}}\n",
+        "\"no such request\"\n",
+        "[[[[[[[[\n",
+        "\u{0}\u{ff}\n",
+    ] {
+        let mut stream = tokio::net::UnixStream::connect(dir.path().join("control.sock"))
+            .await
+            .unwrap();
+        stream.write_all(line.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("{\"failed\":{") && answer.contains("reading a request"),
+            "{line:?}: {answer}"
+        );
+    }
+    assert!(router.client.observe().await.is_ok());
+}
