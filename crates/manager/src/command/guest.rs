@@ -225,14 +225,14 @@ pub(crate) fn start(tx: &mut Tx<'_>, request: StartGuest) -> Result<Started, Com
         let network = tx.known::<Network>(nic.network)?;
         implement::network_on(tx, &network, Some(guest.host))?;
     }
-    power(tx, &guest, Power::On, "VM.START");
+    power(tx, &guest, Power::On, ("VM.START", "starting"));
     Ok(settled(tx, "startVirtualMachine", guest.id))
 }
 
 /// `stopVirtualMachine`.
 pub(crate) fn stop(tx: &mut Tx<'_>, request: StopGuest) -> Result<Started, CommandError> {
     let guest = tx.own::<Guest>("id", request.id)?;
-    power(tx, &guest, Power::Off, "VM.STOP");
+    power(tx, &guest, Power::Off, ("VM.STOP", "stopping"));
     Ok(settled(tx, "stopVirtualMachine", guest.id))
 }
 
@@ -293,11 +293,11 @@ pub(crate) fn leave(tx: &mut Tx<'_>, guest: &Stored<Guest>) -> Result<(), Comman
         let network = tx.known::<Network>(nic.network)?;
         tx.draft.touch(&network);
     }
-    power(tx, guest, Power::Gone, "VM.DESTROY");
+    power(tx, guest, Power::Gone, ("VM.DESTROY", "destroying"));
     Ok(())
 }
 
-fn power(tx: &mut Tx<'_>, guest: &Stored<Guest>, power: Power, event: &str) {
+fn power(tx: &mut Tx<'_>, guest: &Stored<Guest>, power: Power, (event, doing): (&str, &str)) {
     if guest.power != power {
         tx.draft.update(
             guest,
@@ -307,7 +307,12 @@ fn power(tx: &mut Tx<'_>, guest: &Stored<Guest>, power: Power, event: &str) {
             },
         );
     }
-    tx.event::<Guest>(event, guest.account, guest.id.0, format!("guest {}", guest.name));
+    tx.event::<Guest>(
+        event,
+        guest.account,
+        guest.id.0,
+        format!("{doing} guest {}", guest.name),
+    );
 }
 
 fn settled(tx: &mut Tx<'_>, command: &str, guest: GuestId) -> Started {

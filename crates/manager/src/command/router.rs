@@ -16,7 +16,7 @@ pub(crate) fn start(tx: &mut Tx<'_>, request: StartRouter) -> Result<Started, Co
     Ok(change(
         tx,
         &router,
-        ("startRouter", "ROUTER.START"),
+        ("startRouter", "ROUTER.START", "starting"),
         Power::On,
         router.boot,
     ))
@@ -28,7 +28,7 @@ pub(crate) fn stop(tx: &mut Tx<'_>, request: StopRouter) -> Result<Started, Comm
     Ok(change(
         tx,
         &router,
-        ("stopRouter", "ROUTER.STOP"),
+        ("stopRouter", "ROUTER.STOP", "stopping"),
         Power::Off,
         router.boot,
     ))
@@ -47,7 +47,7 @@ pub(crate) fn reboot(tx: &mut Tx<'_>, request: RebootRouter) -> Result<Started, 
     Ok(change(
         tx,
         &router,
-        ("rebootRouter", "ROUTER.REBOOT"),
+        ("rebootRouter", "ROUTER.REBOOT", "rebooting"),
         Power::On,
         router.boot + 1,
     ))
@@ -59,7 +59,7 @@ pub(crate) fn destroy(tx: &mut Tx<'_>, request: DestroyRouter) -> Result<Started
     Ok(change(
         tx,
         &router,
-        ("destroyRouter", "ROUTER.DESTROY"),
+        ("destroyRouter", "ROUTER.DESTROY", "destroying"),
         Power::Gone,
         router.boot,
     ))
@@ -78,7 +78,7 @@ pub(crate) fn of_admin(tx: &mut Tx<'_>, id: RouterId) -> Result<Stored<Router>, 
 fn change(
     tx: &mut Tx<'_>,
     router: &Stored<Router>,
-    (command, event): (&str, &str),
+    (command, event, doing): (&str, &str, &str),
     power: Power,
     boot: u64,
 ) -> Started {
@@ -96,7 +96,7 @@ fn change(
         event,
         router.account,
         router.id.0,
-        format!("{command} {}", router.name),
+        format!("{doing} router {}", router.name),
     );
     let goal = Goal::RouterSettled {
         router: router.id,
