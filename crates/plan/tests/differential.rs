@@ -97,22 +97,39 @@ fn payload(packet: &Packet, number: u16) -> Vec<u8> {
 /// A packet as it arrives: its number, on which side, addresses, destination port.
 type Arrival = (u16, &'static str, Ipv4Addr, Ipv4Addr, Option<u16>);
 
-fn expected(spec: &RouterSpec, packet: &Packet, number: u16) -> Option<Arrival> {
-    let Verdict::Forward {
-        out,
-        source,
-        destination,
-        destination_port,
-    } = verdict(spec, packet)
-    else {
-        return None;
-    };
-    let side = if out == "eth0" { "guest" } else { "internet" };
-    Some((number, side, source, destination, destination_port))
+/// The side that a packet is sent on.
+fn side(packet: &Packet) -> &'static str {
+    match packet.interface.as_str() {
+        "eth0" => "guest",
+        "eth1" => "control",
+        _ => "internet",
+    }
 }
 
-/// What arrived on one side that was not sent there.
-fn arrivals(side: &'static str, sniffer: &Sniffer, sent: &[(Packet, Vec<u8>)]) -> BTreeSet<Arrival> {
+/// Where the model wants the packet to arrive, and the answer to a ping, which whoever gets it gives.
+fn expected(spec: &RouterSpec, packet: &Packet, number: u16) -> Vec<Arrival> {
+    let answer = (number, side(packet), packet.destination, packet.source, None);
+    let answer = matches!(packet.header, Header::Icmp { kind: 8, .. }).then_some(answer);
+    match verdict(spec, packet) {
+        Verdict::Forward {
+            out,
+            source,
+            destination,
+            destination_port,
+        } => {
+            let side = if out == "eth0" { "guest" } else { "internet" };
+            answer
+                .into_iter()
+                .chain([(number, side, source, destination, destination_port)])
+                .collect()
+        }
+        Verdict::Deliver => answer.into_iter().collect(),
+        Verdict::Drop { .. } | Verdict::AsSession => Vec::new(),
+    }
+}
+
+/// What arrived on one side that was not sent there: packets, and answers to pings.
+fn arrivals(here: &'static str, sniffer: &Sniffer, sent: &[(Packet, Vec<u8>)]) -> BTreeSet<Arrival> {
     let mut seen = BTreeSet::new();
     for arrived in sniffer.packets() {
         let Some((head, number)) = arrived.payload.split_last_chunk::<2>() else {
@@ -122,21 +139,21 @@ fn arrivals(side: &'static str, sniffer: &Sniffer, sent: &[(Packet, Vec<u8>)]) -
         let Some((packet, payload)) = sent.get(usize::from(number)) else {
             continue;
         };
-        // Answers and errors that quote it are something else.
-        let same = head.ends_with(b"outgate") && arrived.payload.len() == payload.len();
-        let icmp = arrived.protocol != 1 || arrived.payload[..2] == payload[..2];
-        let from = if packet.interface == "eth0" {
-            "guest"
-        } else if packet.interface == "eth2" {
-            "internet"
-        } else {
-            "control"
-        };
-        let outgoing =
-            from == side && (arrived.source, arrived.destination) == (packet.source, packet.destination);
-        if same && icmp && arrived.protocol == packet.header.number() && !outgoing {
+        if !head.ends_with(b"outgate") || arrived.payload.len() != payload.len() {
+            // An error that quotes it.
+            continue;
+        }
+        let ends = (arrived.source, arrived.destination);
+        let at_home = side(packet) == here;
+        let icmp = packet.header.number() == 1 && arrived.protocol == 1;
+        let same =
+            arrived.protocol == packet.header.number() && (!icmp || arrived.payload[..2] == payload[..2]);
+        let is_arrival = same && !(at_home && ends == (packet.source, packet.destination));
+        let is_answer =
+            icmp && at_home && arrived.payload[0] == 0 && ends == (packet.destination, packet.source);
+        if is_arrival || is_answer {
             let port = packet.header.ports().and(arrived.ports()).map(|(_, port)| port);
-            seen.insert((number, side, arrived.source, arrived.destination, port));
+            seen.insert((number, here, ends.0, ends.1, port));
         }
     }
     seen
@@ -159,12 +176,12 @@ fn compare(world: &Topology, spec: &RouterSpec, packets: Vec<Packet>) -> usize {
     let wanted: BTreeSet<Arrival> = sent
         .iter()
         .zip(0..)
-        .filter_map(|((packet, _), number)| expected(spec, packet, number))
+        .flat_map(|((packet, _), number)| expected(spec, packet, number))
         .collect();
     for (packet, payload) in &sent {
-        let from = match packet.interface.as_str() {
-            "eth0" => &world.guests[0],
-            "eth1" => &world.control,
+        let from = match side(packet) {
+            "guest" => &world.guests[0],
+            "control" => &world.control,
             _ => &world.internet,
         };
         let bytes = ipv4_packet(packet.source, packet.destination, packet.header.number(), payload);
@@ -173,7 +190,7 @@ fn compare(world: &Topology, spec: &RouterSpec, packets: Vec<Packet>) -> usize {
     let seen = || {
         sniffers
             .iter()
-            .flat_map(|(side, s)| arrivals(side, s, &sent))
+            .flat_map(|(here, s)| arrivals(here, s, &sent))
             .collect::<BTreeSet<_>>()
     };
     let _ = wait_until(Duration::from_secs(5), "all that must arrive", || {

@@ -55,3 +55,18 @@ proptest! {
         prop_assert_eq!(read_back(&scripts), to);
     }
 }
+
+/// nft loads some prefixes as parts of an address; it must print them as prefixes still.
+#[test]
+fn the_kernel_lists_every_size_of_network_as_planned() {
+    for length in 8..=30 {
+        let mut spec = spec();
+        spec.guest_networks[0].gateway = format!("10.0.0.1/{length}").parse().unwrap();
+        spec.guest_networks[0].leases.clear();
+        spec.control.address = format!("169.254.0.2/{}", length.max(16)).parse().unwrap();
+        assert_eq!(spec.validate(), Ok(()));
+        let wanted = plan(&spec).ruleset;
+        let script = nft_script(&Ruleset::default(), &wanted).unwrap();
+        assert_eq!(read_back(&[script]), wanted);
+    }
+}
