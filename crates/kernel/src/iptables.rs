@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The chain POSTROUTING of `iptables -t nat`, which the reference text's step 4 lists.
+//! The table `iptables -t nat`, which the reference text's step 4 lists.
 
 use crate::KernelError;
 use crate::program::run;
 
-/// The rules of `iptables -t nat`'s POSTROUTING as `iptables -S` prints them (`-A POSTROUTING -o eth2 ...`), in order.
+/// The rules of every chain of `iptables -t nat` as `iptables -S` prints them (`-A POSTROUTING -o eth2 ...`), in order.
 ///
 /// # Errors
 /// When iptables cannot be run or refuses.
-pub fn postrouting() -> Result<Vec<String>, KernelError> {
-    let listed = match run(&["iptables", "-w", "-t", "nat", "-S", "POSTROUTING"], "") {
+pub fn nat_rules() -> Result<Vec<String>, KernelError> {
+    let listed = match run(&["iptables", "-w", "-t", "nat", "-S"], "") {
         Ok(listed) => listed,
         // Something that iptables does not understand was put into the table. It is replaced as a whole.
         Err(KernelError::Refused { reason, .. }) if reason.contains("incompatible") => String::new(),

@@ -27,7 +27,15 @@ pub fn list(family: &str, table: &str) -> Result<Option<String>, KernelError> {
     absent_is_none(run(&["nft", "-n", "-s", "list", "table", family, table], ""))
 }
 
-/// The same as JSON, libnftables' schema.
+/// Every table, in the same form.
+///
+/// # Errors
+/// When nft cannot be run or refuses.
+pub fn list_all() -> Result<String, KernelError> {
+    run(&["nft", "-n", "-s", "list", "ruleset"], "")
+}
+
+/// One table as JSON, libnftables' schema.
 ///
 /// # Errors
 /// When nft cannot be run or refuses.

@@ -66,9 +66,9 @@ fn a_script_with_one_wrong_line_changes_nothing_and_says_what_is_wrong() {
 }
 
 #[test]
-fn postrouting_lists_as_it_was_set_and_is_one_transaction() {
+fn the_nat_table_lists_as_it_was_set_and_is_one_transaction() {
     in_own_namespace(|| {
-        assert_eq!(iptables::postrouting().unwrap(), Vec::<String>::new());
+        assert_eq!(iptables::nat_rules().unwrap(), Vec::<String>::new());
         let rules = ["-A POSTROUTING -s 10.1.1.0/24 -o eth2 -j SNAT --to-source 203.0.113.10".to_owned()];
         let before = nft::generation().unwrap();
         iptables::restore(&format!(
@@ -77,7 +77,7 @@ fn postrouting_lists_as_it_was_set_and_is_one_transaction() {
         ))
         .unwrap();
         assert_eq!(nft::generation().unwrap(), before + 1);
-        assert_eq!(iptables::postrouting().unwrap(), rules);
+        assert_eq!(iptables::nat_rules().unwrap(), rules);
     });
 }
 

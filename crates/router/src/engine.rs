@@ -130,7 +130,7 @@ impl Engine {
         }
         let wanted = plan(spec);
         let mut observed = self.observe(&wanted)?;
-        let changes = diff(&observed.state, &wanted);
+        let changes = observed.changes(&wanted);
         let done = match changes.missing_links.first() {
             Some(interface) => Err(RouterError::NoInterface {
                 interface: interface.clone(),
@@ -240,7 +240,7 @@ impl Engine {
         }
         self.known = None;
         let observed = self.observe(wanted)?;
-        let changes = diff(&observed.state, wanted);
+        let changes = observed.changes(wanted);
         if changes.is_empty() {
             self.known = observed.generation;
         }

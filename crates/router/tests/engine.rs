@@ -76,7 +76,24 @@ fn one_more_forward_is_one_element_however_many_there_are() {
 }
 
 /// What somebody does behind the router's back, and what the repair says about it.
-const DRIFTS: [(&str, &str); 17] = [
+const DRIFTS: [(&str, &str); 22] = [
+    (
+        "iptables -A FORWARD -j DROP",
+        "table ip filter should not be there",
+    ),
+    ("iptables -P INPUT DROP", "table ip filter should not be there"),
+    (
+        "nft add table inet x { chain c { type filter hook forward priority 0; policy drop; }; }",
+        "table inet x should not",
+    ),
+    (
+        "iptables -t nat -A PREROUTING -p tcp -j REDIRECT",
+        "iptables rule in nat should not be there: -A PREROUTING",
+    ),
+    (
+        "nft add rule ip nat POSTROUTING ip saddr 1.2.3.4 snat to 5.6.7.8",
+        "iptables rule",
+    ),
     ("nft flush ruleset", "table ip outgate is missing"),
     ("nft delete table ip outgate", "table ip outgate is missing"),
     (

@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outgate_kernel::link::LinkState;
-use outgate_kernel::{KernelError, iptables, nft, sysctl};
+use outgate_kernel::{iptables, nft, sysctl};
 use outgate_plan::router_plan::{Link, Route, Sysctl};
-use outgate_plan::ruleset::{Chain, TABLE};
-use outgate_plan::{RouterPlan, Ruleset, parse_ruleset};
+use outgate_plan::ruleset::Chain;
+use outgate_plan::{Changes, RouterPlan, Ruleset, Step, diff, parse_ruleset};
 
 use super::Engine;
 use crate::RouterError;
 
 /// How often a reading is tried anew when somebody writes rules meanwhile.
 const READINGS: usize = 5;
+const OUR_TABLE: &str = "ip outgate";
+const NAT_TABLE: &str = "ip nat";
 
 /// What a router is.
 #[derive(Debug)]
@@ -21,8 +23,26 @@ pub(super) struct Observed {
     pub(super) state: RouterPlan,
     /// The ruleset's generation whose rules these are; `None` when they changed while they were read.
     pub(super) generation: Option<u32>,
+    /// Tables of somebody else that do something to packets.
+    pub(super) foreign: Vec<String>,
     /// Whether the rules were taken from the target's plan instead of read, and are missing there.
     lent: bool,
+}
+
+impl Observed {
+    /// What is due to become `wanted`. Tables of somebody else go first.
+    pub(super) fn changes(&self, wanted: &RouterPlan) -> Changes {
+        let mut changes = diff(&self.state, wanted);
+        for table in &self.foreign {
+            changes
+                .steps
+                .insert(0, Step::Nft(format!("delete table {table}\n")));
+            changes
+                .differences
+                .insert(0, format!("table {table} should not be there"));
+        }
+        changes
+    }
 }
 
 /// The ruleset's generation.
@@ -42,15 +62,22 @@ impl Engine {
             return Ok(Observed {
                 state,
                 generation: Some(current),
+                foreign: Vec::new(),
                 lent: true,
             });
         }
-        let (generation, ruleset, postrouting) = read_rules()?;
+        let Rules {
+            generation,
+            ruleset,
+            postrouting,
+            foreign,
+        } = read_rules()?;
         state.ruleset = ruleset;
         state.iptables_postrouting = postrouting;
         Ok(Observed {
             state,
             generation,
+            foreign,
             lent: false,
         })
     }
@@ -126,29 +153,39 @@ fn observed_links(wanted: &RouterPlan, states: &BTreeMap<String, LinkState>) -> 
     links.collect()
 }
 
-/// The kernel's rules, and the generation that they are of.
-pub(super) fn read_rules() -> Result<(Option<u32>, Ruleset, Vec<String>), RouterError> {
+/// The rules as the kernel holds them.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// The generation that they are of; `None` when they changed while they were read.
+    pub(super) generation: Option<u32>,
+    pub(super) ruleset: Ruleset,
+    pub(super) postrouting: Vec<String>,
+    /// Tables of somebody else that do something to packets.
+    pub(super) foreign: Vec<String>,
+}
+
+/// Reads the rules until nobody writes meanwhile.
+pub(super) fn read_rules() -> Result<Rules, RouterError> {
     let mut before = generation()?;
-    let mut rules = (Ruleset::default(), Vec::new());
+    let mut rules = Rules::default();
     for _ in 0..READINGS {
-        rules = (read_table()?, iptables::postrouting().map_err(|e| reading(&e))?);
+        let listing = nft::list_all().map_err(|e| reading(&e))?;
+        rules.ruleset = ruleset(&listing);
+        rules.foreign = foreign_tables(&listing);
+        rules.postrouting = iptables::nat_rules().map_err(|e| reading(&e))?;
         let after = generation()?;
         if before == after {
-            return Ok((Some(after), rules.0, rules.1));
+            rules.generation = Some(after);
+            break;
         }
         before = after;
     }
-    Ok((None, rules.0, rules.1))
+    Ok(rules)
 }
 
-fn read_table() -> Result<Ruleset, RouterError> {
-    let Some(listing) = nft::list("ip", TABLE).map_err(|e: KernelError| reading(&e))? else {
-        return Ok(Ruleset::default());
-    };
-    match parse_ruleset(&listing) {
-        Ok(Some(ruleset)) => Ok(ruleset),
-        // A table with nothing in it: it is there, and everything is missing in it.
-        Ok(None) => Ok(Ruleset::default()),
+fn ruleset(listing: &str) -> Ruleset {
+    match parse_ruleset(listing) {
+        Ok(ruleset) => ruleset.unwrap_or_default(),
         // Somebody put in what no ruleset of ours can hold. Named as a chain that should not be there, it makes the
         // difference that has the table replaced as a whole.
         Err(error) => {
@@ -156,14 +193,54 @@ fn read_table() -> Result<Ruleset, RouterError> {
                 hook: None,
                 rules: Vec::new(),
             };
-            Ok(Ruleset {
+            Ruleset {
                 chains: BTreeMap::from([(error.to_string(), foreign)]),
                 ..Ruleset::default()
-            })
+            }
         }
     }
 }
 
+/// `family name` of each table that is neither ours nor iptables' nat, and that holds more than empty chains which let
+/// everything pass: the router's network belongs to its spec alone.
+fn foreign_tables(listing: &str) -> Vec<String> {
+    let mut foreign = Vec::new();
+    let mut table = None;
+    for line in listing.lines() {
+        if let Some(head) = line.strip_prefix("table ") {
+            let name = head.trim_end_matches(" {");
+            table = Some(name).filter(|name| ![OUR_TABLE, NAT_TABLE].contains(name));
+        }
+        let text = line.trim();
+        let is_harmless = text.is_empty()
+            || text == "}"
+            || line.starts_with("table ")
+            || text.starts_with("chain ")
+            || (text.starts_with("type ") && text.ends_with("policy accept;"));
+        if let Some(name) = table.filter(|_| !is_harmless) {
+            foreign.push(name.to_owned());
+            table = None;
+        }
+    }
+    foreign
+}
+
 fn reading(error: &dyn std::fmt::Display) -> RouterError {
     RouterError::failed("reading the router's state", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_foreign_when_it_does_something() {
+        let listing = "table ip outgate {\n\tchain c {\n\t\tdrop\n\t}\n}\n\
+            table ip nat {\n\tchain POSTROUTING {\n\t\taccept\n\t}\n}\n\
+            table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority 0; policy accept;\n\t}\n}\n\
+            table inet empty {\n}\n\
+            table inet a {\n\tchain c {\n\t\ttype filter hook input priority 0; policy drop;\n\t}\n}\n\
+            table bridge b {\n\tchain c {\n\t\tdrop\n\t}\n}\n";
+        assert_eq!(foreign_tables(listing), ["inet a", "bridge b"]);
+    }
 }

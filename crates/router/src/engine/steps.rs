@@ -11,7 +11,7 @@ use outgate_plan::ruleset::TABLE;
 use outgate_plan::{Changes, RouterPlan, ServiceAction, Step, diff};
 
 use super::Engine;
-use super::observe::{generation, read_rules};
+use super::observe::{Rules, generation, read_rules};
 use crate::RouterError;
 use crate::services::write_file;
 
@@ -47,28 +47,25 @@ impl Engine {
         let mut expected = seen;
         let mut failed = Ok(());
         for step in &changes.steps {
-            let done =
-                match step {
-                    Step::Nft(script) => load_rules(script, wanted).map(|loaded| {
-                        expected = expected
-                            .filter(|_| loaded == Loaded::Elements)
-                            .map(|g| g.wrapping_add(1));
-                    }),
-                    Step::Iptables(tables) => iptables::restore(tables)
-                        .map_err(|e| RouterError::rules(&e))
-                        .map(|()| {
-                            expected = expected.map(|g| g.wrapping_add(1));
-                        }),
-                    Step::Sysctl {
-                        name,
-                        value,
-                        required: false,
-                    } => {
-                        self.try_sysctl(name, value);
-                        Ok(())
-                    }
-                    other => self.step(other),
-                };
+            let done = match step {
+                Step::Nft(script) => load_rules(script, wanted).map(|loaded| {
+                    expected = expected
+                        .filter(|_| loaded == Loaded::Elements)
+                        .map(|g| g.wrapping_add(1));
+                }),
+                Step::Iptables(tables) => {
+                    load_iptables(tables).map(|()| expected = expected.map(|g| g.wrapping_add(1)))
+                }
+                Step::Sysctl {
+                    name,
+                    value,
+                    required: false,
+                } => {
+                    self.try_sysctl(name, value);
+                    Ok(())
+                }
+                other => self.step(other),
+            };
             match on_error {
                 OnError::Stop => done?,
                 OnError::GoOn => failed = failed.and(done),
@@ -215,19 +212,34 @@ fn load_rules(script: &str, wanted: &RouterPlan) -> Result<Loaded, RouterError> 
         "table ip {TABLE} {{ }}\ndelete table ip {TABLE}\n{}",
         wanted.ruleset.to_script()
     );
-    if script == whole || nft::load(&whole).is_err() {
+    if script == whole || script.starts_with("delete table ") || nft::load(&whole).is_err() {
         return Err(RouterError::rules(&error));
     }
     tracing::warn!(%error, "replaced the whole table instead of a part");
     Ok(Loaded::Rules)
 }
 
+/// Loads iptables' nat table. One that somebody wrote to past iptables, which refuses it then, is deleted first: the
+/// native table translates meanwhile.
+fn load_iptables(tables: &str) -> Result<(), RouterError> {
+    let Err(error) = iptables::restore(tables) else {
+        return Ok(());
+    };
+    let again = nft::load("delete table ip nat").and_then(|()| iptables::restore(tables));
+    again.map_err(|_| RouterError::rules(&error))
+}
+
 /// Reads the rules back. Returns the generation at which they are as wanted.
 fn confirm_rules(wanted: &RouterPlan) -> Result<u32, RouterError> {
-    let (generation, ruleset, iptables_postrouting) = read_rules()?;
+    let Rules {
+        generation,
+        ruleset,
+        postrouting,
+        ..
+    } = read_rules()?;
     let seen = RouterPlan {
         ruleset,
-        iptables_postrouting,
+        iptables_postrouting: postrouting,
         ..RouterPlan::default()
     };
     if seen.ruleset == wanted.ruleset && seen.iptables_postrouting == wanted.iptables_postrouting {
