@@ -29,6 +29,8 @@ pub struct Pace {
     pub full_pass: Duration,
     /// How many networks are worked on side by side.
     pub parallel: usize,
+    /// After how long a host that does not answer counts as failed.
+    pub host_answer: Duration,
     /// The first wait after a failure; doubled with each further one.
     pub retry_first: Duration,
     /// The longest wait after a failure.
@@ -47,6 +49,7 @@ impl Default for Pace {
             job_deadline: Duration::from_secs(300),
             full_pass: Duration::from_secs(60),
             parallel: 32,
+            host_answer: Duration::from_secs(60),
             retry_first: Duration::from_millis(200),
             retry_most: Duration::from_secs(30),
             events_kept: 10_000,

@@ -7,6 +7,7 @@ pub mod config;
 pub mod draft;
 pub mod error;
 mod jobs;
+mod lead;
 pub mod manager;
 pub mod mirror;
 mod prune;

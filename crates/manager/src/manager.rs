@@ -21,7 +21,7 @@ use crate::mirror::{Mirror, MirrorError, View};
 use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
 use crate::supervise::supervise;
-use crate::{jobs, prune, reconcile};
+use crate::{jobs, lead, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
 const RACES: u32 = 3;
@@ -152,35 +152,57 @@ impl Manager {
         Ok(manager)
     }
 
-    /// Starts the manager's own tasks: the mirror's feed, the reconciler, its ears on the hosts, the jobs' end, pruning.
+    /// Starts the manager's own tasks: the mirror's feed, the lead, and what the leading server does.
     fn spawn(&self) {
         let (waker, wake_ups) = reconcile::Waker::new();
         let wake_ups = Arc::new(tokio::sync::Mutex::new(wake_ups));
-        let stop = || self.inner.stop.subscribe();
-        let me = self.clone();
-        let feed = supervise("mirror", stop(), move || {
-            let me = me.clone();
-            async move { me.inner.mirror.follow(Arc::clone(&me.inner.store)).await }
+        let leading = watch::Sender::new(false);
+        let feed = self.task("mirror", |me| async move {
+            me.inner.mirror.follow(Arc::clone(&me.inner.store)).await;
         });
-        let me = self.clone();
-        let work = supervise("reconciler", stop(), move || {
-            reconcile::run(me.clone(), Arc::clone(&wake_ups))
-        });
-        let me = self.clone();
-        let jobs = supervise("jobs", stop(), move || jobs::run(me.clone()));
-        let me = self.clone();
-        let prune = supervise("prune", stop(), move || prune::run(me.clone()));
-        let mut tasks = vec![feed, work, jobs, prune];
+        let mut tasks = vec![
+            feed,
+            self.leading_task("reconciler", &leading, move |me| {
+                reconcile::run(me, Arc::clone(&wake_ups))
+            }),
+            self.leading_task("jobs", &leading, jobs::run),
+            self.leading_task("prune", &leading, prune::run),
+        ];
         for host in self.inner.hosts.values() {
-            let (me, host, waker) = (self.clone(), Arc::clone(host), waker.clone());
-            let listen = move || reconcile::listen(me.clone(), Arc::clone(&host), waker.clone());
-            tasks.push(supervise("host events", stop(), listen));
+            let (host, waker) = (Arc::clone(host), waker.clone());
+            let listen = move |me| reconcile::listen(me, Arc::clone(&host), waker.clone());
+            tasks.push(self.leading_task("host events", &leading, listen));
         }
+        tasks.push(self.task("lead", move |me| lead::run(me, leading.clone())));
         self.inner
             .tasks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(tasks);
+    }
+
+    fn task<F>(&self, name: &'static str, work: impl Fn(Self) -> F + Send + 'static) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let me = self.clone();
+        supervise(name, self.inner.stop.subscribe(), move || work(me.clone()))
+    }
+
+    fn leading_task<F>(
+        &self,
+        name: &'static str,
+        leading: &watch::Sender<bool>,
+        work: impl Fn(Self) -> F + Send + Sync + 'static,
+    ) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (leading, work) = (leading.subscribe(), Arc::new(work));
+        self.task(name, move |me| {
+            let (leading, work) = (leading.clone(), Arc::clone(&work));
+            async move { lead::while_leading(leading, || work(me.clone())).await }
+        })
     }
 
     /// Ends the manager's tasks and returns when they have ended. Routers and guests run on. What was begun is
@@ -191,6 +213,9 @@ impl Manager {
         for task in tasks {
             // A supervisor only ends; there is nothing to learn from how.
             let _ = task.await;
+        }
+        if let Err(error) = lead::give_up(self).await {
+            tracing::warn!(%error, "the lead was not given up; another server takes over when its lease has run out");
         }
     }
 

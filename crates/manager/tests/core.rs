@@ -555,3 +555,107 @@ async fn old_events_and_jobs_are_removed() {
     .await;
     assert!(w.keys("events/").await.len() <= 20 && w.keys("jobs/").await.len() <= 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_hangs_fails_after_its_time_and_is_asked_again() {
+    let w = World::with(Pace {
+        host_answer: Duration::from_millis(100),
+        ..quick()
+    })
+    .await;
+    let network = w.persistent("n").await;
+    w.host.gate(false);
+    let request = w.firewall(w.source_nat(network), 80);
+    let started = w.manager.create_firewall_rule(&w.caller, request).await.unwrap();
+    w.until("that is written down", || {
+        w.has_event("ROUTER.ERROR", "the host did not answer within 0.1 s")
+    })
+    .await;
+    w.host.gate(true);
+    assert_eq!(w.ended(started.job).await, JobState::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_servers_one_works_and_the_other_takes_over_when_it_ends() {
+    let w = World::new().await;
+    let network = w.persistent("n").await;
+    std::fs::copy(w.dir.path().join("secret.key"), w.dir.path().join("other.key")).unwrap();
+    let other_host = support::FakeHost::new();
+    let other = support::another(w.dir.path(), &w.store, &other_host, "other.key").await;
+    w.host.gate(false);
+    let request = w.firewall(w.source_nat(network), 80);
+    let job = w
+        .manager
+        .create_firewall_rule(&w.caller, request)
+        .await
+        .unwrap()
+        .job;
+    w.until("the first one is at work", || w.host.inside().applies.len() >= 2)
+        .await;
+    assert!(other_host.inside().applies.is_empty(), "the second one waits");
+    w.manager.shutdown().await;
+    w.until("the second one has ended the job", || {
+        other
+            .view()
+            .job(job)
+            .is_some_and(|j| j.state == JobState::Succeeded)
+    })
+    .await;
+    assert!(!other_host.inside().applies.is_empty());
+    other.shutdown().await;
+    assert!(w.keys("servers/").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_that_was_left_behind_reads_everything_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // It keeps two commits only, so that a burst outruns any reader.
+    let store = Arc::new(outgate_store::SqliteStore::open_with(&dir.path().join("store.db"), 2).unwrap());
+    let manager = support::another(dir.path(), &store, &support::FakeHost::new(), "secret.key").await;
+    let zone = {
+        let view = manager.view();
+        view.all::<outgate_model::object::Zone>().next().unwrap().clone()
+    };
+    let key = outgate_model::key::Object::key(&*zone.object);
+    let writers: Vec<_> = (0..64)
+        .map(|i| {
+            let mut next = outgate_model::object::Zone::clone(&zone);
+            next.name = format!("zone {i}");
+            let value = serde_json::to_vec(&next).unwrap();
+            let (store, key) = (Arc::clone(&store), key.clone());
+            tokio::spawn(async move {
+                use outgate_store::{Store, Txn, Write};
+                for _ in 0..20 {
+                    let write = Write::Put {
+                        key: key.clone(),
+                        value: value.clone(),
+                        lease: None,
+                    };
+                    store
+                        .txn(Txn {
+                            conditions: vec![],
+                            writes: vec![write],
+                        })
+                        .await
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let last = outgate_store::Store::get(&*store, &key).await.unwrap().unwrap();
+    let wait = manager.mirror().wait_for(last.modified);
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+    let expected: outgate_model::object::Zone = serde_json::from_slice(&last.value).unwrap();
+    assert_eq!(
+        *manager
+            .view()
+            .get::<outgate_model::object::Zone>(zone.id)
+            .unwrap()
+            .object,
+        expected
+    );
+    manager.shutdown().await;
+}

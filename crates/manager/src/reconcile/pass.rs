@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use outgate_host::Host;
+use outgate_host::{Host, HostError};
 use outgate_model::id::{GuestId, HostId, NetworkId, RouterId};
 use outgate_model::key;
 use outgate_model::object::{Guest, Network, NetworkPhase, Power, Router};
@@ -54,11 +54,26 @@ fn host(manager: &Manager, id: HostId) -> Result<Arc<dyn Host>, Failure> {
         .ok_or_else(|| Failure::other(format!("host {id} has no driver")))
 }
 
+/// Waits for a host's answer, but not forever: a host that hangs must not hold its network for good.
+pub(super) async fn answer<T>(
+    manager: &Manager,
+    asked: impl Future<Output = Result<T, HostError>>,
+) -> Result<T, Failure> {
+    let limit = manager.config().pace.host_answer;
+    match tokio::time::timeout(limit, asked).await {
+        Ok(result) => result.map_err(Failure::from),
+        Err(_) => Err(Failure::other(format!(
+            "the host did not answer within {} s",
+            limit.as_secs_f64()
+        ))),
+    }
+}
+
 /// Switches off the guests that are not to run, and forgets those that are to go.
 async fn leaving_guests(manager: &Manager, work: &Work) -> Result<(), Failure> {
     for GuestWork { guest, seen, .. } in work.guests.iter().filter(|g| !g.wanted()) {
         if *seen != Some(false) || guest.power == Power::Gone {
-            host(manager, guest.host)?.remove_guest(guest.id).await?;
+            answer(manager, host(manager, guest.host)?.remove_guest(guest.id)).await?;
         }
         if guest.power == Power::Gone {
             forget_guest(manager, guest).await?;
@@ -113,7 +128,7 @@ async fn make_router(
     memo.router = None;
     let host = host(manager, router.host)?;
     let Some(spec) = &work.spec else {
-        host.remove_router(router.id).await?;
+        answer(manager, host.remove_router(router.id)).await?;
         observed::router(manager, router.id, Seen::down(router.boot)).await?;
         if router.power == Power::Gone && work.network.phase != NetworkPhase::Destroyed {
             forget_router(manager, router.id).await?;
@@ -123,10 +138,10 @@ async fn make_router(
         return Ok(());
     };
     let made = match spec.validate() {
-        Ok(()) => host.ensure_router(spec, router.boot).await.map_err(Failure::from),
+        Ok(()) => answer(manager, host.ensure_router(spec, router.boot)).await,
         Err(problems) => {
             let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            Err(outgate_host::HostError::BadSpec {
+            Err(HostError::BadSpec {
                 reason: texts.join("; "),
             }
             .into())
@@ -200,13 +215,12 @@ async fn start_guest(manager: &Manager, work: GuestWork) -> Result<(GuestId, Rev
     let Some(spec) = spec else {
         return Ok((guest.id, guest.modified));
     };
-    match host(manager, guest.host)?.ensure_guest(&spec).await {
+    match answer(manager, host(manager, guest.host)?.ensure_guest(&spec)).await {
         Ok(()) => {
             observed::guest(manager, guest.id, true, None).await?;
             Ok((guest.id, guest.modified))
         }
-        Err(error) => {
-            let failure = Failure::from(error);
+        Err(failure) => {
             observed::guest(manager, guest.id, false, Some(&failure.text)).await?;
             Err(failure)
         }

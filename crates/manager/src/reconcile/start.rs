@@ -8,6 +8,7 @@ use outgate_model::host::{HostObserved, Inventory};
 use outgate_model::id::{HostId, NetworkId};
 use outgate_model::object::{self, Guest, Network, NetworkPhase, Power, Router};
 
+use super::pass::answer;
 use crate::draft::Instance;
 use crate::manager::{CommitError, Manager};
 use crate::mirror::View;
@@ -37,7 +38,7 @@ pub(super) async fn clean_hosts(manager: &Manager) {
     for (id, host) in hosts {
         for attempt in 1..=TRIES {
             let keep = inventory(&manager.view(), *id);
-            match host.retain(&keep).await {
+            match answer(manager, host.retain(&keep)).await {
                 Ok(removed) => {
                     if let Err(error) = note_orphans(manager, *id, &removed).await {
                         tracing::error!(%error, ?removed, "orphans were removed, but no event could be written");
@@ -66,7 +67,7 @@ async fn note_orphans(manager: &Manager, host: HostId, removed: &[String]) -> Re
 pub(super) async fn differing(manager: &Manager) -> BTreeSet<NetworkId> {
     let mut found = BTreeSet::new();
     for (id, host) in &manager.inner.hosts {
-        match host.observe().await {
+        match answer(manager, host.observe()).await {
             Ok(seen) => found.extend(compare(&manager.view(), *id, &seen)),
             Err(error) => tracing::error!(host = %id, %error, "the host cannot be observed"),
         }

@@ -218,6 +218,17 @@ pub struct World {
     pub caller: Caller,
 }
 
+/// Starts one more manager on a store.
+pub async fn another(dir: &Path, store: &Arc<SqliteStore>, host: &Arc<FakeHost>, key_file: &str) -> Manager {
+    let drivers = BTreeMap::from([("host1".to_owned(), Arc::clone(host) as Arc<dyn Host>)]);
+    let shared: Arc<dyn Store> = store.clone();
+    let config = ManagerConfig {
+        key_file: dir.join(key_file),
+        ..config(dir, quick())
+    };
+    Manager::start(shared, drivers, config).await.unwrap()
+}
+
 async fn begin(dir: &Path, host: &Arc<FakeHost>, pace: &Pace) -> (Arc<SqliteStore>, Manager) {
     let store = Arc::new(SqliteStore::open(&dir.join("store.db")).unwrap());
     let drivers = BTreeMap::from([("host1".to_owned(), Arc::clone(host) as Arc<dyn Host>)]);
