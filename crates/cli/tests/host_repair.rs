@@ -270,3 +270,32 @@ fn orphans_are_removed_and_named_and_what_is_wanted_stays() {
         assert!(second.ensure_router(&wanted, 1).await.unwrap().changes.is_empty());
     });
 }
+
+#[test]
+fn callers_that_give_up_in_the_middle_lose_and_double_nothing() {
+    in_world(async |world| {
+        let router = world.router(1);
+        for attempt in 0..30 {
+            let limit = Duration::from_millis(attempt * 7);
+            // Whether it is done by then does not matter.
+            let _ = tokio::time::timeout(limit, world.host.ensure_router(&router, attempt)).await;
+            if attempt % 5 == 4 {
+                let _ = tokio::time::timeout(limit, world.host.remove_router(router.id)).await;
+            }
+        }
+        let guest = world.guest(&router, 1, 0);
+        let _ = tokio::time::timeout(Duration::from_millis(20), world.host.ensure_guest(&guest)).await;
+        world.host.ensure_router(&router, 30).await.unwrap();
+        world.host.ensure_guest(&guest).await.unwrap();
+        let ping = world.in_guest(&guest, &["ping", "-c", "1", "8.8.8.8"]).await;
+        assert_eq!(ping.code, Some(0), "{ping:?}");
+        let first = |pid: &i32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status
+                .lines()
+                .any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+        };
+        assert_eq!(world.processes().iter().filter(|pid| first(pid)).count(), 2);
+        assert_eq!(world.devices().await.len(), 5);
+    });
+}

@@ -115,19 +115,23 @@ impl NamespaceHost {
 #[async_trait]
 impl Host for NamespaceHost {
     async fn ensure_router(&self, spec: &RouterSpec, boot: u64) -> Result<Applied, HostError> {
-        self.shared.ensure_router(spec, boot).await
+        let (shared, spec) = (Arc::clone(&self.shared), spec.clone());
+        finish(async move { shared.ensure_router(&spec, boot).await }).await
     }
 
     async fn remove_router(&self, id: RouterId) -> Result<(), HostError> {
-        self.shared.remove(Owner::Router(id)).await
+        let shared = Arc::clone(&self.shared);
+        finish(async move { shared.remove(Owner::Router(id)).await }).await
     }
 
     async fn ensure_guest(&self, spec: &GuestSpec) -> Result<(), HostError> {
-        self.shared.ensure_guest(spec).await
+        let (shared, spec) = (Arc::clone(&self.shared), spec.clone());
+        finish(async move { shared.ensure_guest(&spec).await }).await
     }
 
     async fn remove_guest(&self, id: GuestId) -> Result<(), HostError> {
-        self.shared.remove(Owner::Guest(id)).await
+        let shared = Arc::clone(&self.shared);
+        finish(async move { shared.remove(Owner::Guest(id)).await }).await
     }
 
     async fn observe(&self) -> Result<HostObserved, HostError> {
@@ -176,6 +180,16 @@ impl Shared {
         };
         lock.lock_owned().await
     }
+}
+
+/// Does something to its end, even if whoever asked for it no longer waits: a process that is being started must not be
+/// lost between its start and the moment from which it is watched.
+async fn finish<T: Send + 'static>(
+    work: impl Future<Output = Result<T, HostError>> + Send + 'static,
+) -> Result<T, HostError> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|error| Err(failed("the host's work", error)))
 }
 
 /// `doing` failed for this reason.
