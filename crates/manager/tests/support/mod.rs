@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,19 +69,11 @@ impl FakeHost {
     }
 
     pub fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap()
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn judge(&self, verdict: impl FnMut(&RouterSpec) -> Option<HostError> + Send + 'static) {
         self.inside().verdict = Some(Box::new(verdict));
-    }
-
-    pub fn is_poisoned(&self) -> bool {
-        self.inside.is_poisoned()
-    }
-
-    pub fn heal(&self) {
-        self.inside.clear_poison();
     }
 
     pub fn gate(&self, open: bool) {
