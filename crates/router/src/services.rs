@@ -23,6 +23,8 @@ use backoff::Backoff;
 
 /// How long a program may take to end when asked to.
 const GRACE: Duration = Duration::from_secs(2);
+/// A program that was started so short a time ago may not handle signals yet.
+const DEAF: Duration = Duration::from_millis(500);
 /// Longer lines of a program's output are cut.
 const LINE_MAX: u64 = 1_024;
 
@@ -129,7 +131,8 @@ impl Services {
         Ok(())
     }
 
-    /// Makes a program read its files again.
+    /// Makes a program read its files again. One that was started just now is started anew instead: it may not listen
+    /// to signals yet, and SIGHUP would end it.
     ///
     /// # Errors
     /// When it does not run.
@@ -137,6 +140,10 @@ impl Services {
         let running = self.running.get(name).ok_or_else(|| {
             RouterError::failed(format!("making {name} read its files again"), "it does not run")
         })?;
+        if running.since.elapsed() < DEAF {
+            let argv = running.argv.clone();
+            return self.start(name, &argv);
+        }
         signal(&running.child, Signal::SIGHUP);
         Ok(())
     }

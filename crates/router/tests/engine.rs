@@ -193,6 +193,10 @@ fn a_changed_lease_reaches_dnsmasq_without_a_restart() {
     let mut spec = spec();
     world.apply(&spec);
     let before = world.router(|engine| engine.service_pid("dnsmasq"));
+    let asked = || world.run("ss -Hlun").contains("10.1.1.1:53").then_some(());
+    wait_until(Duration::from_secs(5), "dnsmasq listens", asked).unwrap();
+    // Only a while after its start is a program taken to handle signals.
+    std::thread::sleep(Duration::from_millis(600));
     spec.generation = 2;
     spec.guest_networks[0].leases.pop_first();
     let applied = world.apply(&spec);
@@ -202,6 +206,22 @@ fn a_changed_lease_reaches_dnsmasq_without_a_restart() {
         applied.changes
     );
     assert_eq!(world.router(|engine| engine.service_pid("dnsmasq")), before);
+}
+
+#[test]
+fn leases_that_change_while_dnsmasq_starts_do_not_end_it() {
+    let world = World::new();
+    let mut spec = spec();
+    world.apply(&spec);
+    for generation in 2..8 {
+        spec.generation = generation;
+        let lease = spec.guest_networks[0].leases.first_entry().unwrap();
+        lease.into_mut().hostname = format!("vm-{generation}");
+        world.apply(&spec);
+    }
+    assert_eq!(world.router(|engine| engine.heal()).unwrap(), None);
+    let asked = || world.run("ss -Hlun").contains("10.1.1.1:53").then_some(());
+    wait_until(Duration::from_secs(5), "dnsmasq listens", asked).unwrap();
 }
 
 #[test]

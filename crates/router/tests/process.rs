@@ -510,3 +510,52 @@ async fn requests_that_are_none_get_an_answer_and_do_no_harm() {
     }
     assert!(router.client.observe().await.is_ok());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_killed_while_it_applies_leaves_nothing_half_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = with_forwards(500);
+    let router = Router::start(dir.path(), &spec).await;
+    router.client.apply(&spec).await.unwrap();
+    for (round, millis) in [1, 7, 15, 30].into_iter().enumerate() {
+        let round = u16::try_from(round).unwrap();
+        let engine = router.run("pgrep -P 1 -f the_router_process").await;
+        add_forward(&mut spec, 100 + round, 80);
+        spec.public.addresses[0].port_forwarding.remove(0);
+        spec.generation += 1;
+        let (client, sent) = (router.client.clone(), spec.clone());
+        let applying = tokio::spawn(async move { client.apply(&sent).await });
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        let argv = ["kill", "-9", engine.trim()].map(str::to_owned).to_vec();
+        let _ = router
+            .client
+            .run(&Run {
+                argv,
+                timeout_millis: 1_000,
+            })
+            .await;
+        let _ = applying.await;
+        let back = || async {
+            router
+                .client
+                .observe()
+                .await
+                .ok()
+                .filter(|s| s.generation.is_some())
+                .map(drop)
+        };
+        poll_until(LIMIT, "the engine is back", back).await.unwrap();
+        router.client.apply(&spec).await.unwrap();
+        let status = router.client.observe().await.unwrap();
+        assert_eq!(
+            (status.generation, status.differences),
+            (Some(spec.generation), Vec::new())
+        );
+        let map = router.run("nft -n list map ip outgate port_forward").await;
+        assert_eq!(
+            map.matches(" : 10.1.1.11 . ").count(),
+            500,
+            "none lost, none doubled"
+        );
+    }
+}
