@@ -54,6 +54,8 @@ pub struct Draft {
     jobs: Vec<Job>,
     events: Vec<Event>,
     undo: Vec<Undo>,
+    /// Claims to give back when the transaction's job ends.
+    later: Vec<String>,
     undoable: bool,
     failure: Option<String>,
 }
@@ -69,6 +71,7 @@ impl Draft {
             jobs: Vec::new(),
             events: Vec::new(),
             undo: Vec::new(),
+            later: Vec::new(),
             undoable: true,
             failure: None,
         }
@@ -138,6 +141,12 @@ impl Draft {
         self.writes.insert(key, Staged::Delete);
     }
 
+    /// Gives a claim back when the transaction's job ends; at once when there is no job to wait for.
+    pub fn release_with_job(&mut self, key: String) {
+        self.undoable = false;
+        self.later.push(key);
+    }
+
     /// Raises the network's generation by one (however often it is called) and returns the new one. It may be
     /// combined with an [`Draft::update`] of the same network, in any order.
     pub fn touch(&mut self, network: &Stored<Network>) -> u64 {
@@ -159,6 +168,7 @@ impl Draft {
             instance_id: instance.id,
             until: goal,
             undo: Vec::new(),
+            then_release: Vec::new(),
             state: if ended {
                 JobState::Succeeded
             } else {
@@ -303,8 +313,13 @@ impl Draft {
         } else {
             Vec::new()
         };
+        let mut later = std::mem::take(&mut self.later);
+        if self.jobs.first().is_none_or(|job| job.state != JobState::Pending) {
+            later.drain(..).for_each(|key| self.release(key));
+        }
         for mut job in std::mem::take(&mut self.jobs) {
             job.undo.clone_from(&undo);
+            job.then_release = std::mem::take(&mut later);
             self.put_raw(key::job(job.id), &job);
         }
         for mut event in std::mem::take(&mut self.events) {

@@ -99,10 +99,14 @@ async fn end_with(manager: &Manager, jobs: &[JobId], undo: bool) -> Result<(), C
 
 fn write(draft: &mut Draft, job: &Stored<Job>, state: JobState, now: Timestamp) {
     draft.unchanged(key::job(job.id), job.modified);
+    job.then_release
+        .iter()
+        .for_each(|claim| draft.release(claim.clone()));
     let ended = Job {
         state,
         completed: Some(now),
         undo: Vec::new(),
+        then_release: Vec::new(),
         ..(*job.object).clone()
     };
     draft.put_raw(key::job(job.id), &ended);

@@ -82,11 +82,13 @@ async fn a_released_address_is_handed_out_again_as_late_as_possible() {
         (address(source_nat), address(second)),
         (FIRST_PUBLIC, ip("203.0.113.11"))
     );
-    world
+    let request = DisassociateIp { id: second };
+    let started = world
         .manager
-        .disassociate_ip(&world.admin, DisassociateIp { id: second })
+        .disassociate_ip(&world.admin, request)
         .await
         .unwrap();
+    world.done(started).await;
     let mut next = Vec::new();
     for _ in 0..3 {
         next.push(address(world.address(network).await));
@@ -310,4 +312,47 @@ async fn a_destroyed_router_comes_back_fresh_by_a_restart_of_its_network() {
         .unwrap();
     let router = world.router_of(network).unwrap();
     assert!(router.power == Power::On && (router.id != id || router.boot == 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_address_stays_claimed_until_its_router_has_let_it_go() {
+    let world = World::new(3).await;
+    let network = world.network("net").await;
+    let started = world
+        .manager
+        .deploy_guest(&world.admin, world.deploy(network, "vm-1"))
+        .await
+        .unwrap();
+    world.done(started).await;
+    let id = world.address(network).await;
+    world.quiet().await;
+    let address = world.public_ip(id).address;
+    let busy = outgate_host::HostError::Failed {
+        doing: "applying".to_owned(),
+        reason: "the router is busy".to_owned(),
+    };
+    world.host.with(|running| running.refusal = Some(busy));
+    let started = world
+        .manager
+        .disassociate_ip(&world.admin, DisassociateIp { id })
+        .await
+        .unwrap();
+    assert!(world.manager.view().get::<PublicIp>(id).is_none());
+    world
+        .refused(
+            536,
+            &["being released"],
+            world.try_associate(network, Some(address)),
+        )
+        .await;
+    world.host.with(|running| running.refusal = None);
+    world.done(started).await;
+    assert!(
+        world
+            .manager
+            .view()
+            .claimed(&key::ip_claim(world.zone, address))
+            .is_none()
+    );
+    world.try_associate(network, Some(address)).await.unwrap();
 }

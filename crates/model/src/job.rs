@@ -42,6 +42,10 @@ pub struct Job {
     /// What takes its change back when the router refuses it for good; empty when nothing can.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<Undo>,
+    /// Claims that are given back in the transaction that ends the job: until then a router may still hold what they
+    /// stand for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then_release: Vec<String>,
     /// Where it stands.
     #[serde(flatten)]
     pub state: JobState,

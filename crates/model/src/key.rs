@@ -66,6 +66,12 @@ pub fn ip_claim(zone: ZoneId, address: Ipv4Addr) -> String {
     format!("{CLAIMS}ip/{zone}/{address}")
 }
 
+/// The zone and the address of a claim on a public address.
+pub fn parse_ip_claim(key: &str) -> Option<(ZoneId, Ipv4Addr)> {
+    let (zone, address) = key.strip_prefix(CLAIMS)?.strip_prefix("ip/")?.split_once('/')?;
+    Some((zone.parse().ok()?, address.parse().ok()?))
+}
+
 /// The claim on a link-local address of a host's control network.
 pub fn link_local_claim(address: Ipv4Addr) -> String {
     format!("{CLAIMS}link-local/{address}")

@@ -126,10 +126,11 @@ pub(crate) fn disassociate(tx: &mut Tx<'_>, request: &DisassociateIp) -> Result<
     })
 }
 
-/// Removes an address and gives its claim back. Its rules must go in the same transaction.
+/// Removes an address. Its rules must go in the same transaction. Its claim is given back when the job ends: until then
+/// the network's router may still answer for it.
 pub(crate) fn release(tx: &mut Tx<'_>, ip: &Stored<PublicIp>) {
     tx.draft.delete(ip);
-    tx.draft.release(key::ip_claim(ip.zone, ip.address));
+    tx.draft.release_with_job(key::ip_claim(ip.zone, ip.address));
     tx.event::<PublicIp>(
         "NET.IPRELEASE",
         ip.account,
@@ -186,7 +187,7 @@ fn this_one(
     if tx.view.claimed(&key::ip_claim(zone.id, address)).is_some() {
         return Err(CommandError::InUse {
             what: address.to_string(),
-            by: "it is acquired already".to_owned(),
+            by: "it is acquired already, or still being released".to_owned(),
         });
     }
     Ok((range.id, address))

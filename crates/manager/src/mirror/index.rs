@@ -52,6 +52,7 @@ impl<K: Eq + Hash, V: Ord + Copy> Multi<K, V> {
 #[derive(Debug, Default)]
 pub struct Indexes {
     pub(crate) ip_by_address: HashMap<(ZoneId, Ipv4Addr), PublicIpId>,
+    /// Public addresses that are claimed.
     pub(crate) taken: HashMap<ZoneId, AddressRuns>,
     pub(crate) ips_by_network: Multi<NetworkId, PublicIpId>,
     pub(crate) ips_by_zone: Multi<ZoneId, PublicIpId>,
@@ -108,12 +109,6 @@ impl Indexes {
     pub(crate) fn public_ips(&mut self, ip: &PublicIp, add: bool) {
         set_one(&mut self.ip_by_address, (ip.zone, ip.address), ip.id, add);
         self.ips_by_zone.set(ip.zone, ip.id, add);
-        let taken = self.taken.entry(ip.zone).or_default();
-        if add {
-            taken.insert(ip.address);
-        } else {
-            taken.remove(ip.address);
-        }
         self.ips_by_account.set(ip.account, ip.id, add);
         if let Some(network) = ip.network {
             self.ips_by_network.set(network, ip.id, add);

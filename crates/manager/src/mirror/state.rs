@@ -239,6 +239,9 @@ impl State {
         } else {
             if entry.key.starts_with(key::CLAIMS) {
                 self.claims.insert(entry.key.clone(), entry.modified);
+                if let Some((zone, address)) = key::parse_ip_claim(&entry.key) {
+                    self.indexes.taken.entry(zone).or_default().insert(address);
+                }
             }
             Ok(())
         }
@@ -324,6 +327,9 @@ impl State {
             Arc::make_mut(&mut self.counters).remove(name);
         } else {
             self.claims.remove(key);
+            if let Some((zone, address)) = key::parse_ip_claim(key) {
+                self.indexes.taken.entry(zone).or_default().remove(address);
+            }
         }
     }
 

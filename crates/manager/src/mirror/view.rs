@@ -75,8 +75,8 @@ impl View<'_> {
         self.get(*self.0.indexes.ip_by_address.get(&(zone, address))?)
     }
 
-    /// The first address of `range` that nobody has acquired, looking from `from` upwards and then from the range's
-    /// start. Takes time independent of how many are acquired.
+    /// The first address of `range` that nobody has claimed, looking from `from` upwards and then from the range's
+    /// start. Takes time independent of how many are claimed.
     pub fn free_address(&self, zone: ZoneId, range: Ipv4Range, from: Ipv4Addr) -> Option<Ipv4Addr> {
         match self.0.indexes.taken.get(&zone) {
             Some(taken) => taken.first_absent(range, from),
