@@ -147,9 +147,10 @@ fn print(
     }
     for router in &things.routers {
         let more = format!(
-            "control {}, network {}",
+            "control {}, network {}, {}",
             word(&router["linklocalip"]),
-            word(&router["guestnetworkname"])
+            word(&router["guestnetworkname"]),
+            health(router)
         );
         table.add_row(row("router", router, word(&router["publicip"]), more));
     }
@@ -173,6 +174,17 @@ fn print(
         ]);
     }
     output::line(table)
+}
+
+/// The generation a router has applied, or what is wrong with it.
+fn health(router: &Value) -> String {
+    let checks = router["healthcheckresults"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let failed = checks.iter().find(|check| check["success"] == false);
+    failed
+        .or_else(|| checks.first())
+        .map_or_else(|| "health unknown".to_owned(), |check| word(&check["details"]))
 }
 
 fn row(what: &str, object: &Value, addresses: String, more: String) -> [String; 5] {
