@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reboots, replacements and kill -9 at any moment: afterwards the kernel equals the plan, no address is held twice, no
 //! acknowledged change is lost and no orphan is left.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
@@ -160,6 +166,24 @@ fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
     }
     assert!(told.forwards.len() > 10, "{} calls", told.forwards.len());
 
+    let known = everything_acknowledged_holds(&lab, &told);
+    wait_until(Duration::from_secs(20), "no job is left hanging", || {
+        lab.list("listAsyncJobs", &[("listall", "true")])
+            .iter()
+            .all(|j| j["jobstatus"] != 0)
+    });
+    the_kernel_equals(&lab, &known);
+    no_address_is_held_twice(&lab);
+    let verified = lab.outgate(&["verify"]).output().expect("outgate runs");
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stdout)
+    );
+}
+
+/// Checks the rules that the server lists against what it acknowledged. Returns their ports.
+fn everything_acknowledged_holds(lab: &Lab, told: &Acknowledged) -> BTreeSet<u32> {
     let listed = lab.list("listPortForwardingRules", &[("listall", "true")]);
     let known: BTreeMap<&str, u32> = listed
         .iter()
@@ -184,19 +208,7 @@ fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
             "port {port} came from nowhere"
         );
     }
-    wait_until(Duration::from_secs(20), "no job is left hanging", || {
-        lab.list("listAsyncJobs", &[("listall", "true")])
-            .iter()
-            .all(|j| j["jobstatus"] != 0)
-    });
-    the_kernel_equals(&lab, &known.values().copied().collect());
-    no_address_is_held_twice(&lab);
-    let verified = lab.outgate(&["verify"]).output().expect("outgate runs");
-    assert!(
-        verified.status.success(),
-        "{}",
-        String::from_utf8_lossy(&verified.stdout)
-    );
+    known.into_values().collect()
 }
 
 /// Kills the lab's server with SIGKILL. Whether there was one.

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whatever is changed behind Outgate's back is noticed and repaired within five seconds, with an event that says what
 //! differed (the reference text's most common failure: the router's state differs from the database's).
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

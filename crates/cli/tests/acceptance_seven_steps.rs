@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The reference text's seven steps, typed as it has them, on a router made through the API.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The habits of this tree, held by tests: what a document promises exists, and files stay small enough to read.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

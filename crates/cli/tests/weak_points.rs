@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The weak points W1 to W15 that were measured on CloudStack's own virtual router, tried on Outgate.
 //! Those that live in the router engine are tried there: crates/router/tests.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
@@ -16,13 +22,17 @@ fn revision_of_rules(lab: &Lab) -> (usize, usize, usize) {
     )
 }
 
+/// A command, its parameters, and the field that its refusal must name.
+type BadCall<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table")]
 fn w1_w2_w3_w15_a_bad_entry_is_refused_before_it_is_stored_and_blocks_nothing_later() {
     let lab = Lab::up();
     let (network, source_nat, vm) = (lab.network(), lab.source_nat(), lab.guest("guest1"));
     let (net, ip, guest) = (text(&network, "id"), text(&source_nat, "id"), text(&vm, "id"));
     let before = revision_of_rules(&lab);
-    let bad: &[(&str, &[(&str, &str)], &str)] = &[
+    let bad: &[BadCall<'_>] = &[
         (
             "createFirewallRule",
             &[
