@@ -97,7 +97,7 @@ fn outgate_verify_reports_the_seven_steps_and_fails_when_one_does() {
     let output = verify();
     assert!(!output.status.success());
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let failed: Vec<_> = report["check"]
+    let failed: Vec<_> = report
         .as_array()
         .expect("checks")
         .iter()

@@ -147,7 +147,6 @@ fn a_packet_with_a_source_outside_the_guest_network_is_dropped() {
         "10.1.2.66",
         "198.51.100.10",
         "127.0.0.1",
-        
         "255.255.255.255",
         "203.0.113.1",
     ] {
