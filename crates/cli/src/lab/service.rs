@@ -13,8 +13,8 @@ use super::init::environment;
 
 /// The first wait before a program that ended is started again; doubled with each quick end.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The longest wait; short enough that a server which was killed many times still heals its routers in time.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// A program that ran this long ended for a new reason.
 const STEADY: Duration = Duration::from_secs(10);
 
