@@ -23,8 +23,6 @@ use backoff::Backoff;
 
 /// How long a program may take to end when asked to.
 const GRACE: Duration = Duration::from_secs(2);
-/// A program that was started so short a time ago may not handle signals yet.
-const DEAF: Duration = Duration::from_millis(500);
 /// Longer lines of a program's output are cut.
 const LINE_MAX: u64 = 1_024;
 
@@ -131,8 +129,8 @@ impl Services {
         Ok(())
     }
 
-    /// Makes a program read its files again. One that was started just now is started anew instead: it may not listen
-    /// to signals yet, and SIGHUP would end it.
+    /// Makes a program read its files again. One that does not listen to SIGHUP yet is started anew instead: the signal
+    /// would end it, and its first reading may have begun.
     ///
     /// # Errors
     /// When it does not run.
@@ -140,12 +138,12 @@ impl Services {
         let running = self.running.get(name).ok_or_else(|| {
             RouterError::failed(format!("making {name} read its files again"), "it does not run")
         })?;
-        if running.since.elapsed() < DEAF {
-            let argv = running.argv.clone();
-            return self.start(name, &argv);
+        if handles_hangup(running.child.id()) {
+            signal(&running.child, Signal::SIGHUP);
+            return Ok(());
         }
-        signal(&running.child, Signal::SIGHUP);
-        Ok(())
+        let argv = running.argv.clone();
+        self.start(name, &argv)
     }
 
     /// Ends a program; nothing happens when it does not run.
@@ -218,6 +216,16 @@ fn signal(child: &Child, signal: Signal) {
         // It may have ended just now; then nobody is there to be told.
         let _ = kill(Pid::from_raw(pid), signal);
     }
+}
+
+/// Whether the process has a handler for SIGHUP.
+fn handles_hangup(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    // Bit 0 is signal 1, SIGHUP.
+    caught
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Calls `wake` when the process ends, and leaves the reaping to its owner.

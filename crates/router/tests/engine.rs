@@ -195,8 +195,6 @@ fn a_changed_lease_reaches_dnsmasq_without_a_restart() {
     let before = world.router(|engine| engine.service_pid("dnsmasq"));
     let asked = || world.run("ss -Hlun").contains("10.1.1.1:53").then_some(());
     wait_until(Duration::from_secs(5), "dnsmasq listens", asked).unwrap();
-    // Only a while after its start is a program taken to handle signals.
-    std::thread::sleep(Duration::from_millis(600));
     spec.generation = 2;
     spec.guest_networks[0].leases.pop_first();
     let applied = world.apply(&spec);
