@@ -97,6 +97,7 @@ pub(crate) async fn run(manager: Manager, wake_ups: Arc<tokio::sync::Mutex<WakeU
     // Taken anew when this task is restarted after a panic.
     let mut wake_ups = wake_ups.lock().await;
     start::clean_hosts(&manager).await;
+    start::differing(&manager).await;
     manager.inner.mirror.desired.all();
     let period = manager.config().pace.full_pass.max(Duration::from_millis(10));
     let mut full_pass = tokio::time::interval_at(Instant::now() + period, period);

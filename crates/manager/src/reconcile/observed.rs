@@ -175,6 +175,8 @@ async fn write_router(
                 return Ok(());
             }
             observed.at = Timestamp::now();
+            // Nothing is written down of a router that goes away meanwhile.
+            draft.read(router);
             draft.put_raw(key::observed_router(id), &observed);
             if let Some(error) = new_error {
                 let text = format!("router {}: {error}", router.name);
@@ -220,7 +222,52 @@ pub(super) async fn guest(
                 error,
                 at: Timestamp::now(),
             };
+            draft.read(guest);
             draft.put_raw(key::observed_guest(id), &seen);
+            Ok(())
+        })
+        .await
+}
+
+/// Writes that routers and guests which were believed to run do not, all at once.
+pub(super) async fn lost(
+    manager: &Manager,
+    routers: &[RouterId],
+    guests: &[GuestId],
+) -> Result<(), CommitError> {
+    manager
+        .commit(|view, draft| {
+            let at = Timestamp::now();
+            for router in routers.iter().filter_map(|id| view.get::<Router>(*id)) {
+                let Seen {
+                    state,
+                    boot,
+                    generation,
+                    error,
+                    refused,
+                } = Seen::lost();
+                let seen = RouterObserved {
+                    id: router.id,
+                    state,
+                    boot,
+                    generation,
+                    error,
+                    refused,
+                    at,
+                };
+                draft.read(router);
+                draft.put_raw(key::observed_router(router.id), &seen);
+            }
+            for guest in guests.iter().filter_map(|id| view.get::<Guest>(*id)) {
+                let seen = GuestObserved {
+                    id: guest.id,
+                    running: false,
+                    error: None,
+                    at,
+                };
+                draft.read(guest);
+                draft.put_raw(key::observed_guest(guest.id), &seen);
+            }
             Ok(())
         })
         .await

@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use outgate_model::event::Level;
 use outgate_model::host::{HostObserved, Inventory};
-use outgate_model::id::{HostId, NetworkId};
-use outgate_model::object::{self, Guest, Network, NetworkPhase, Power, Router};
+use outgate_model::id::{GuestId, HostId, NetworkId, RouterId};
+use outgate_model::object::{self, Guest, Network, NetworkPhase, Power, Router, RouterState};
 
+use super::observed;
 use super::pass::answer;
 use crate::draft::Instance;
 use crate::manager::{CommitError, Manager};
@@ -63,20 +64,34 @@ async fn note_orphans(manager: &Manager, host: HostId, removed: &[String]) -> Re
         .await
 }
 
-/// The networks where what runs is not what is wanted. A host that does not answer is left out and reported.
+/// What a look at the hosts found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The networks where what runs is not what is wanted.
+    pub(super) differing: BTreeSet<NetworkId>,
+    /// Routers that are written down as running and do not run.
+    pub(super) lost_routers: Vec<RouterId>,
+    /// The same of guests.
+    pub(super) lost_guests: Vec<GuestId>,
+}
+
+/// Compares what runs with what is wanted, and corrects what is written down of it. Returns the networks to work on. A
+/// host that does not answer is left out and reported.
 pub(super) async fn differing(manager: &Manager) -> BTreeSet<NetworkId> {
-    let mut found = BTreeSet::new();
+    let mut found = Found::default();
     for (id, host) in &manager.inner.hosts {
         match answer(manager, host.observe()).await {
-            Ok(seen) => found.extend(compare(&manager.view(), *id, &seen)),
+            Ok(seen) => compare(&manager.view(), *id, &seen, &mut found),
             Err(error) => tracing::error!(host = %id, %error, "the host cannot be observed"),
         }
     }
-    found
+    if let Err(error) = observed::lost(manager, &found.lost_routers, &found.lost_guests).await {
+        tracing::error!(%error, "what was lost could not be written down");
+    }
+    found.differing
 }
 
-fn compare(view: &View<'_>, host: HostId, seen: &HostObserved) -> BTreeSet<NetworkId> {
-    let mut found = BTreeSet::new();
+fn compare(view: &View<'_>, host: HostId, seen: &HostObserved, found: &mut Found) {
     let routers: HashMap<_, _> = seen
         .routers
         .iter()
@@ -87,15 +102,25 @@ fn compare(view: &View<'_>, host: HostId, seen: &HostObserved) -> BTreeSet<Netwo
         let wanted = network
             .filter(|n| n.phase == NetworkPhase::Implemented && router.power == Power::On)
             .map(|n| (router.boot, Some(n.generation)));
-        if routers.get(&router.id).copied() != wanted {
-            found.insert(router.network);
+        let runs = routers.get(&router.id).copied();
+        if runs != wanted {
+            found.differing.insert(router.network);
+        }
+        let believed = view
+            .router_observed(router.id)
+            .is_some_and(|s| s.state == RouterState::Running);
+        if believed && runs.is_none() {
+            found.lost_routers.push(router.id);
         }
     }
     let guests: BTreeSet<_> = seen.guests.iter().map(|g| g.id).collect();
     for guest in view.all::<Guest>().filter(|g| g.host == host) {
-        if guests.contains(&guest.id) != (guest.power == Power::On) {
-            found.extend(guest.nics.first().map(|n| n.network));
+        let runs = guests.contains(&guest.id);
+        if runs != (guest.power == Power::On) {
+            found.differing.extend(guest.nics.first().map(|n| n.network));
+        }
+        if !runs && view.guest_observed(guest.id).is_some_and(|s| s.running) {
+            found.lost_guests.push(guest.id);
         }
     }
-    found
 }

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -200,9 +200,21 @@ pub fn config(dir: &Path, pace: Pace) -> ManagerConfig {
     }
 }
 
+/// Where a world's files are; a temporary one goes with it.
+pub struct Folder {
+    path: PathBuf,
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 /// A manager with everything around it.
 pub struct World {
-    pub dir: tempfile::TempDir,
+    pub dir: Folder,
     pub host: Arc<FakeHost>,
     pub store: Arc<SqliteStore>,
     pub manager: Manager,
@@ -238,6 +250,30 @@ impl World {
 
     pub async fn with(pace: Pace) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_owned();
+        Self::of(
+            Folder {
+                path,
+                temporary: Some(dir),
+            },
+            pace,
+        )
+        .await
+    }
+
+    /// On files that outlive it, with a host where nothing runs.
+    pub async fn at(path: &Path) -> Self {
+        Self::of(
+            Folder {
+                path: path.to_owned(),
+                temporary: None,
+            },
+            quick(),
+        )
+        .await
+    }
+
+    async fn of(dir: Folder, pace: Pace) -> Self {
         let host = FakeHost::new();
         let (store, manager) = begin(dir.path(), &host, &pace).await;
         let caller = {
