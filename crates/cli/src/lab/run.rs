@@ -7,6 +7,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -74,6 +75,7 @@ pub fn run(args: &Run) -> anyhow::Result<()> {
     )
     .context("making the lab's namespaces")?;
     let child = Command::new("/proc/self/exe")
+        .arg0("outgate")
         .args(["lab", "init", "--instance", &args.instance.to_string(), "--dir"])
         .arg(&args.dir)
         .stdin(Stdio::from(std::io::stdin().as_fd().try_clone_to_owned()?))

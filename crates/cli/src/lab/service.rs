@@ -16,7 +16,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait; short enough that a server which was killed many times still heals its routers in time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// A program that ran this long ended for a new reason.
-const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(1);
 
 /// One program, started again whenever it ends.
 pub struct Service {
