@@ -90,6 +90,8 @@ struct Dispatcher {
     ready: BTreeSet<NetworkId>,
     tasks: JoinSet<Outcome>,
     names: HashMap<Id, NetworkId>,
+    /// The full pass that is under way, if one is: a host that hangs must not hold up the dispatcher.
+    passes: JoinSet<BTreeSet<NetworkId>>,
 }
 
 /// Runs until it is dropped.
@@ -108,6 +110,7 @@ pub(crate) async fn run(manager: Manager, wake_ups: Arc<tokio::sync::Mutex<WakeU
         ready: BTreeSet::new(),
         tasks: JoinSet::new(),
         names: HashMap::new(),
+        passes: JoinSet::new(),
     };
     loop {
         dispatcher.start_tasks();
@@ -116,13 +119,14 @@ pub(crate) async fn run(manager: Manager, wake_ups: Arc<tokio::sync::Mutex<WakeU
             affected = manager.inner.mirror.desired.take() => dispatcher.mark(&affected, false),
             Some(affected) = wake_ups.recv() => {
                 if affected.all {
-                    dispatcher.full_pass().await;
+                    dispatcher.begin_full_pass();
                 }
                 dispatcher.mark(&Affected { all: false, ..affected }, true);
             }
             Some(ended) = dispatcher.tasks.join_next_with_id() => dispatcher.ended(ended),
             () = tokio::time::sleep_until(retry_at) => dispatcher.mark_due(),
-            _ = full_pass.tick() => dispatcher.full_pass().await,
+            _ = full_pass.tick() => dispatcher.begin_full_pass(),
+            Some(found) = dispatcher.passes.join_next() => dispatcher.end_full_pass(found),
         }
     }
 }
@@ -156,9 +160,19 @@ impl Dispatcher {
 
     /// Looks at what runs and marks every network where that is not what is wanted. Routers keep themselves in order;
     /// this is for what a lost message or a lost event left behind.
-    async fn full_pass(&mut self) {
-        for network in start::differing(&self.manager).await {
-            self.mark_one(network, true);
+    fn begin_full_pass(&mut self) {
+        if self.passes.is_empty() {
+            let manager = self.manager.clone();
+            self.passes.spawn(async move { start::differing(&manager).await });
+        }
+    }
+
+    fn end_full_pass(&mut self, found: Result<BTreeSet<NetworkId>, tokio::task::JoinError>) {
+        match found {
+            Ok(networks) => networks
+                .into_iter()
+                .for_each(|network| self.mark_one(network, true)),
+            Err(error) => tracing::error!(%error, "a full pass ended by a panic"),
         }
     }
 
