@@ -139,25 +139,29 @@ pub fn dump(mut each: impl FnMut(Flow) -> Result<(), KernelError>) -> Result<(),
     Ok(())
 }
 
-/// Ends one session: its next packet is a new session's first and must have a right of its own. Returns whether it
-/// was still there.
+/// Ends sessions: the next packet of each is a new session's first and must have a right of its own. Returns how many
+/// were still there.
 ///
 /// # Errors
-/// When the kernel refuses.
-pub fn delete(flow: &Flow) -> Result<bool, KernelError> {
+/// When the kernel refuses; the sessions before that one are ended.
+pub fn delete(flows: &[Flow]) -> Result<u64, KernelError> {
     const DOING: &str = "deleting a session";
-    let mut request = Request::netfilter(DELETE, FLAG_ACK, FAMILY_IPV4);
-    encode(&flow.original, ORIGINAL, &mut request);
-    if let Some(id) = flow.id {
-        request.attribute(ID, &id.to_be_bytes());
-    }
     let socket = Socket::open(netlink::NETFILTER)?;
-    socket.send(request, DOING)?;
-    match socket.receive(DOING, Until::End, |_| Ok(())) {
-        Ok(_) => Ok(true),
-        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
+    let mut deleted = 0;
+    for flow in flows {
+        let mut request = Request::netfilter(DELETE, FLAG_ACK, FAMILY_IPV4);
+        encode(&flow.original, ORIGINAL, &mut request);
+        if let Some(id) = flow.id {
+            request.attribute(ID, &id.to_be_bytes());
+        }
+        socket.send(request, DOING)?;
+        match socket.receive(DOING, Until::End, |_| Ok(())) {
+            Ok(_) => deleted += 1,
+            Err(error) if error.errno() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(deleted)
 }
 
 /// `None` for what is no complete IPv4 session.

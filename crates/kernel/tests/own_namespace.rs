@@ -108,8 +108,8 @@ fn a_session_is_counted_listed_and_deleted() {
             (flows[0].original.protocol, flows[0].original.transport),
             (17, ports)
         );
-        assert!(conntrack::delete(&flows[0]).unwrap());
-        assert!(!conntrack::delete(&flows[0]).unwrap(), "it is gone already");
+        assert_eq!(conntrack::delete(&flows).unwrap(), 1);
+        assert_eq!(conntrack::delete(&flows).unwrap(), 0, "it is gone already");
         assert_eq!(conntrack::usage().unwrap().entries, 0);
     });
 }

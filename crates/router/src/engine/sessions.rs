@@ -28,13 +28,7 @@ pub(super) fn cut(before: Option<&RouterSpec>, now: &RouterSpec) -> Result<u64, 
         Ok(())
     })
     .map_err(failed)?;
-    let mut cut = 0;
-    for flow in doomed {
-        if conntrack::delete(&flow).map_err(failed)? {
-            cut += 1;
-        }
-    }
-    Ok(cut)
+    conntrack::delete(&doomed).map_err(failed)
 }
 
 fn session(flow: &Flow) -> Session {

@@ -54,11 +54,9 @@ pub(super) async fn serve(dir: &Path, shared: Arc<Shared>, agent: Mailbox) -> Re
 /// The socket of an earlier process of this router is replaced.
 fn listen(path: &Path) -> std::io::Result<UnixListener> {
     let new = path.with_extension("new");
-    for old in [&new] {
-        match std::fs::remove_file(old) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
     let listener = UnixListener::bind(&new)?;
     std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
