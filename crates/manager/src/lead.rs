@@ -125,12 +125,12 @@ pub(crate) async fn while_leading<F: Future<Output = ()>>(
         }
         tokio::select! {
             () = work() => return,
-            () = lost(&mut leading) => {}
+            gone = lost(&mut leading) => if gone { return },
         }
     }
 }
 
-async fn lost(leading: &mut watch::Receiver<bool>) {
-    // As above.
-    let _ = leading.wait_for(|leads| !*leads).await;
+/// Waits until the lead is lost. Returns whether there is nobody left who could gain it: the manager ends.
+async fn lost(leading: &mut watch::Receiver<bool>) -> bool {
+    leading.wait_for(|leads| !*leads).await.is_err()
 }
