@@ -3,6 +3,7 @@
 //!
 //! It acts in the network and mount namespaces of the thread that made it and must stay on that thread.
 
+mod announce;
 mod observe;
 mod sessions;
 mod steps;
@@ -39,6 +40,8 @@ pub struct Engine {
     tolerated: BTreeMap<String, String>,
     /// Whether there may be sessions that no spec has judged: those of a former process, or of a failure.
     doubts_sessions: bool,
+    /// Addresses whose neighbours are still being told.
+    announcements: Vec<announce::Announcement>,
 }
 
 /// What the router must be.
@@ -84,6 +87,7 @@ impl Engine {
             known: None,
             tolerated: BTreeMap::new(),
             doubts_sessions: true,
+            announcements: Vec::new(),
         })
     }
 
@@ -179,6 +183,7 @@ impl Engine {
     /// # Errors
     /// When the kernel cannot be read.
     pub fn heal(&mut self) -> Result<Option<Repair>, RouterError> {
+        self.announce_due();
         self.with_plan(|engine, wanted| {
             let (changes, generation) = engine.compare(wanted)?;
             if changes.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 use outgate_kernel::link::{LinkChange, LinkError, Route};
-use outgate_kernel::{arp, iptables, nft, sysctl};
+use outgate_kernel::{iptables, nft, sysctl};
 use outgate_plan::router_plan::File;
 use outgate_plan::ruleset::TABLE;
 use outgate_plan::{Changes, RouterPlan, ServiceAction, Step, diff};
@@ -129,10 +129,12 @@ impl Engine {
                 sysctl::write(name, value).map_err(|e| RouterError::failed("setting a kernel parameter", e))
             }
             Step::AddAddress { interface, address } => self.add_address(interface, *address),
-            Step::DeleteAddress { interface, address } => self
-                .runtime
-                .block_on(self.links.remove_address(interface, *address))
-                .map_err(link_error),
+            Step::DeleteAddress { interface, address } => {
+                self.fall_silent(interface, address.addr());
+                self.runtime
+                    .block_on(self.links.remove_address(interface, *address))
+                    .map_err(link_error)
+            }
             Step::ReplaceRoute(route) => self
                 .runtime
                 .block_on(self.links.add_route(&kernel_route(route)))
@@ -159,20 +161,11 @@ impl Engine {
             .map_err(link_error)
     }
 
-    fn add_address(&self, interface: &str, address: Ipv4Net) -> Result<(), RouterError> {
+    fn add_address(&mut self, interface: &str, address: Ipv4Net) -> Result<(), RouterError> {
         self.runtime
             .block_on(self.links.add_address(interface, address))
             .map_err(link_error)?;
-        let link = self
-            .runtime
-            .block_on(self.links.get(interface))
-            .map_err(link_error)?;
-        if let Some(mac) = link.mac.filter(|_| link.up) {
-            // Neighbours that miss it learn the address by asking.
-            if let Err(error) = arp::announce(link.index, mac, address.addr()) {
-                tracing::debug!(%error, "no gratuitous ARP");
-            }
-        }
+        self.announce(interface, address.addr());
         Ok(())
     }
 
