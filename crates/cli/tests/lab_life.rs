@@ -236,6 +236,15 @@ fn a_half_made_lab_goes_too() {
 }
 
 #[test]
+fn a_lab_whose_folder_was_removed_by_hand_goes_too() {
+    let lab = Lab::new("folderless");
+    lab.ok(&["lab", "up", "--empty"]);
+    let processes = lab.processes();
+    std::fs::remove_dir_all(lab.dir()).unwrap();
+    lab.leaves_nothing(&processes);
+}
+
+#[test]
 fn a_lab_that_goes_while_it_is_built_ends_both_commands() {
     let lab = Lab::new("racing");
     let mut up = lab

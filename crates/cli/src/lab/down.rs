@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use nix::sys::signal::Signal;
 
+use super::process::Process;
 use super::record::{Lock, Record};
 use super::state::{self, Instance, Paths};
 use crate::output;
@@ -54,7 +55,12 @@ pub fn run(args: &Down) -> anyhow::Result<()> {
 
 fn remove(instance: &Instance, paths: &Paths) -> anyhow::Result<()> {
     if !paths.dir().exists() {
-        return output::line(format!("lab {instance} is not there"));
+        // Somebody may have removed the folder of a lab that runs.
+        let Some(supervisor) = super::find::supervisor(paths.dir()) else {
+            return output::line(format!("lab {instance} is not there"));
+        };
+        stop(&supervisor)?;
+        return output::line(format!("lab {instance} is gone"));
     }
     // First without the lock: a `lab up` that is still building holds it, and gives up when its supervisor is gone.
     end(paths)?;
@@ -77,15 +83,16 @@ fn end(paths: &Paths) -> anyhow::Result<()> {
     let Some(record) = Record::read(paths).or_else(|e| damaged(paths, e))? else {
         return Ok(());
     };
-    record.supervisor.signal(Signal::SIGTERM)?;
-    if !record.supervisor.ended_within(GRACE) {
-        record.supervisor.signal(Signal::SIGKILL)?;
+    stop(&record.supervisor)
+}
+
+fn stop(supervisor: &Process) -> anyhow::Result<()> {
+    supervisor.signal(Signal::SIGTERM)?;
+    if !supervisor.ended_within(GRACE) {
+        supervisor.signal(Signal::SIGKILL)?;
     }
-    if !record.supervisor.ended_within(KILL) {
-        bail!(
-            "process {} of the lab does not end; try again",
-            record.supervisor.pid()
-        );
+    if !supervisor.ended_within(KILL) {
+        bail!("process {} of the lab does not end; try again", supervisor.pid());
     }
     Ok(())
 }
