@@ -367,6 +367,25 @@ async fn a_truncated_spec_file_is_refused_with_a_message_and_never_read_as_empty
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spec_that_could_not_be_written_down_is_never_reported_as_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = spec();
+    let router = Router::start(dir.path(), &spec).await;
+    let in_the_way = dir.path().join("spec.json.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    for attempt in 0..3 {
+        let error = router.client.apply(&spec).await.expect_err("it is not on disk");
+        assert!(error.to_string().contains("spec.json"), "{attempt}: {error}");
+    }
+    std::fs::remove_dir(&in_the_way).unwrap();
+    // By itself too, without anyone asking.
+    let kept = || async { dir.path().join("spec.json").exists().then_some(()) };
+    poll_until(LIMIT, "it is written down", kept).await.unwrap();
+    router.client.apply(&spec).await.unwrap();
+    assert_eq!(router.client.observe().await.unwrap().error, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_the_machine_is_changed() {
     let files = [
         "/etc/passwd",

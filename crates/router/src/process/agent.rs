@@ -48,6 +48,8 @@ struct Agent {
     pace: Pace,
     /// What the router was before its process ended, until it is something again.
     last: Option<RouterSpec>,
+    /// Whether the file holds what the engine applied last.
+    is_kept: bool,
     /// Why the last apply or repair failed.
     error: Option<String>,
 }
@@ -76,6 +78,7 @@ pub(super) fn start(
                     log,
                     pace: Pace::new(Instant::now()),
                     last: None,
+                    is_kept: true,
                     error: None,
                 };
                 agent.read_last();
@@ -173,17 +176,26 @@ impl Agent {
         }
     }
 
+    /// A spec counts as applied only once it is on disk too: a router that starts anew must not become what it was
+    /// before, with rules that were revoked since.
     fn apply_and_keep(&mut self, spec: &RouterSpec) -> Result<Applied, RouterError> {
         let is_new = self.engine.spec() != Some(spec);
-        let applied = self
-            .apply(spec)
-            .inspect_err(|e| self.error = Some(e.to_string()))?;
-        if is_new {
+        let result = self.apply(spec).and_then(|applied| {
+            self.is_kept &= !is_new;
+            self.keep().map(|()| applied)
+        });
+        result.inspect_err(|e| self.error = Some(e.to_string()))
+    }
+
+    /// Writes the spec that was applied to disk, if it is not there.
+    fn keep(&mut self) -> Result<(), RouterError> {
+        if let Some(spec) = self.engine.spec().filter(|_| !self.is_kept) {
             self.file
                 .save(spec)
                 .inspect_err(|e| self.log.error(&e.to_string()))?;
         }
-        Ok(applied)
+        self.is_kept = true;
+        Ok(())
     }
 
     fn apply(&mut self, spec: &RouterSpec) -> Result<Applied, RouterError> {
@@ -201,7 +213,10 @@ impl Agent {
     }
 
     fn heal(&mut self) {
-        let outcome = self.resume();
+        let outcome = self.resume().and_then(|repair| match (repair, self.is_kept) {
+            (None, false) => self.keep().map(|()| None),
+            (repair, _) => Ok(repair),
+        });
         let now = Instant::now();
         match outcome {
             Ok(None) => {
