@@ -2,6 +2,7 @@
 //! The programs that run in a router: writes their files, starts them, starts them again when they end.
 
 mod backoff;
+mod budget;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -20,6 +21,7 @@ use outgate_plan::router_plan::{File, Service};
 use crate::RouterError;
 use crate::cloud_log::CloudLog;
 use backoff::Backoff;
+use budget::Budget;
 
 /// How long a program may take to end when asked to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -242,12 +244,17 @@ fn watch(pid: u32, wake: Wake) {
 
 fn copy_to_log(source: impl Read, log: &CloudLog, name: &str) {
     let mut source = BufReader::new(source);
-    let mut line = Vec::new();
+    let (mut line, mut budget) = (Vec::new(), Budget::new(Instant::now()));
     while matches!(
         source.by_ref().take(LINE_MAX).read_until(b'\n', &mut line),
         Ok(1..)
     ) {
-        log.note(&format!("{name}: {}", String::from_utf8_lossy(&line).trim_end()));
+        if let Some(left_out) = budget.take(Instant::now()) {
+            if left_out > 0 {
+                log.note(&format!("{name}: ({left_out} more lines are left out)"));
+            }
+            log.note(&format!("{name}: {}", String::from_utf8_lossy(&line).trim_end()));
+        }
         line.clear();
     }
 }
