@@ -167,6 +167,38 @@ fn what_is_changed_on_the_hosts_side_of_a_cable_is_noticed_and_repaired() {
 }
 
 /// Waits until the driver reports that it has repaired something on the host.
+#[test]
+fn a_control_port_that_lets_routers_speak_to_each_other_is_set_apart_again() {
+    in_world(async |world| {
+        let router = world.router(1);
+        world.host.ensure_router(&router, 1).await.unwrap();
+        let ports = world.devices().await;
+        let port = ports.iter().find(|name| name.contains("e1.")).unwrap();
+        let apart = async || world.links.get(port).await.unwrap().isolated;
+        assert!(apart().await, "{port}");
+        let together = [
+            "link",
+            "set",
+            "dev",
+            port,
+            "type",
+            "bridge_slave",
+            "isolated",
+            "off",
+        ];
+        let mut events = world.host.events();
+        let done = tokio::process::Command::new("ip").args(together).status().await;
+        assert!(done.unwrap().success() && !apart().await);
+        tokio::time::timeout(LIMIT, next_drift(&mut events))
+            .await
+            .expect("the drift is reported");
+        let again = async || apart().await.then_some(());
+        poll_until(LIMIT, "the port is set apart again", again)
+            .await
+            .unwrap();
+    });
+}
+
 async fn next_drift(events: &mut HostEvents) {
     loop {
         if let HostEvent::Drift {

@@ -106,7 +106,7 @@ impl NamespaceHost {
             events,
         });
         shared.prepare_bridges().await?;
-        shared.adopt_all()?;
+        shared.adopt_all().await?;
         patrol::start(&shared);
         Ok(Self { shared })
     }

@@ -17,7 +17,9 @@ use outgate_model::MacAddr;
 use rtnetlink::Handle;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use rtnetlink::packet_route::link::{
+    InfoBridgePort, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 
 pub use change::LinkChange;
 pub use create::{Veth, VethEnd};
@@ -39,6 +41,8 @@ pub struct LinkState {
     pub carrier: bool,
     /// The index of the bridge that it is a port of.
     pub master: Option<u32>,
+    /// Whether it is a bridge's port that reaches no other isolated port: see [`Links::isolate_port`].
+    pub isolated: bool,
     /// `veth`, `bridge`; empty for physical ones and `lo`.
     pub kind: String,
     /// Its alias (`ip link set dev X alias Y`); empty when it has none.
@@ -197,6 +201,7 @@ fn link_state(message: &LinkMessage) -> Option<(String, LinkState)> {
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
         master: None,
+        isolated: false,
         kind: String::new(),
         alias: String::new(),
         addresses: BTreeSet::new(),
@@ -207,7 +212,10 @@ fn link_state(message: &LinkMessage) -> Option<(String, LinkState)> {
             LinkAttribute::IfAlias(text) => link.alias.clone_from(text),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(index) => link.master = Some(*index),
-            LinkAttribute::LinkInfo(infos) => link.kind = kind(infos),
+            LinkAttribute::LinkInfo(infos) => {
+                link.kind = kind(infos);
+                link.isolated = infos.iter().any(is_isolated);
+            }
             LinkAttribute::Address(bytes) if !flags.contains(LinkFlags::Loopback) => {
                 link.mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().map(MacAddr);
             }
@@ -215,6 +223,13 @@ fn link_state(message: &LinkMessage) -> Option<(String, LinkState)> {
         }
     }
     Some((name?, link))
+}
+
+fn is_isolated(info: &LinkInfo) -> bool {
+    match info {
+        LinkInfo::PortData(InfoPortData::BridgePort(port)) => port.contains(&InfoBridgePort::Isolated(true)),
+        _ => false,
+    }
 }
 
 fn kind(infos: &[LinkInfo]) -> String {

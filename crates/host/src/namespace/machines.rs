@@ -123,9 +123,11 @@ impl Shared {
     }
 
     /// Takes in everything of this instance that runs and is not known yet.
-    pub(super) fn adopt_all(self: &Arc<Self>) -> Result<(), HostError> {
+    pub(super) async fn adopt_all(self: &Arc<Self>) -> Result<(), HostError> {
         let doing = "looking for running routers and guests";
         for found in scan::scan(&self.config.run_dir).map_err(|e| failed(doing, e))? {
+            // One that is just being started is taken in by whoever starts it.
+            let _lock = self.lock(found.owner).await;
             if self.running(found.owner).is_some() {
                 continue;
             }

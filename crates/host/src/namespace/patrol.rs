@@ -53,7 +53,9 @@ impl Shared {
     async fn repair(&self, machine: &Machine) {
         let owner = machine.owner;
         let _lock = self.lock(owner).await;
-        if machine.is_leaving() || self.running(owner).is_none() {
+        // It may have ended meanwhile, and another one have taken its place.
+        let is_same = |now: Arc<Machine>| now.process.identity() == machine.process.identity();
+        if machine.is_leaving() || !self.running(owner).is_some_and(is_same) {
             return;
         }
         let differences = match Seen::look(self).await {
@@ -135,6 +137,9 @@ impl Seen {
             Some(bridge) if !bridge.up && matches!(nic.socket, Socket::Guest(_)) => {
                 Some(format!("the bridge of {name} was down on the host"))
             }
+            Some(_) if !nic.is_apart(port) => Some(format!(
+                "the cable of {name} let routers speak to each other on the host"
+            )),
             Some(_) if !port.up => Some(format!("the cable of {name} was down on the host")),
             Some(_) => None,
         }

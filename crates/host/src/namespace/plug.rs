@@ -33,6 +33,14 @@ pub(super) struct Nic {
     pub socket: Socket,
 }
 
+impl Nic {
+    /// Whether its port is kept apart from others if it must be: routers have nothing to say to each other on the
+    /// control network.
+    pub(super) fn is_apart(&self, port: &LinkState) -> bool {
+        port.isolated || !matches!(self.socket, Socket::Control)
+    }
+}
+
 impl Shared {
     /// Plugs every interface that is not plugged as it must be, all side by side.
     pub(super) async fn plug(&self, owner: Owner, process: &Process, nics: &[Nic]) -> Result<(), HostError> {
@@ -50,8 +58,8 @@ impl Shared {
         };
         let device = Device::Port(owner, nic.number);
         let doing = format!("plugging eth{} of {owner}", nic.number);
-        let plugged = match self.find_device(device).await.map_err(|e| failed(&doing, e))? {
-            Some((_, link)) if link.master == Some(bridge) && link.up => return Ok(()),
+        match self.find_device(device).await.map_err(|e| failed(&doing, e))? {
+            Some((_, link)) if link.master == Some(bridge) && link.up && nic.is_apart(&link) => Ok(()),
             Some((name, _)) => {
                 let change = LinkChange {
                     up: Some(true),
@@ -62,29 +70,29 @@ impl Shared {
                     .change(&name, &change)
                     .await
                     .map_err(|e| failed(&doing, e))?;
-                name
+                // A port that was in another bridge has lost it.
+                self.isolate(nic, &name).await.map_err(|e| failed(&doing, e))
             }
-            None => self.lay_cable(device, process, nic, bridge).await?,
-        };
+            None => self.lay_cable(device, process, nic, bridge).await,
+        }
+    }
+
+    /// Keeps a port apart from others like it, if it must be.
+    async fn isolate(&self, nic: &Nic, port: &str) -> Result<(), LinkError> {
         match nic.socket {
-            // Routers have nothing to say to each other on the control network.
-            Socket::Control => self
-                .links
-                .isolate_port(&plugged)
-                .await
-                .map_err(|e| failed(&doing, e)),
+            Socket::Control => self.links.isolate_port(port).await,
             Socket::Guest(_) | Socket::Public => Ok(()),
         }
     }
 
-    /// Makes a cable from the bridge to the interface, and returns the name of the bridge's end.
+    /// Makes a cable from the bridge to the interface.
     async fn lay_cable(
         &self,
         device: Device,
         process: &Process,
         nic: &Nic,
         bridge: u32,
-    ) -> Result<String, HostError> {
+    ) -> Result<(), HostError> {
         let doing = || format!("plugging {device}");
         let network = network_of(process).map_err(|e| failed(doing(), e))?;
         let far = format!("eth{}", nic.number);
@@ -109,8 +117,9 @@ impl Shared {
             };
             match self.links.add_veth(&veth).await {
                 Ok(()) => {
-                    self.claim(&name, device).await.map_err(|e| failed(doing(), e))?;
-                    return Ok(name);
+                    // The claim comes last: whatever bears a name and an alias is whole, after a crash too.
+                    self.isolate(nic, &name).await.map_err(|e| failed(doing(), e))?;
+                    return self.claim(&name, device).await.map_err(|e| failed(doing(), e));
                 }
                 // This name is another id's.
                 Err(LinkError::Exists { .. }) => {}

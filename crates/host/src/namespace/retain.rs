@@ -19,7 +19,7 @@ impl Shared {
         let wanted: BTreeSet<Owner> = (keep.routers.iter().copied().map(Owner::Router))
             .chain(keep.guests.iter().copied().map(Owner::Guest))
             .collect();
-        self.adopt_all()?;
+        self.adopt_all().await?;
         let mut removed = Vec::new();
         let running: BTreeSet<Owner> = self.machines().keys().copied().collect();
         for owner in running.difference(&wanted) {
