@@ -44,7 +44,7 @@ pub(crate) async fn run(manager: Manager) {
     }
 }
 
-/// The jobs that can be ended now.
+/// The jobs that can be ended now, and those that can give their claims back.
 fn due(view: &View<'_>, affected: &Affected, deadline: Duration) -> Vec<JobId> {
     let concerns = |job: &Job| match view.network_of_goal(&job.until) {
         Some(network) => affected.all || affected.networks.contains(&network),
@@ -55,7 +55,10 @@ fn due(view: &View<'_>, affected: &Affected, deadline: Duration) -> Vec<JobId> {
         is_late(job, now, deadline)
             || (concerns(job) && !matches!(goal::progress(view, &job.until), Progress::Waiting(_)))
     });
-    due.map(|job| job.id).collect()
+    let free = view
+        .holding_jobs()
+        .filter(|job| concerns(job) && goal::has_let_go(view, &job.until));
+    due.chain(free).map(|job| job.id).collect()
 }
 
 fn is_late(job: &Job, now: Timestamp, deadline: Duration) -> bool {
@@ -76,18 +79,18 @@ async fn end_with(manager: &Manager, jobs: &[JobId], undo: bool) -> Result<(), C
         .commit(|view, draft| {
             let now = Timestamp::now();
             let mut touched = BTreeSet::new();
-            for job in jobs
-                .iter()
-                .filter_map(|id| view.job(*id))
-                .filter(|j| j.state == JobState::Pending)
-            {
+            for job in jobs.iter().filter_map(|id| view.job(*id)) {
+                if job.state != JobState::Pending {
+                    give_back(view, draft, job);
+                    continue;
+                }
                 let state = match goal::progress(view, &job.until) {
                     Progress::Reached => JobState::Succeeded,
                     Progress::Refused(text) => refused(view, draft, job, &text, undo, &mut touched),
                     Progress::Waiting(error) if is_late(job, now, deadline) => late(job, error, deadline),
                     Progress::Waiting(_) => continue,
                 };
-                write(draft, job, state, now);
+                write(view, draft, job, state, now);
             }
             for network in touched.iter().filter_map(|id| view.get::<Network>(*id)) {
                 draft.touch(network);
@@ -97,19 +100,32 @@ async fn end_with(manager: &Manager, jobs: &[JobId], undo: bool) -> Result<(), C
         .await
 }
 
-fn write(draft: &mut Draft, job: &Stored<Job>, state: JobState, now: Timestamp) {
+fn write(view: &View<'_>, draft: &mut Draft, job: &Stored<Job>, state: JobState, now: Timestamp) {
     draft.unchanged(key::job(job.id), job.modified);
-    job.then_release
-        .iter()
-        .for_each(|claim| draft.release(claim.clone()));
-    let ended = Job {
+    let mut ended = Job {
         state,
         completed: Some(now),
         undo: Vec::new(),
-        then_release: Vec::new(),
         ..(*job.object).clone()
     };
+    // Otherwise the router may still answer for what the claims stand for, and nobody else may have it yet.
+    if goal::has_let_go(view, &job.until) {
+        ended
+            .then_release
+            .drain(..)
+            .for_each(|claim| draft.release(claim));
+    }
     draft.put_raw(key::job(job.id), &ended);
+}
+
+/// Gives back what an ended job still holds.
+fn give_back(view: &View<'_>, draft: &mut Draft, job: &Stored<Job>) {
+    if !job.then_release.is_empty() && goal::has_let_go(view, &job.until) {
+        draft.unchanged(key::job(job.id), job.modified);
+        let mut job = Job::clone(job);
+        job.then_release.drain(..).for_each(|claim| draft.release(claim));
+        draft.put_raw(key::job(job.id), &job);
+    }
 }
 
 fn late(job: &Job, error: Option<String>, deadline: Duration) -> JobState {

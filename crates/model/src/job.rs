@@ -42,8 +42,8 @@ pub struct Job {
     /// What takes its change back when the router refuses it for good; empty when nothing can.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<Undo>,
-    /// Claims that are given back in the transaction that ends the job: until then a router may still hold what they
-    /// stand for.
+    /// Claims that are given back once the router has let go of what they stand for, which may be after the job has
+    /// failed. The job is kept until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then_release: Vec<String>,
     /// Where it stands.
@@ -96,7 +96,7 @@ pub enum Goal {
         /// The guest.
         guest: crate::id::GuestId,
     },
-    /// The router is in the wanted power state (running: at its network's generation and at least this boot).
+    /// The router is in the wanted power state (running: with its network's rules, and at least this boot).
     RouterSettled {
         /// The router.
         router: crate::id::RouterId,

@@ -50,6 +50,25 @@ fn applied(view: &View<'_>, network: NetworkId, generation: u64) -> Progress {
     reached(view, router.id, 0, generation)
 }
 
+/// Whether no router can hold any more what a change with this goal has taken away. Stricter than [`progress`]: a router
+/// that is meant to be off or to go holds it until it is seen to be off.
+pub(super) fn has_let_go(view: &View<'_>, goal: &Goal) -> bool {
+    let Goal::NetworkApplied { network, generation } = goal else {
+        return progress(view, goal) == Progress::Reached;
+    };
+    let Some(router) = view.router_of_network(*network) else {
+        return true;
+    };
+    let implemented = view
+        .get::<Network>(*network)
+        .is_some_and(|n| n.phase == NetworkPhase::Implemented);
+    if implemented && router.power == Power::On {
+        return reached(view, router.id, 0, *generation) == Progress::Reached;
+    }
+    view.router_observed(router.id)
+        .is_some_and(|seen| seen.state == RouterState::Stopped)
+}
+
 fn reached(view: &View<'_>, router: RouterId, boot: u64, generation: u64) -> Progress {
     let Some(seen) = view.router_observed(router) else {
         return Progress::Waiting(None);
@@ -86,10 +105,10 @@ fn router_settled(view: &View<'_>, router: RouterId, boot: u64) -> Progress {
     };
     let seen = view.router_observed(router.id);
     match router.power {
-        Power::On => match view.get::<Network>(router.network) {
-            Some(network) => reached(view, router.id, boot, network.generation),
-            None => Progress::Reached,
-        },
+        // Whatever generation it runs: it came up with the newest there was, and a network that changes all the time
+        // would else keep the job waiting.
+        Power::On if view.get::<Network>(router.network).is_some() => reached(view, router.id, boot, 1),
+        Power::On => Progress::Reached,
         Power::Off if seen.is_some_and(|s| s.state == RouterState::Stopped) => Progress::Reached,
         Power::Off | Power::Gone => Progress::Waiting(seen.and_then(|s| s.error.clone())),
     }

@@ -168,7 +168,9 @@ pub struct State {
     pub(crate) indexes: Indexes,
     pub(crate) jobs: BTreeMap<JobId, Stored<Job>>,
     pub(crate) pending: BTreeSet<JobId>,
-    /// Finished jobs, the one that ended first first.
+    /// Ended jobs with claims that are not given back yet.
+    pub(crate) holding: BTreeSet<JobId>,
+    /// Finished jobs that hold nothing, the one that ended first first.
     pub(crate) finished: BTreeSet<(Timestamp, JobId)>,
     pub(crate) events: BTreeMap<(Timestamp, EventId), Arc<Event>>,
     pub(crate) event_times: HashMap<EventId, Timestamp>,
@@ -289,7 +291,12 @@ impl State {
             }
             (_, ended) => {
                 self.pending.remove(&job.id);
-                self.finished.insert((ended.unwrap_or(job.created), job.id));
+                if job.then_release.is_empty() {
+                    self.holding.remove(&job.id);
+                    self.finished.insert((ended.unwrap_or(job.created), job.id));
+                } else {
+                    self.holding.insert(job.id);
+                }
             }
         }
         self.jobs.insert(
@@ -316,6 +323,7 @@ impl State {
             self.guests_observed.remove(&id);
         } else if let Some(id) = key.strip_prefix(key::JOBS).and_then(|id| id.parse().ok()) {
             self.pending.remove(&id);
+            self.holding.remove(&id);
             if let Some(job) = self.jobs.remove(&id) {
                 self.finished.remove(&(job.completed.unwrap_or(job.created), id));
             }

@@ -204,7 +204,12 @@ impl View<'_> {
         self.0.pending.iter().filter_map(|id| self.0.jobs.get(id))
     }
 
-    /// Finished jobs, the one that ended first first.
+    /// Ended jobs with claims that are not given back yet.
+    pub(crate) fn holding_jobs(&self) -> impl Iterator<Item = &Stored<Job>> {
+        self.0.holding.iter().filter_map(|id| self.0.jobs.get(id))
+    }
+
+    /// Finished jobs that hold nothing, the one that ended first first.
     pub fn finished_jobs(&self) -> impl ExactSizeIterator<Item = (jiff::Timestamp, JobId)> + '_ {
         self.0.finished.iter().copied()
     }

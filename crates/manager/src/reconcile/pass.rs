@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One look at one network, and what follows from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use outgate_host::{Host, HostError};
@@ -182,6 +182,8 @@ async fn forget_router(manager: &Manager, id: RouterId) -> Result<(), CommitErro
 
 /// Starts the guests that are to run and do not yet.
 async fn start_guests(manager: &Manager, work: Work, memo: &mut Memo) -> Result<(), Failure> {
+    let present: HashSet<_> = work.guests.iter().map(|g| g.guest.id).collect();
+    memo.guests.retain(|id, _| present.contains(id));
     let known =
         |g: &GuestWork| g.seen == Some(true) && memo.guests.get(&g.guest.id) == Some(&g.guest.modified);
     let mut waiting: Vec<_> = work

@@ -48,7 +48,7 @@ pub struct Inside {
 pub struct FakeHost {
     inside: Mutex<Inside>,
     events: broadcast::Sender<HostEvent>,
-    /// While false, applies wait.
+    /// While false, applies and removals of routers wait.
     gate: watch::Sender<bool>,
 }
 
@@ -109,6 +109,7 @@ impl Host for FakeHost {
     }
 
     async fn remove_router(&self, id: RouterId) -> Result<(), HostError> {
+        self.gate.subscribe().wait_for(|open| *open).await.unwrap();
         self.inside().routers.remove(&id);
         Ok(())
     }
