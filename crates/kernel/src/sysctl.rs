@@ -2,11 +2,14 @@
 //! Kernel parameters by dotted name (`net.ipv4.ip_forward`), under /proc/sys. Those under `net` belong to the calling
 //! thread's network namespace.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::KernelError;
+
+/// The kernel's own limit for most parameters; longer values are cut.
+const VALUE_MAX: usize = 4_096;
 
 /// The value as /proc/sys shows it, without the newline.
 ///
@@ -14,7 +17,11 @@ use crate::KernelError;
 /// When the name is malformed, the parameter does not exist or may not be read.
 pub fn read(name: &str) -> Result<String, KernelError> {
     let doing = || format!("reading {name}");
-    let text = fs::read_to_string(path(name)?).map_err(|e| KernelError::os(doing(), &e))?;
+    let mut value = [0; VALUE_MAX];
+    // A parameter is given whole by one read: a router looks at some sixty again and again.
+    let read = File::open(path(name)?).and_then(|mut file| file.read(&mut value));
+    let length = read.map_err(|e| KernelError::os(doing(), &e))?;
+    let text = String::from_utf8_lossy(value.get(..length).unwrap_or_default());
     Ok(text.trim_end().to_owned())
 }
 

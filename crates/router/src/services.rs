@@ -261,8 +261,13 @@ fn copy_to_log(source: impl Read, log: &CloudLog, name: &str) {
 
 fn observed_files(wanted: &BTreeMap<String, File>) -> BTreeMap<String, File> {
     let read = |(path, file): (&String, &File)| {
-        let content = fs::read_to_string(path).ok()?;
-        let mode = fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+        let source = fs::File::open(path).ok()?;
+        let mode = source.metadata().ok()?.permissions().mode() & 0o7777;
+        // One byte too many tells that it differs; how many more there are does not matter.
+        let length = file.content.len() + 1;
+        let mut content = String::with_capacity(length);
+        let limit = u64::try_from(length).unwrap_or(u64::MAX);
+        source.take(limit).read_to_string(&mut content).ok()?;
         Some((
             path.clone(),
             File {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The thread that owns the engine: applies what is asked for, and heals on each notification and each second.
+//! The thread that owns the engine: applies what is asked for, and heals on each notification and every three
+//! seconds.
 
 mod pace;
 
@@ -109,9 +110,9 @@ impl Drop for EndsTheProcess {
 /// Puts one `Changed` into the mailbox, however often it is called before the agent takes it.
 fn waker(sender: Mailbox, changed: Arc<AtomicBool>) -> Wake {
     Arc::new(move || {
-        if !changed.swap(true, Ordering::SeqCst) && sender.try_send(Message::Changed).is_err() {
-            // The agent is busy and will look by itself within a second.
-            changed.store(false, Ordering::SeqCst);
+        if !changed.swap(true, Ordering::SeqCst) {
+            // A mailbox that is full wakes the agent as well.
+            let _ = sender.try_send(Message::Changed);
         }
     })
 }
@@ -122,7 +123,7 @@ fn listen(watch: &Watch, wake: &Wake) {
             Ok(true) => wake(),
             Ok(false) => {}
             Err(error) => {
-                // The agent still looks each second.
+                // The agent still looks every three seconds.
                 tracing::error!(%error, "no notifications any more");
                 return;
             }
@@ -157,6 +158,9 @@ impl Agent {
 
     fn run(&mut self, mailbox: &Receiver<Message>, changed: &AtomicBool) {
         loop {
+            if changed.swap(false, Ordering::SeqCst) {
+                self.pace.hurry(Instant::now());
+            }
             match mailbox.recv_timeout(self.pace.wait(Instant::now())) {
                 Ok(Message::Apply(spec, reply)) => {
                     let result = self.apply_and_keep(&spec);
@@ -166,10 +170,7 @@ impl Agent {
                 Ok(Message::Observe(reply)) => {
                     let _ = reply.send(self.status());
                 }
-                Ok(Message::Changed) => {
-                    changed.store(false, Ordering::SeqCst);
-                    self.pace.hurry(Instant::now());
-                }
+                Ok(Message::Changed) => {}
                 Err(RecvTimeoutError::Timeout) => self.heal(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }

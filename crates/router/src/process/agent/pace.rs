@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! When to look at the router next: each second, a moment after a notification, and ever more slowly while repairs
+//! When to look at the router next: every three seconds, a moment after a notification, and ever more slowly while repairs
 //! fail or somebody undoes them.
 
 use std::time::{Duration, Instant};
 
-/// Without any notification.
-const REGULAR: Duration = Duration::from_secs(1);
+/// Without any notification: what the kernel tells nobody, a parameter or a file, is repaired within 5 seconds, and a
+/// thousand quiet routers cost little.
+const REGULAR: Duration = Duration::from_secs(3);
+/// After a difference: there may be more.
+const SOON: Duration = Duration::from_secs(1);
 /// Notifications that belong together arrive within this.
 const TOGETHER: Duration = Duration::from_millis(3);
 /// The first wait after a repair; it doubles with each further one in a row.
@@ -27,7 +30,7 @@ impl Pace {
     /// Looks for the first time a moment from `now`.
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            next: now + REGULAR,
+            next: now + SOON,
             not_before: now,
             in_a_row: 0,
             regular: true,
@@ -50,20 +53,20 @@ impl Pace {
         if self.regular {
             self.in_a_row = 0;
         }
-        self.again(now, Duration::ZERO);
+        self.again(now, REGULAR, Duration::ZERO);
     }
 
     /// A difference was repaired.
     pub(super) fn repaired(&mut self, now: Instant) {
         let wait = self.grow(REPAIRED_WAIT_MAX);
-        self.again(now, wait);
+        self.again(now, SOON, wait);
     }
 
     /// A difference could not be repaired.
     pub(super) fn failed(&mut self, now: Instant) {
         self.in_a_row = self.in_a_row.max(5);
         let wait = self.grow(FAILED_WAIT_MAX);
-        self.again(now, wait);
+        self.again(now, SOON, wait);
     }
 
     fn grow(&mut self, limit: Duration) -> Duration {
@@ -71,8 +74,8 @@ impl Pace {
         FIRST_WAIT.saturating_mul(1 << self.in_a_row.min(16)).min(limit)
     }
 
-    fn again(&mut self, now: Instant, wait: Duration) {
-        self.next = now + REGULAR;
+    fn again(&mut self, now: Instant, next: Duration, wait: Duration) {
+        self.next = now + next;
         self.not_before = now + wait;
         self.regular = true;
     }
@@ -86,7 +89,7 @@ mod tests {
     fn a_notification_brings_the_next_look_forward_but_not_into_a_wait() {
         let now = Instant::now();
         let mut pace = Pace::new(now);
-        assert_eq!(pace.wait(now), REGULAR);
+        assert_eq!(pace.wait(now), SOON);
         pace.hurry(now);
         assert_eq!(pace.wait(now), TOGETHER);
         pace.failed(now);
@@ -123,6 +126,8 @@ mod tests {
         assert_eq!(pace.wait(now), REPAIRED_WAIT_MAX);
         pace.fine(now);
         pace.repaired(now);
-        assert!(pace.wait(now) < Duration::from_secs(1) + REGULAR);
+        assert!(pace.wait(now) <= SOON);
+        pace.fine(now);
+        assert_eq!(pace.wait(now), REGULAR, "all is quiet");
     }
 }
