@@ -146,15 +146,16 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiErro
             format!("method {} is not available; use GET or POST", request.method()),
         ));
     }
-    let turn = tokio::time::timeout(shared.config.queue, shared.turns.acquire());
-    let Ok(Ok(_turn)) = turn.await else {
-        return Err(ApiError::busy());
-    };
     let query = request.uri().query().unwrap_or_default().to_owned();
     let form = if is_post {
         form_of(shared, request).await?
     } else {
         Vec::new()
+    };
+    // Only now: a client that sends its form slowly takes nobody's turn.
+    let turn = tokio::time::timeout(shared.config.queue, shared.turns.acquire());
+    let Ok(Ok(_turn)) = turn.await else {
+        return Err(ApiError::busy());
     };
     let (api, limit) = (shared.api.clone(), shared.config.handling);
     // A task of its own: a client that hangs up does not leave a command half done.

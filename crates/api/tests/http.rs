@@ -169,6 +169,25 @@ async fn more_requests_than_turns_wait_and_are_refused_when_they_wait_too_long()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_its_form_slowly_takes_nobody_s_turn() {
+    let config = ServerConfig {
+        concurrency: 1,
+        queue: Duration::from_millis(50),
+        ..ServerConfig::default()
+    };
+    let served = Served::with(4, config).await;
+    let head = b"POST /client/api HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+    let mut slow = TcpStream::connect(served.address).unwrap();
+    slow.set_read_timeout(Some(DEADLINE)).unwrap();
+    slow.write_all(head).unwrap();
+    // The server says that it waits for the form.
+    let mut begun = [0; 12];
+    slow.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 100");
+    assert_eq!(served.call("listZones", &[]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn further_connections_wait_until_one_is_free() {
     let config = ServerConfig {
         connections: 1,

@@ -39,6 +39,8 @@ pub struct Inside {
     pub guests: BTreeSet<GuestId>,
     /// Every apply that was asked for: router and generation.
     pub applies: Vec<(RouterId, u64)>,
+    /// The newest boot that was asked for.
+    pub boot: u64,
     pub retained: Vec<Inventory>,
     pub orphans: Vec<String>,
     pub verdict: Option<Verdict>,
@@ -88,7 +90,11 @@ impl FakeHost {
 #[async_trait]
 impl Host for FakeHost {
     async fn ensure_router(&self, spec: &RouterSpec, boot: u64) -> Result<Applied, HostError> {
-        self.inside().applies.push((spec.id, spec.generation));
+        {
+            let mut inside = self.inside();
+            inside.applies.push((spec.id, spec.generation));
+            inside.boot = boot;
+        }
         self.gate.subscribe().wait_for(|open| *open).await.unwrap();
         let mut inside = self.inside();
         let verdict = inside.verdict.as_mut().and_then(|judge| judge(spec));
