@@ -188,6 +188,27 @@ async fn a_client_that_sends_its_form_slowly_takes_nobody_s_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_arrives_byte_by_byte_is_cut_off() {
+    let config = ServerConfig {
+        idle: Duration::from_millis(300),
+        ..ServerConfig::default()
+    };
+    let served = Served::with(4, config).await;
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    stream.write_all(b"GET /client/api HTTP/1.1\r\nHost: ").unwrap();
+    let started = Instant::now();
+    // The read is the pause between two bytes; it ends when the server has closed the connection.
+    while started.elapsed() < Duration::from_secs(5) && stream.write_all(b"x").is_ok() {
+        if stream.read(&mut [0; 64]).is_ok() {
+            break;
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(4), "it goes on and on");
+    assert_eq!(served.call("listZones", &[]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn further_connections_wait_until_one_is_free() {
     let config = ServerConfig {
         connections: 1,

@@ -74,11 +74,14 @@ impl Listener for Limited {
     }
 }
 
-/// A connection that fails when nothing is read or written for too long.
+/// A connection that fails when nothing is read or written for too long, or when a request takes as long to arrive,
+/// however many single bytes come in that time.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     idle: Duration,
+    /// A request has begun to arrive, and nothing of its reply is written yet.
+    receiving: bool,
     alarm: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -88,15 +91,23 @@ impl Connection {
         Self {
             stream,
             idle,
+            receiving: false,
             alarm: Box::pin(sleep(idle)),
             _permit: permit,
         }
     }
 
+    /// Notes that something was read or written. Only a request's first bytes put the alarm off.
+    fn moved(&mut self, received: bool) {
+        if !(received && self.receiving) {
+            self.alarm.as_mut().reset(Instant::now() + self.idle);
+        }
+        self.receiving = received;
+    }
+
     /// Passes on what is ready, else waits at most until the alarm.
     fn watched<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.alarm.as_mut().reset(Instant::now() + self.idle);
             return polled;
         }
         ready!(self.alarm.as_mut().poll(cx));
@@ -111,6 +122,9 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.moved(true);
+        }
         self.watched(cx, polled)
     }
 }
@@ -118,6 +132,9 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if polled.is_ready() {
+            self.moved(false);
+        }
         self.watched(cx, polled)
     }
 
