@@ -42,12 +42,16 @@ pub enum CommandError {
         what: String,
     },
     /// A limit that protects the router has been reached.
-    #[error("{what} holds {limit} rules, which is the most that is possible; delete some first")]
+    #[error(
+        "{what} would hold more than {limit} {of}, which is the most that is possible; delete some rules first"
+    )]
     Limit {
         /// What is full: `Network 0a1b…`.
         what: String,
         /// The limit.
         limit: usize,
+        /// Of what: `rules`.
+        of: &'static str,
     },
     /// What is needed does not work at the moment.
     #[error("unavailable: {what}")]

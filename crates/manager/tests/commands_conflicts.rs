@@ -411,3 +411,44 @@ async fn a_network_holds_a_bounded_number_of_rules() {
         .refused(535, &["20000"], net.egress(tcp(30_000, 30_000), &[]))
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_s_rules_list_a_bounded_number_of_cidrs_together() {
+    let net = Net::new().await;
+    let (manager, admin) = (&net.world.manager, net.world.admin);
+    let hosts = |start: &str| {
+        (0..=255)
+            .map(|i| format!("{start}.{i}/32").parse().unwrap())
+            .collect()
+    };
+    let prefix = manager
+        .view()
+        .get::<Network>(net.network)
+        .unwrap()
+        .cidr()
+        .network()
+        .to_string();
+    let request = CreateEgressRule {
+        network: net.network,
+        matches: tcp(1, 1),
+        sources: hosts(prefix.trim_end_matches(".0")),
+        destinations: hosts("198.51.100"),
+    };
+    let most = manager.create_egress_rule(&admin, request).await.unwrap();
+    net.world.done(most).await;
+    net.world
+        .refused(535, &["65536 pairs"], net.egress(tcp(2, 2), &[]))
+        .await;
+    net.world
+        .refused(535, &["65536 pairs"], net.open(tcp(2, 2), &[]))
+        .await;
+    net.world
+        .refused(535, &["65536 pairs"], net.forward(ports(2, 2)))
+        .await;
+    let id = FirewallRuleId(most.id.unwrap());
+    let request = outgate_manager::command::request::DeleteEgressRule { id };
+    net.world
+        .done(manager.delete_egress_rule(&admin, request).await.unwrap())
+        .await;
+    net.egress(tcp(2, 2), &[]).await.unwrap();
+}

@@ -15,6 +15,9 @@ use crate::mirror::Stored;
 pub const RULES_PER_NETWORK: usize = 20_000;
 /// How many CIDRs one rule may list.
 pub const CIDRS_PER_RULE: usize = 256;
+/// How many pairs of a source and a destination CIDR the firewall and egress rules of a network may list together: each
+/// is an element of a set in the router.
+pub const CIDR_PAIRS_PER_NETWORK: usize = 65_536;
 /// How long names and display texts may be, in characters, as in CloudStack.
 const TEXT_MAX: usize = 255;
 
@@ -94,15 +97,33 @@ pub(crate) fn free_for_source_nat(tx: &Tx<'_>, ip: &PublicIp) -> Result<(), Comm
     }
 }
 
-/// Refuses more rules than a router is meant to carry. `more` is how many are to be added.
-pub(crate) fn room_for_rules(tx: &Tx<'_>, network: &Network, more: usize) -> Result<(), CommandError> {
-    if tx.view.count_rules(network.id) + more <= RULES_PER_NETWORK {
-        return Ok(());
+/// Refuses more rules than a router is meant to carry. `rules` and `pairs` of CIDRs are to be added.
+pub(crate) fn room_for_rules(
+    tx: &Tx<'_>,
+    network: &Network,
+    rules: usize,
+    pairs: usize,
+) -> Result<(), CommandError> {
+    let limits = [
+        (
+            tx.view.count_rules(network.id) + rules,
+            RULES_PER_NETWORK,
+            "rules",
+        ),
+        (
+            tx.view.count_cidr_pairs(network.id) + pairs,
+            CIDR_PAIRS_PER_NETWORK,
+            "pairs of a source and a destination CIDR",
+        ),
+    ];
+    match limits.into_iter().find(|(then, limit, _)| then > limit) {
+        None => Ok(()),
+        Some((_, limit, of)) => Err(CommandError::Limit {
+            what: format!("Network {}", network.id),
+            limit,
+            of,
+        }),
     }
-    Err(CommandError::Limit {
-        what: format!("Network {}", network.id),
-        limit: RULES_PER_NETWORK,
-    })
 }
 
 /// A match that a packet can meet.

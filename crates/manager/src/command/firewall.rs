@@ -29,7 +29,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateFirewallRule) -> Result<St
         return Err(CommandError::invalid("ipaddressid", ip.id, expected));
     };
     let network = tx.own::<Network>("networkid", network)?;
-    checks::room_for_rules(tx, &network, 1)?;
+    checks::room_for_rules(tx, &network, 1, sources.len())?;
     let wanted = WantedPass {
         matches: request.matches,
         sources: &sources,
@@ -69,7 +69,7 @@ pub(crate) fn create_egress(tx: &mut Tx<'_>, request: &CreateEgressRule) -> Resu
     let sources = checks::cidrs("cidrlist", &request.sources, network.cidr())?;
     checks::inside(&network, &sources)?;
     let destinations = checks::cidrs("destcidrlist", &request.destinations, everywhere())?;
-    checks::room_for_rules(tx, &network, 1)?;
+    checks::room_for_rules(tx, &network, 1, sources.len() * destinations.len())?;
     let wanted = WantedPass {
         matches: request.matches,
         sources: &sources,

@@ -32,7 +32,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
     let sources = checks::cidrs("cidrlist", &request.sources, firewall::everywhere())?;
     let network = checks::network_for(tx, &ip, request.network, &guest)?;
     let nic = checks::nic_on(&guest, &network, request.guest_address)?;
-    checks::room_for_rules(tx, &network, 2)?;
+    checks::room_for_rules(tx, &network, 2, sources.len())?;
     let wanted = WantedPorts {
         protocol: request.protocol,
         ports: request.public_ports,

@@ -31,6 +31,6 @@ mod subnet;
 mod tx;
 mod verify;
 
-pub use checks::{CIDRS_PER_RULE, RULES_PER_NETWORK};
+pub use checks::{CIDR_PAIRS_PER_NETWORK, CIDRS_PER_RULE, RULES_PER_NETWORK};
 
 pub use request::{Caller, Started};

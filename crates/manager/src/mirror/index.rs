@@ -59,6 +59,8 @@ pub struct Indexes {
     pub(crate) ips_by_account: Multi<AccountId, PublicIpId>,
     pub(crate) static_nat_by_guest: Multi<GuestId, PublicIpId>,
     pub(crate) rules_by_network: Multi<NetworkId, FirewallRuleId>,
+    /// Pairs of a source and a destination CIDR in a network's firewall and egress rules.
+    pub(crate) cidr_pairs: HashMap<NetworkId, usize>,
     pub(crate) rules_by_ip: Multi<PublicIpId, FirewallRuleId>,
     pub(crate) forwards_by_network: Multi<NetworkId, PortForwardingRuleId>,
     pub(crate) forwards_by_ip: Multi<PublicIpId, PortForwardingRuleId>,
@@ -120,6 +122,16 @@ impl Indexes {
 
     pub(crate) fn firewall_rules(&mut self, rule: &FirewallRule, add: bool) {
         self.rules_by_network.set(rule.network, rule.id, add);
+        let pairs = rule.sources.len() * rule.destinations.len().max(1);
+        let count = self.cidr_pairs.entry(rule.network).or_default();
+        *count = if add {
+            *count + pairs
+        } else {
+            count.saturating_sub(pairs)
+        };
+        if *count == 0 {
+            self.cidr_pairs.remove(&rule.network);
+        }
         if let Direction::Ingress { public_ip } = rule.direction {
             self.rules_by_ip.set(public_ip, rule.id, add);
         }

@@ -149,6 +149,11 @@ impl View<'_> {
         self.0.indexes.rules_by_network.count(&id) + self.0.indexes.forwards_by_network.count(&id)
     }
 
+    /// How many pairs of a source and a destination CIDR a network's firewall and egress rules list together.
+    pub fn count_cidr_pairs(&self, id: NetworkId) -> usize {
+        self.0.indexes.cidr_pairs.get(&id).copied().unwrap_or(0)
+    }
+
     /// The port forwarding rules that lead to a guest.
     pub fn forwards_of_guest(&self, id: GuestId) -> impl Iterator<Item = &Stored<PortForwardingRule>> {
         self.each(self.0.indexes.forwards_by_guest.get(id))

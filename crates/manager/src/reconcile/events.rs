@@ -69,6 +69,7 @@ async fn take(
                 {
                     return Ok(());
                 }
+                failures.retain(|_, (_, at)| at.elapsed() < SAME_FAILURE);
                 failures.insert(*router, (text.clone(), Instant::now()));
             }
             let (kind, level) = match error {
