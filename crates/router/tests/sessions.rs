@@ -75,6 +75,7 @@ fn streams_lose_nothing_while_the_same_is_applied_and_forwards_come_and_go() {
     let stream = UdpStream::start(guest, udp.address, 1_000).unwrap();
     for _ in 0..100 {
         assert_eq!(world.apply(&spec).changes, Vec::<String>::new());
+        probe.echo(&[7; 1_000]).unwrap();
     }
     let alone = spec.clone();
     for round in 0..5 {
