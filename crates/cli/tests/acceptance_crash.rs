@@ -10,7 +10,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -96,52 +96,122 @@ fn every_way_to_restart_a_router_brings_the_same_rules_back() {
     assert_eq!(lab.list("listRouters", &[("listall", "true")]).len(), 1);
 }
 
-/// What the test did and was told of: rule ids by port, in the order of the calls.
-#[derive(Default)]
-struct Acknowledged {
-    forwards: BTreeMap<u32, String>,
-    deleted: BTreeSet<String>,
-    /// Calls whose reply was lost with the server: they may have happened or not.
-    unknown: BTreeSet<u32>,
+/// What the calls are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Forward,
+    Address,
+    Guest,
 }
 
-/// One API call: adds a forward, or removes the oldest of more than five. A reply that never came is remembered as such.
-fn one_call(lab: &Lab, n: u32, ids: &(String, String), told: &mut Acknowledged) {
-    if n % 3 == 2 && told.forwards.len() > 5 {
-        let (port, id) = told
-            .forwards
-            .iter()
-            .next()
-            .map(|(p, i)| (*p, i.clone()))
-            .expect("a forward");
-        told.forwards.remove(&port);
-        match lab.client.call("deletePortForwardingRule", &[("id", &id)]) {
-            Ok(_) => drop(told.deleted.insert(id)),
-            Err(_) => drop(told.unknown.insert(port)),
+const KINDS: [Kind; 3] = [Kind::Forward, Kind::Address, Kind::Guest];
+
+impl Kind {
+    fn listing(self) -> &'static str {
+        match self {
+            Self::Forward => "listPortForwardingRules",
+            Self::Address => "listPublicIpAddresses",
+            Self::Guest => "listVirtualMachines",
+        }
+    }
+
+    fn deletion(self) -> &'static str {
+        match self {
+            Self::Forward => "deletePortForwardingRule",
+            Self::Address => "disassociateIpAddress",
+            Self::Guest => "destroyVirtualMachine",
+        }
+    }
+}
+
+/// What the test was told: ids whose creation or deletion was acknowledged. Calls whose reply was lost with the server
+/// may have happened or not: an id that was to be deleted is then in neither.
+#[derive(Default)]
+struct Acknowledged {
+    there: BTreeSet<(Kind, String)>,
+    gone: BTreeSet<(Kind, String)>,
+    lost_replies: u32,
+}
+
+/// The lab's objects that calls need: ids.
+struct Ids {
+    source_nat: String,
+    network: String,
+    zone: String,
+    service: String,
+    template: String,
+    guest: String,
+}
+
+impl Ids {
+    fn of(lab: &Lab) -> Self {
+        let id = |object: Value| text(&object, "id").to_owned();
+        Self {
+            source_nat: id(lab.source_nat()),
+            network: id(lab.network()),
+            zone: id(lab.one("listZones", &[])),
+            service: id(lab.one("listServiceOfferings", &[])),
+            template: id(lab.one("listTemplates", &[("templatefilter", "executable")])),
+            guest: id(lab.guest("guest1")),
+        }
+    }
+
+    /// Creates an object; the reply names its id.
+    fn create(&self, lab: &Lab, kind: Kind, n: u32) -> anyhow::Result<Value> {
+        let (port, name) = ((10_000 + n).to_string(), format!("crash{n}"));
+        let params: &[(&str, &str)] = match kind {
+            Kind::Forward => &[
+                ("ipaddressid", &self.source_nat),
+                ("protocol", "tcp"),
+                ("publicport", &port),
+                ("privateport", &port),
+                ("virtualmachineid", &self.guest),
+            ],
+            Kind::Address => &[("networkid", &self.network)],
+            Kind::Guest => &[
+                ("name", &name),
+                ("zoneid", &self.zone),
+                ("serviceofferingid", &self.service),
+                ("templateid", &self.template),
+                ("networkids", &self.network),
+            ],
+        };
+        let command = match kind {
+            Kind::Forward => "createPortForwardingRule",
+            Kind::Address => "associateIpAddress",
+            Kind::Guest => "deployVirtualMachine",
+        };
+        lab.client.call(command, params)
+    }
+}
+
+/// One API call: makes something, or removes the oldest of a kind of which there are more than three.
+fn one_call(lab: &Lab, n: u32, ids: &Ids, told: &mut Acknowledged) {
+    // Mostly rules; each tenth call an address, each twentieth a guest.
+    let kind = KINDS[usize::from(n % 10 == 4) + 2 * usize::from(n % 20 == 9)];
+    let known: Vec<_> = told.there.iter().filter(|(k, _)| *k == kind).cloned().collect();
+    if known.len() > 3 && !n.is_multiple_of(3) {
+        let victim = known[0].clone();
+        told.there.remove(&victim);
+        match lab
+            .client
+            .call(kind.deletion(), &[("id", &victim.1), ("expunge", "true")])
+        {
+            Ok(_) => drop(told.gone.insert(victim)),
+            Err(_) => told.lost_replies += 1,
         }
         return;
     }
-    let port = (10_000 + n).to_string();
-    let params = [
-        ("ipaddressid", ids.0.as_str()),
-        ("protocol", "tcp"),
-        ("publicport", &port),
-        ("privateport", &port),
-        ("virtualmachineid", &ids.1),
-    ];
-    match lab.client.call("createPortForwardingRule", &params) {
-        Ok(reply) => drop(told.forwards.insert(10_000 + n, text(&reply, "id").to_owned())),
-        Err(_) => drop(told.unknown.insert(10_000 + n)),
+    match ids.create(lab, kind, n) {
+        Ok(reply) => drop(told.there.insert((kind, text(&reply, "id").to_owned()))),
+        Err(_) => told.lost_replies += 1,
     }
 }
 
 #[test]
 fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
     let lab = Lab::up();
-    let ids = (
-        text(&lab.source_nat(), "id").to_owned(),
-        text(&lab.guest("guest1"), "id").to_owned(),
-    );
+    let ids = Ids::of(&lab);
     let mut told = Acknowledged::default();
     let mut random = 0x2545_f491_u32;
     let mut n = 0;
@@ -166,16 +236,14 @@ fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
             lab.client.call("listZones", &[]).is_ok()
         });
     }
-    assert!(told.forwards.len() > 10, "{} calls", told.forwards.len());
+    println!("{n} calls, {} of them without a reply", told.lost_replies);
+    assert!(told.there.len() > 10 && told.gone.len() > 10 && told.lost_replies > 0);
 
-    let known = everything_acknowledged_holds(&lab, &told);
-    wait_until(Duration::from_secs(20), "no job is left hanging", || {
-        lab.list("listAsyncJobs", &[("listall", "true")])
-            .iter()
-            .all(|j| j["jobstatus"] != 0)
-    });
-    the_kernel_equals(&lab, &known);
+    no_job_is_left_hanging(&lab);
+    everything_acknowledged_holds(&lab, &told);
+    the_kernel_equals_the_rules(&lab);
     no_address_is_held_twice(&lab);
+    no_orphan_is_left(&lab);
     let verified = lab.outgate(&["verify"]).output().expect("outgate runs");
     assert!(
         verified.status.success(),
@@ -184,33 +252,49 @@ fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
     );
 }
 
-/// Checks the rules that the server lists against what it acknowledged. Returns their ports.
-fn everything_acknowledged_holds(lab: &Lab, told: &Acknowledged) -> BTreeSet<u32> {
-    let listed = lab.list("listPortForwardingRules", &[("listall", "true")]);
-    let known: BTreeMap<&str, u32> = listed
-        .iter()
-        .map(|r| (text(r, "id"), text(r, "publicport").parse().expect("a port")))
-        .collect();
-    for (port, id) in &told.forwards {
+fn no_job_is_left_hanging(lab: &Lab) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let jobs = lab.list("listAsyncJobs", &[("listall", "true")]);
+        let pending: Vec<_> = jobs.iter().filter(|j| j["jobstatus"] == 0).collect();
+        if pending.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still pending: {pending:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn everything_acknowledged_holds(lab: &Lab, told: &Acknowledged) {
+    for kind in KINDS {
+        let listed = lab.list(kind.listing(), &[("listall", "true")]);
+        let is_there = |id: &str| listed.iter().any(|o| text(o, "id") == id);
+        for (_, id) in told.there.iter().filter(|(k, _)| *k == kind) {
+            assert!(is_there(id), "the acknowledged {kind:?} {id} is lost");
+        }
+        for (_, id) in told.gone.iter().filter(|(k, _)| *k == kind) {
+            assert!(
+                !is_there(id),
+                "the acknowledged deletion of {kind:?} {id} is undone"
+            );
+        }
+    }
+}
+
+/// Exactly the routers and guests that the server knows run, and nothing else of this lab does.
+fn no_orphan_is_left(lab: &Lab) {
+    let known = |command: &str| lab.list(command, &[("listall", "true")]).len().to_string();
+    for (command, process) in [
+        ("listRouters", "router serve"),
+        ("listVirtualMachines", "guest serve"),
+    ] {
+        let running = lab.try_exec("host", &["pgrep", "-f", "-c", process]).stdout;
         assert_eq!(
-            known.get(id.as_str()),
-            Some(port),
-            "the acknowledged forward of port {port} is lost"
+            String::from_utf8_lossy(&running).trim(),
+            known(command),
+            "{process}"
         );
     }
-    for id in &told.deleted {
-        assert!(
-            !known.contains_key(id.as_str()),
-            "an acknowledged deletion is undone"
-        );
-    }
-    for port in known.values() {
-        assert!(
-            told.forwards.contains_key(port) || told.unknown.contains(port),
-            "port {port} came from nowhere"
-        );
-    }
-    known.into_values().collect()
 }
 
 /// Kills the lab's server with SIGKILL. Whether there was one.
@@ -225,22 +309,25 @@ fn kill_server(lab: &Lab) -> bool {
     false
 }
 
-fn the_kernel_equals(lab: &Lab, ports: &BTreeSet<u32>) {
-    let listing = lab.exec(
-        text(&lab.router(), "name"),
-        &["nft", "-j", "-n", "list", "map", "ip", "outgate", "port_forward"],
-    );
-    let listing: Value = serde_json::from_str(&listing).expect("JSON");
+/// The map of forwards in the kernel holds the ports of the rules that the server lists, and no others.
+fn the_kernel_equals_the_rules(lab: &Lab) {
+    let listed = lab.list("listPortForwardingRules", &[("listall", "true")]);
+    let rules: BTreeSet<u64> = listed
+        .iter()
+        .map(|r| text(r, "publicport").parse().expect("a port"))
+        .collect();
+    let router = lab.router();
+    let argv = ["nft", "-j", "-n", "list", "map", "ip", "outgate", "port_forward"];
+    let listing: Value = serde_json::from_str(&lab.exec(text(&router, "name"), &argv)).expect("JSON");
     let map = listing["nftables"]
         .as_array()
         .and_then(|a| a.iter().find_map(|o| o.get("map")))
         .expect("the map");
     let elements = map["elem"].as_array().expect("elements");
-    let in_kernel: BTreeSet<u32> = elements
+    let in_kernel = elements
         .iter()
-        .map(|e| e[0]["concat"][2].as_u64().expect("a port") as u32)
-        .collect();
-    assert_eq!(&in_kernel, ports);
+        .map(|e| e[0]["concat"][2].as_u64().expect("a port"));
+    assert_eq!(in_kernel.collect::<BTreeSet<_>>(), rules);
 }
 
 fn no_address_is_held_twice(lab: &Lab) {

@@ -208,11 +208,11 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        // Read before `down` removes it.
+        let log = std::fs::read_to_string(self.directory().join("lab.log")).unwrap_or_default();
         let down = self.outgate(&["lab", "down"]).output();
         if std::thread::panicking() {
-            let log = self.dir.path().join(&self.instance).join("lab.log");
-            let text = std::fs::read_to_string(log).unwrap_or_default();
-            let tail: Vec<_> = text.lines().rev().take(60).collect();
+            let tail: Vec<_> = log.lines().rev().take(60).collect();
             eprintln!(
                 "--- the end of lab.log\n{}",
                 tail.into_iter().rev().collect::<Vec<_>>().join("\n")
