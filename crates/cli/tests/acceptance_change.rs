@@ -216,6 +216,47 @@ fn static_nat_gives_a_guest_an_address_of_its_own_in_both_directions() {
     assert!(session(&internet, public).is_err());
 }
 
+/// dnsmasq keeps the lease of a guest that is gone until it expires, unless it is given back.
+#[test]
+fn an_address_goes_from_one_guest_to_the_next_at_once() {
+    let lab = Lab::up();
+    let ids = [
+        lab.one("listZones", &[]),
+        lab.one("listServiceOfferings", &[]),
+        lab.one("listTemplates", &[("templatefilter", "executable")]),
+        lab.network(),
+    ];
+    let [zone, service, template, network] = ids.each_ref().map(|object| text(object, "id"));
+    for name in ["first", "second", "third"] {
+        let start = Instant::now();
+        let params = [
+            ("name", name),
+            ("zoneid", zone),
+            ("serviceofferingid", service),
+            ("templateid", template),
+            ("networkids", network),
+            ("ipaddress", "10.1.1.77"),
+        ];
+        let vm = lab.job("deployVirtualMachine", &params)["virtualmachine"].clone();
+        assert_eq!(ip(&vm["nic"][0]).to_string(), "10.1.1.77");
+        let ping = lab.try_exec(name, &["ping", "-c", "1", "-W", "1", INTERNET]);
+        assert!(
+            ping.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&ping.stdout)
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{name} took {:?}",
+            start.elapsed()
+        );
+        lab.job(
+            "destroyVirtualMachine",
+            &[("id", text(&vm, "id")), ("expunge", "true")],
+        );
+    }
+}
+
 #[test]
 fn a_network_and_its_first_guest_reach_the_outside_in_two_seconds() {
     let lab = Lab::up();

@@ -4,6 +4,7 @@
 //! It acts in the network and mount namespaces of the thread that made it and must stay on that thread.
 
 mod announce;
+mod leases;
 mod observe;
 mod sessions;
 mod steps;
@@ -40,6 +41,8 @@ pub struct Engine {
     tolerated: BTreeMap<String, String>,
     /// Whether there may be sessions that no spec has judged: those of a former process, or of a failure.
     doubts_sessions: bool,
+    /// Whether dnsmasq may hold leases of guests that the spec no longer names.
+    doubts_leases: bool,
     /// Addresses whose neighbours are still being told.
     announcements: Vec<announce::Announcement>,
 }
@@ -87,6 +90,7 @@ impl Engine {
             known: None,
             tolerated: BTreeMap::new(),
             doubts_sessions: true,
+            doubts_leases: true,
             announcements: Vec::new(),
         })
     }
@@ -151,7 +155,10 @@ impl Engine {
             spec: spec.clone(),
             plan: wanted,
         };
-        let before = self.target.replace(target).filter(|_| !self.doubts_sessions);
+        let before = self.target.replace(target);
+        self.doubts_leases |= before.as_ref().is_none_or(|b| !same_leases(&b.spec, spec));
+        self.release_leases();
+        let before = before.filter(|_| !self.doubts_sessions);
         self.doubts_sessions = true;
         let sessions_cut = sessions::cut(before.as_ref().map(|target| &target.spec), spec)?;
         self.doubts_sessions = false;
@@ -184,6 +191,7 @@ impl Engine {
     /// When the kernel cannot be read.
     pub fn heal(&mut self) -> Result<Option<Repair>, RouterError> {
         self.announce_due();
+        self.release_leases();
         self.with_plan(|engine, wanted| {
             let (changes, generation) = engine.compare(wanted)?;
             if changes.is_empty() {
@@ -274,6 +282,11 @@ impl Engine {
             "applied generation {generation}: {count} differences, {sessions_cut} sessions cut, {micros} us"
         ));
     }
+}
+
+fn same_leases(a: &RouterSpec, b: &RouterSpec) -> bool {
+    let (a, b) = (&a.guest_networks, &b.guest_networks);
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.leases == b.leases)
 }
 
 fn micros(started: Instant) -> u64 {
