@@ -86,7 +86,7 @@ pub fn spawn(argv: &[String], environment: &[(&str, &str)], log: &Path) -> Resul
         .stdout(output)
         .stderr(error_output);
     detach(&mut command);
-    let (pid, network) = on_thread(move || {
+    let (mut child, network) = on_thread(|| {
         let flags = CloneFlags::CLONE_NEWNET
             | CloneFlags::CLONE_NEWPID
             | CloneFlags::CLONE_NEWNS
@@ -96,20 +96,24 @@ pub fn spawn(argv: &[String], environment: &[(&str, &str)], log: &Path) -> Resul
         mount::make_private().map_err(|e| NamespaceError::new("making namespaces", e.source))?;
         let network = network_of_this_thread()?;
         let child = command.spawn().map_err(|e| NamespaceError::new(&starting, e))?;
-        Ok((child.id(), network))
+        Ok((child, network))
     })?;
     // The child is ours and nobody has reaped it, so its id is still its own.
-    let process = i32::try_from(pid)
+    let process = i32::try_from(child.id())
         .map_err(io::Error::other)
         .and_then(|pid| match Identity::of(pid)? {
             Some(identity) => Process::open(identity),
             None => Ok(None),
         });
-    match process {
-        Ok(Some(process)) => Ok(Spawned { process, network }),
-        Ok(None) => Err(ended_at_once(argv, log)),
-        Err(error) => Err(NamespaceError::new(format!("watching {}", argv.join(" ")), error)),
-    }
+    let error = match process {
+        Ok(Some(process)) => return Ok(Spawned { process, network }),
+        Ok(None) => ended_at_once(argv, log),
+        Err(error) => NamespaceError::new(format!("watching {}", argv.join(" ")), error),
+    };
+    // Nobody would ever end or reap what nobody holds. Both calls fail only for a process that has gone.
+    let _ = child.kill();
+    let _ = child.wait();
+    Err(error)
 }
 
 fn ended_at_once(argv: &[String], log: &Path) -> NamespaceError {

@@ -16,6 +16,24 @@ fn sleeper(folder: &Path) -> Spawned {
     namespace::spawn(&argv, &[], &folder.join("log")).unwrap()
 }
 
+#[tokio::test]
+async fn a_program_that_ends_at_once_leaves_no_zombie() {
+    let folder = tempfile::tempdir().unwrap();
+    let argv = ["true"].map(str::to_owned);
+    for _ in 0..50 {
+        if let Ok(spawned) = namespace::spawn(&argv, &[], &folder.path().join("log")) {
+            spawned.process.ended().await.unwrap();
+        }
+    }
+    let own = std::process::id().to_string();
+    let children = std::process::Command::new("ps")
+        .args(["--ppid", &own, "-o", "stat,comm"])
+        .output()
+        .unwrap();
+    let children = String::from_utf8(children.stdout).unwrap();
+    assert!(!children.contains("true"), "{children}");
+}
+
 async fn run(inside: &Process, argv: &[&str]) -> RunOutput {
     let argv = argv.iter().map(|a| (*a).to_owned()).collect();
     namespace::run(
