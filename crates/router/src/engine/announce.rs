@@ -44,6 +44,11 @@ impl Engine {
             .retain(|a| a.address != address || a.interface != interface);
     }
 
+    /// Whether an announcement is due within a second: the router must be looked at by then.
+    pub(crate) fn is_announcing(&self) -> bool {
+        !self.announcements.is_empty()
+    }
+
     /// Makes the announcements that are due.
     pub(super) fn announce_due(&mut self) {
         let now = Instant::now();

@@ -161,6 +161,9 @@ impl Agent {
             if changed.swap(false, Ordering::SeqCst) {
                 self.pace.hurry(Instant::now());
             }
+            if self.engine.is_announcing() {
+                self.pace.soon(Instant::now());
+            }
             match mailbox.recv_timeout(self.pace.wait(Instant::now())) {
                 Ok(Message::Apply(spec, reply)) => {
                     let result = self.apply_and_keep(&spec);

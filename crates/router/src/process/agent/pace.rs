@@ -48,6 +48,11 @@ impl Pace {
         self.regular = false;
     }
 
+    /// There is something to do within a second.
+    pub(super) fn soon(&mut self, now: Instant) {
+        self.next = self.next.min(now + SOON);
+    }
+
     /// There was no difference. Only a look that no notification asked for tells that all is quiet.
     pub(super) fn fine(&mut self, now: Instant) {
         if self.regular {
@@ -129,5 +134,7 @@ mod tests {
         assert!(pace.wait(now) <= SOON);
         pace.fine(now);
         assert_eq!(pace.wait(now), REGULAR, "all is quiet");
+        pace.soon(now);
+        assert_eq!(pace.wait(now), SOON);
     }
 }
