@@ -255,7 +255,7 @@ fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
 fn no_job_is_left_hanging(lab: &Lab) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let jobs = lab.list("listAsyncJobs", &[("listall", "true")]);
+        let jobs = lab.list("listAsyncJobs", &[("listall", "true"), ("pagesize", "-1")]);
         let pending: Vec<_> = jobs.iter().filter(|j| j["jobstatus"] == 0).collect();
         if pending.is_empty() {
             return;
@@ -283,15 +283,17 @@ fn everything_acknowledged_holds(lab: &Lab, told: &Acknowledged) {
 
 /// Exactly the routers and guests that the server knows run, and nothing else of this lab does.
 fn no_orphan_is_left(lab: &Lab) {
-    let known = |command: &str| lab.list(command, &[("listall", "true")]).len().to_string();
     for (command, process) in [
         ("listRouters", "router serve"),
         ("listVirtualMachines", "guest serve"),
     ] {
-        let running = lab.try_exec("host", &["pgrep", "-f", "-c", process]).stdout;
+        let listed = lab.list(command, &[("listall", "true")]);
+        let known: BTreeSet<_> = listed.iter().map(|o| text(o, "id").to_owned()).collect();
+        let lines = lab.exec("host", &["pgrep", "-f", "-a", process]);
+        let id = |line: &str| line.split(" --id ").nth(1)?.split(' ').next().map(str::to_owned);
         assert_eq!(
-            String::from_utf8_lossy(&running).trim(),
-            known(command),
+            lines.lines().filter_map(id).collect::<BTreeSet<_>>(),
+            known,
             "{process}"
         );
     }
