@@ -532,6 +532,16 @@ async fn free_addresses_are_listed_when_asked_for() {
         .list("listPublicIpAddresses", &[("allocatedonly", "false")])
         .await;
     assert_eq!(all, again, "their ids stay the same");
+    // One that its router has not let go yet is nobody's, and not free either.
+    let params = [("networkid", text(&network, "id"))];
+    let second = checked.job("associateIpAddress", &params).await;
+    let what = "the router".to_owned();
+    let refusal = Some(outgate_host::HostError::NotRunning { what });
+    checked.served.world.host.with(|host| host.refusal = refusal);
+    let params = [("id", text(&second, "id"))];
+    checked.served.ok("disassociateIpAddress", &params).await;
+    let all = checked.list("listPublicIpAddresses", &[("allocatedonly", "false")]);
+    assert_eq!(all.await.len(), 3);
     checked.done();
 }
 

@@ -25,6 +25,7 @@ use crate::mirror::Affected;
 pub(crate) use events::listen;
 pub(crate) use observed::Failure;
 use pass::Memo;
+pub(crate) use pass::answer;
 
 /// How many wake-ups from hosts may wait; beyond that the full pass finds what they were about.
 const WAKE_UPS: usize = 1024;

@@ -148,7 +148,8 @@ pub fn router_spec(
     })?;
     let [guest_mac, control_mac, public_mac] = router.macs;
     let zone = source.need::<Zone>(network.zone)?;
-    let mut guest_network = guest_network(source, &network, &zone)?;
+    let rules = rules_of(source, &network);
+    let mut guest_network = guest_network(source, &network, &zone, &rules)?;
     guest_network.mac = guest_mac;
     Ok(Some(RouterSpec {
         version: SPEC_VERSION,
@@ -162,7 +163,7 @@ pub fn router_spec(
         },
         public: PublicSide {
             mac: public_mac,
-            ..public_side(source, &network, &zone)?
+            ..public_side(source, &network, &zone, &rules)?
         },
         guest_networks: vec![guest_network],
         conntrack: settings.conntrack.clone(),
@@ -173,12 +174,17 @@ pub fn router_spec(
     }))
 }
 
-fn public_side(source: Source<'_>, network: &Network, zone: &Zone) -> Result<PublicSide, SpecError> {
+fn public_side(
+    source: Source<'_>,
+    network: &Network,
+    zone: &Zone,
+    rules: &[Arc<FirewallRule>],
+) -> Result<PublicSide, SpecError> {
     let stored = source.view.public_ips_of_network(network.id);
     let mut ips = source.each(stored, |ip: &PublicIp| ip.network == Some(network.id));
     ips.retain(|ip| ip.network == Some(network.id));
     ips.sort_by_key(|ip| (!ip.source_nat, ip.address));
-    let mut firewall = ingress_by_ip(source, network);
+    let mut firewall = ingress_by_ip(rules);
     let mut forwards = forwards_by_ip(source, network);
     let mut addresses = Vec::with_capacity(ips.len());
     let mut gateway = Ipv4Addr::UNSPECIFIED;
@@ -222,9 +228,9 @@ fn rules_of(source: Source<'_>, network: &Network) -> Vec<Arc<FirewallRule>> {
     rules
 }
 
-fn ingress_by_ip(source: Source<'_>, network: &Network) -> ByIp<router_spec::FirewallRule> {
+fn ingress_by_ip(rules: &[Arc<FirewallRule>]) -> ByIp<router_spec::FirewallRule> {
     let mut by_ip = ByIp::new();
-    for rule in rules_of(source, network) {
+    for rule in rules {
         if let Direction::Ingress { public_ip } = rule.direction {
             by_ip
                 .entry(public_ip)
@@ -256,11 +262,14 @@ fn forwards_by_ip(source: Source<'_>, network: &Network) -> ByIp<PortForward> {
     by_ip
 }
 
-fn guest_network(source: Source<'_>, network: &Network, zone: &Zone) -> Result<GuestNetwork, SpecError> {
+fn guest_network(
+    source: Source<'_>,
+    network: &Network,
+    zone: &Zone,
+    rules: &[Arc<FirewallRule>],
+) -> Result<GuestNetwork, SpecError> {
     let offering = source.need::<NetworkOffering>(network.offering)?;
-    let egress = rules_of(source, network)
-        .into_iter()
-        .filter(|r| r.direction == Direction::Egress);
+    let egress = rules.iter().filter(|r| r.direction == Direction::Egress);
     let rules = egress.map(|r| EgressRule {
         id: r.id,
         matches: r.matches,

@@ -261,7 +261,7 @@ fn free_addresses<'a>(look: &Look<'a>, params: &'a Params) -> impl Iterator<Item
                 params
                     .address("ipaddress")
                     .is_none_or(|wanted| wanted == *address)
-                    && view.public_ip_at(range.zone, *address).is_none()
+                    && view.is_free(range.zone, *address)
                     && filter.keyword(&[&address.to_string()])
             })
             .map(move |address| Either::Free(range, address))

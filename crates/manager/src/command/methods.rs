@@ -14,7 +14,7 @@ use super::request::{
 };
 use super::tx::Tx;
 use super::{address, firewall, forwarding, guest, network, router, static_nat};
-use crate::{CommandError, Manager};
+use crate::{CommandError, Manager, reconcile};
 
 /// How long a command that answers only when it is done waits for the router.
 const SYNC_DEADLINE: Duration = Duration::from_secs(60);
@@ -112,11 +112,9 @@ impl Manager {
         let host = self.host(found.host).ok_or_else(|| CommandError::Unavailable {
             what: format!("host {} has no driver", found.host),
         })?;
-        host.remove_guest(found.id)
+        reconcile::answer(self, host.remove_guest(found.id))
             .await
-            .map_err(|error| CommandError::Unavailable {
-                what: error.to_string(),
-            })?;
+            .map_err(|failure| CommandError::Unavailable { what: failure.text })?;
         self.commit(|view, draft| guest::reboot(&mut Tx { view, draft, caller }, request))
             .await
     }

@@ -75,6 +75,12 @@ impl View<'_> {
         self.get(*self.0.indexes.ip_by_address.get(&(zone, address))?)
     }
 
+    /// Whether nobody has claimed the address: it is neither acquired nor still being released.
+    pub fn is_free(&self, zone: ZoneId, address: Ipv4Addr) -> bool {
+        let taken = self.0.indexes.taken.get(&zone);
+        !taken.is_some_and(|taken| taken.contains(address))
+    }
+
     /// The first address of `range` that nobody has claimed, looking from `from` upwards and then from the range's
     /// start. Takes time independent of how many are claimed.
     pub fn free_address(&self, zone: ZoneId, range: Ipv4Range, from: Ipv4Addr) -> Option<Ipv4Addr> {

@@ -55,7 +55,7 @@ fn host(manager: &Manager, id: HostId) -> Result<Arc<dyn Host>, Failure> {
 }
 
 /// Waits for a host's answer, but not forever: a host that hangs must not hold its network for good.
-pub(super) async fn answer<T>(
+pub(crate) async fn answer<T>(
     manager: &Manager,
     asked: impl Future<Output = Result<T, HostError>>,
 ) -> Result<T, Failure> {
