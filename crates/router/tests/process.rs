@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use outgate_kernel::namespace::{Spawned, spawn};
 use outgate_model::RouterSpec;
 use outgate_model::host::{HostEvent, Run};
+use outgate_router::client::RouterEvents;
 use outgate_router::{RouterClient, RouterError, ServeOptions, serve};
 use outgate_testkit::{Namespace, poll_until};
 use support::{add_forward, spec, with_forwards};
@@ -103,6 +104,25 @@ impl Router {
                 .then_some(())
         };
         poll_until(LIMIT, words, says).await.unwrap();
+    }
+}
+
+/// Waits for the event of a repair of what these words say.
+async fn repaired(events: &mut RouterEvents, words: &str) {
+    loop {
+        let event = tokio::time::timeout(Duration::from_secs(5), events.next())
+            .await
+            .expect(words);
+        let Some(HostEvent::Drift {
+            differences, error, ..
+        }) = event.unwrap()
+        else {
+            panic!("{words}")
+        };
+        assert_eq!(error, None, "{words}");
+        if differences.iter().any(|d| d.contains(words)) {
+            return;
+        }
     }
 }
 
@@ -204,21 +224,7 @@ async fn drift_is_repaired_without_anyone_asking_and_told_and_logged() {
     ] {
         let started = std::time::Instant::now();
         router.run(command).await;
-        loop {
-            let event = tokio::time::timeout(Duration::from_secs(5), events.next())
-                .await
-                .expect(command);
-            let Some(HostEvent::Drift {
-                differences, error, ..
-            }) = event.unwrap()
-            else {
-                panic!("{command}")
-            };
-            assert_eq!(error, None, "{command}");
-            if differences.iter().any(|d| d.contains(words)) {
-                break;
-            }
-        }
+        repaired(&mut events, words).await;
         println!("{command}: repaired after {:?}", started.elapsed());
         router.log_says(words).await;
     }
@@ -312,6 +318,15 @@ async fn a_router_whose_engine_or_whole_process_was_killed_is_what_it_was() {
     };
     poll_until(LIMIT, "the engine is back", again).await.unwrap();
     router.log_says("resumed generation 2").await;
+    spec.generation = 3;
+    router.client.apply(&spec).await.unwrap();
+    let mut events = router.client.events().await.unwrap();
+    for _ in 0..2 {
+        router.run("nft flush ruleset").await;
+        repaired(&mut events, "table ip outgate is missing").await;
+    }
+    let log = router.run("cat /var/log/cloud.log").await;
+    assert_eq!(log.matches("resumed generation").count(), 1, "{log}");
 
     drop(router);
     let router = Router::start(dir.path(), &spec).await;
@@ -321,7 +336,7 @@ async fn a_router_whose_engine_or_whole_process_was_killed_is_what_it_was() {
             .observe()
             .await
             .ok()
-            .filter(|s| s.generation == Some(2))
+            .filter(|s| s.generation == Some(3))
             .map(drop)
     };
     poll_until(LIMIT, "the router is back", again).await.unwrap();

@@ -209,6 +209,7 @@ impl Agent {
             return Err(RouterError::BadSpec { reason });
         }
         let applied = self.engine.apply(spec)?;
+        self.last = None;
         self.error = None;
         self.shared.trouble_is_over();
         self.shared
