@@ -2,6 +2,9 @@
 //! A lab for a test: a whole cloud of its own, driven as a user would, and gone when the test ends.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,59 +26,33 @@ pub const REPAIR: Duration = Duration::from_secs(5);
 
 /// A lab that ends with the test.
 pub struct Lab {
-    /// Its instance name.
-    pub instance: String,
     /// A client with its credentials.
     pub client: Client,
-    dir: tempfile::TempDir,
+    lab: common::Lab,
 }
 
 impl Lab {
     /// Builds a lab: one network, two guests, egress allowed.
     pub fn up() -> Self {
-        Self::with(&[])
-    }
-
-    /// Builds a lab with more arguments to `outgate lab up`.
-    pub fn with(args: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let instance = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let dir = tempfile::Builder::new()
-            .prefix("outgate-")
-            .tempdir_in("/tmp")
-            .expect("a directory for the lab");
-        let output = outgate(&dir)
-            .args(["lab", "up", "--instance", &instance])
-            .args(args)
-            .output()
-            .expect("outgate runs");
-        let log = dir.path().join(&instance).join("lab.log");
-        assert!(
-            output.status.success(),
-            "lab up: {}\n{}\n--- log\n{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-            std::fs::read_to_string(log).unwrap_or_default()
-        );
-        let credentials =
-            Credentials::read(&dir.path().join(&instance).join("cloudstack.ini")).expect("credentials");
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let lab = common::Lab::new(&format!("t{}-{number}", std::process::id()));
+        lab.ok(&["lab", "up"]);
+        let credentials = Credentials::read(&lab.dir().join("cloudstack.ini")).expect("credentials");
         Self {
-            instance,
             client: Client::new(credentials),
-            dir,
+            lab,
         }
     }
 
     /// Where the lab keeps its files.
     pub fn directory(&self) -> std::path::PathBuf {
-        self.dir.path().join(&self.instance)
+        self.lab.dir()
     }
 
-    /// `outgate ARGS --instance <this>`, not yet started.
+    /// `outgate ARGS` for this lab, not yet started.
     pub fn outgate(&self, args: &[&str]) -> Command {
-        let mut command = outgate(&self.dir);
-        command.env("OUTGATE_INSTANCE", &self.instance).args(args);
-        command
+        self.lab.command(args)
     }
 
     /// Runs a program in a place of the lab (`host`, `internet`, a guest's or router's name) and returns what it did.
@@ -208,32 +185,14 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // Read before `down` removes it.
-        let log = std::fs::read_to_string(self.directory().join("lab.log")).unwrap_or_default();
-        let down = self.outgate(&["lab", "down"]).output();
         if std::thread::panicking() {
-            let tail: Vec<_> = log.lines().rev().take(60).collect();
-            eprintln!(
-                "--- the end of lab.log\n{}",
-                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
-            );
+            // Read before `down` removes it.
+            eprintln!("--- the end of lab.log\n{}", self.lab.log());
+            drop(self.lab.run(&["lab", "down"]));
         } else {
-            let output = down.expect("outgate runs");
-            assert!(
-                output.status.success(),
-                "lab down: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            self.lab.ok(&["lab", "down"]);
         }
     }
-}
-
-fn outgate(labs: &tempfile::TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outgate"));
-    command
-        .env("OUTGATE_LABS_DIR", labs.path())
-        .env_remove("OUTGATE_CREDENTIALS");
-    command
 }
 
 /// A field that must be text.
