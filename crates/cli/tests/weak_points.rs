@@ -118,7 +118,7 @@ fn w1_w2_w3_w15_a_bad_entry_is_refused_before_it_is_stored_and_blocks_nothing_la
 }
 
 #[test]
-fn w5_w10_w11_what_is_revoked_or_released_leaves_nothing_behind() {
+fn w5_w11_what_is_revoked_or_released_leaves_nothing_behind() {
     let lab = Lab::up();
     let router = text(&lab.router(), "name").to_owned();
     let state = || {
