@@ -34,6 +34,8 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 const STDOUT_MAX: usize = 1 << 20;
 /// The most that [`run`] keeps of a program's standard error, in bytes.
 const STDERR_MAX: usize = 64 << 10;
+/// How long [`run`] reads on after the program has ended. Whoever still holds its output then is ended too.
+const LINGER: Duration = Duration::from_millis(500);
 /// The longest that [`run`] lets a program run.
 const RUN_MAX: Duration = Duration::from_secs(600);
 
@@ -156,15 +158,29 @@ pub async fn run(inside: &Process, enter: Enter, run: &Run) -> Result<RunOutput,
     let group = child.id();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let limit = Duration::from_millis(run.timeout_millis).min(RUN_MAX);
-    let finish = async {
-        let (_, _, status) = tokio::join!(
-            drain(stdout, &mut out, STDOUT_MAX),
-            drain(stderr, &mut err, STDERR_MAX),
-            child.wait()
-        );
-        status
+    let outcome = {
+        let drains = async {
+            tokio::join!(
+                drain(stdout, &mut out, STDOUT_MAX),
+                drain(stderr, &mut err, STDERR_MAX)
+            );
+        };
+        tokio::pin!(drains);
+        let finish = async {
+            tokio::select! {
+                status = child.wait() => {
+                    // What it left running may keep its output open for ever.
+                    if tokio::time::timeout(LINGER, &mut drains).await.is_err() {
+                        end_group(group);
+                    }
+                    status
+                }
+                () = &mut drains => child.wait().await,
+            }
+        };
+        tokio::time::timeout(limit, finish).await
     };
-    let code = match tokio::time::timeout(limit, finish).await {
+    let code = match outcome {
         Ok(status) => status.map_err(failed)?.code(),
         Err(_) => {
             end_group(group);

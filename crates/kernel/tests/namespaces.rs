@@ -134,6 +134,18 @@ async fn the_environment_is_minimal_and_nothing_is_inherited() {
 }
 
 #[tokio::test]
+async fn what_a_program_leaves_running_does_not_make_it_late_and_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let spawned = sleeper(folder.path());
+    let started = Instant::now();
+    let output = run(&spawned.process, &["sh", "-c", "sleep 77 & echo done"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(0), "done\n"));
+    assert!(started.elapsed() < Duration::from_secs(4));
+    let left = run(&spawned.process, &["pgrep", "-fx", "sleep 77"]).await;
+    assert_eq!(left.stdout, "");
+}
+
+#[tokio::test]
 async fn a_program_over_its_time_limit_is_ended_and_its_output_kept() {
     let folder = tempfile::tempdir().unwrap();
     let spawned = sleeper(folder.path());

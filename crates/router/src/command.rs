@@ -2,9 +2,12 @@
 //! Runs a diagnostic command in the router: bounded in time and output.
 
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use outgate_model::host::{Run, RunOutput};
 
 use crate::RouterError;
@@ -40,6 +43,7 @@ pub fn run(run: &Run) -> Result<RunOutput, RouterError> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(failed)?;
     let stdout = child.stdout.take().map(|out| reader(out, STDOUT_MAX));
@@ -49,7 +53,7 @@ pub fn run(run: &Run) -> Result<RunOutput, RouterError> {
         match child.try_wait().map_err(failed)? {
             Some(status) => break status,
             None if Instant::now() >= deadline => {
-                child.kill().map_err(failed)?;
+                end_group(&child);
                 break child.wait().map_err(failed)?;
             }
             None => std::thread::sleep(Duration::from_millis(2)),
@@ -60,6 +64,14 @@ pub fn run(run: &Run) -> Result<RunOutput, RouterError> {
         stdout: text(stdout, deadline),
         stderr: text(stderr, deadline),
     })
+}
+
+/// Ends the command and whatever it started. It is our child and not reaped, so the group is its own.
+fn end_group(leader: &Child) {
+    if let Ok(pid) = i32::try_from(leader.id()) {
+        // An error means that it has ended in this moment.
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    }
 }
 
 type Output = std::sync::mpsc::Receiver<Vec<u8>>;
@@ -109,6 +121,16 @@ mod tests {
         let started = Instant::now();
         assert_eq!(of(&["sleep", "30"], 100).unwrap().code, None);
         assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_a_hanging_command_started_is_ended_with_it() {
+        assert_eq!(of(&["sh", "-c", "sleep 78 & wait"], 100).unwrap().code, None);
+        let gone = || {
+            let left = of(&["pgrep", "-fx", "sleep 78"], 5_000).unwrap();
+            left.stdout.is_empty().then_some(())
+        };
+        outgate_testkit::wait_until(Duration::from_secs(5), "nothing is left", gone).unwrap();
     }
 
     #[test]

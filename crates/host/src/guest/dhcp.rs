@@ -19,8 +19,10 @@ use super::GuestError;
 use super::configure::Keeper;
 use super::lease::Report;
 
-/// How often a NIC that is not there yet is looked for.
+/// How soon a NIC that is not there yet is looked for again; each further wait is a tenth longer.
 const LOOK: Duration = Duration::from_millis(2);
+/// The longest such wait.
+const LOOK_MAX: Duration = Duration::from_millis(200);
 /// How often it is checked that the NIC is still the one that udhcpc was started on.
 const CHECK: Duration = Duration::from_secs(1);
 /// How long to wait before a client that ended is started again.
@@ -65,6 +67,7 @@ async fn appear(keeper: &Keeper, interface: &str, mtu: u32) -> u32 {
         mtu: Some(mtu),
         ..LinkChange::default()
     };
+    let mut wait = LOOK;
     loop {
         if let Ok(link) = keeper.links.get(interface).await {
             match keeper.links.change(interface, &up).await {
@@ -72,7 +75,8 @@ async fn appear(keeper: &Keeper, interface: &str, mtu: u32) -> u32 {
                 Err(error) => tracing::warn!("{error}"),
             }
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(wait).await;
+        wait = (wait * 11 / 10).min(LOOK_MAX);
     }
 }
 
