@@ -2,35 +2,72 @@
 //! Validation of a [`RouterSpec`]: all problems at once, each naming its field.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
 use crate::router_spec::{Conntrack, Egress, GuestNetwork, PublicAddress, RouterSpec, SPEC_VERSION};
-use crate::{FieldError, Protocol};
+use crate::{FieldError, MacAddr, Protocol};
 
 /// IPv4's smallest MTU, RFC 791.
 const MTU_MIN: u32 = 68;
 const MTU_MAX: u32 = 65_535;
 
+/// A field below its parent. Written out only for a problem: a spec may have thousands of rules.
+#[derive(Clone, Copy)]
+struct Path<'a> {
+    above: Option<&'a Path<'a>>,
+    field: Field<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Field<'a> {
+    Name(&'a str),
+    Item(&'a str, usize),
+    Lease(MacAddr),
+}
+
+impl<'a> From<&'a str> for Field<'a> {
+    fn from(name: &'a str) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(above) = self.above {
+            write!(f, "{above}.")?;
+        }
+        match self.field {
+            Field::Name(name) => f.write_str(name),
+            Field::Item(list, index) => write!(f, "{list}[{index}]"),
+            Field::Lease(mac) => write!(f, "leases[{mac}]"),
+        }
+    }
+}
+
 /// Collects problems under a path of fields.
 struct Check<'a> {
-    path: String,
+    path: Option<Path<'a>>,
     problems: &'a mut Vec<FieldError>,
 }
 
 impl Check<'_> {
-    fn at(&mut self, field: impl AsRef<str>) -> Check<'_> {
-        let separator = if self.path.is_empty() { "" } else { "." };
+    fn at<'s>(&'s mut self, field: impl Into<Field<'s>>) -> Check<'s> {
         Check {
-            path: format!("{}{separator}{}", self.path, field.as_ref()),
+            path: Some(Path {
+                above: self.path.as_ref(),
+                field: field.into(),
+            }),
             problems: self.problems,
         }
     }
 
-    fn require(&mut self, ok: bool, field: &str, value: impl ToString, expected: &str) {
+    fn require<'f>(&mut self, ok: bool, field: impl Into<Field<'f>>, value: impl ToString, expected: &str) {
         if !ok {
-            let path = self.at(field).path;
+            let (above, field) = (self.path.as_ref(), field.into());
+            let path = Path { above, field }.to_string();
             self.problems.push(FieldError::new(path, value, expected));
         }
     }
@@ -44,7 +81,7 @@ impl RouterSpec {
     pub fn validate(&self) -> Result<(), Vec<FieldError>> {
         let mut problems = Vec::new();
         let mut check = Check {
-            path: String::new(),
+            path: None,
             problems: &mut problems,
         };
         check.require(
@@ -71,7 +108,7 @@ impl RouterSpec {
             check_guest_network(
                 network,
                 self.public.mtu,
-                &mut check.at(format!("guest_networks[{i}]")),
+                &mut check.at(Field::Item("guest_networks", i)),
             );
         }
         check_conntrack(&self.conntrack, &mut check.at("conntrack"));
@@ -145,7 +182,7 @@ fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
     let mut seen = BTreeSet::new();
     let mut static_guests = BTreeSet::new();
     for (i, address) in public.addresses.iter().enumerate() {
-        let mut check = check.at(format!("addresses[{i}]"));
+        let mut check = check.at(Field::Item("addresses", i));
         let ip = address.address;
         check.require(
             seen.insert(ip.addr()),
@@ -199,9 +236,9 @@ fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut 
         );
     }
     for (i, rule) in address.firewall.iter().enumerate() {
-        check.require(
+        check.at(Field::Item("firewall", i)).require(
             !rule.sources.is_empty(),
-            &format!("firewall[{i}].sources"),
+            "sources",
             "[]",
             "at least one CIDR",
         );
@@ -209,7 +246,7 @@ fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut 
     // First port -> (last port, index) of every forward, for overlaps in n log n.
     let mut taken: BTreeMap<(Protocol, u16), (u16, usize)> = BTreeMap::new();
     for (i, forward) in address.port_forwarding.iter().enumerate() {
-        let mut check = check.at(format!("port_forwarding[{i}]"));
+        let mut check = check.at(Field::Item("port_forwarding", i));
         check.require(
             spec.is_guest_address(forward.guest),
             "guest",
@@ -253,7 +290,7 @@ fn check_guest_network(network: &GuestNetwork, public_mtu: u32, check: &mut Chec
     check_egress(&network.egress, &mut check.at("egress"));
     let mut addresses = BTreeSet::new();
     for (mac, lease) in &network.leases {
-        let mut check = check.at(format!("leases[{mac}]"));
+        let mut check = check.at(Field::Lease(*mac));
         let fine = is_usable_in(network.gateway, lease.address) && lease.address != network.gateway.addr();
         check.require(
             fine,
@@ -278,15 +315,11 @@ fn check_guest_network(network: &GuestNetwork, public_mtu: u32, check: &mut Chec
 
 fn check_egress(egress: &Egress, check: &mut Check<'_>) {
     for (i, rule) in egress.rules.iter().enumerate() {
-        check.require(
-            !rule.sources.is_empty(),
-            &format!("rules[{i}].sources"),
-            "[]",
-            "at least one CIDR",
-        );
+        let mut check = check.at(Field::Item("rules", i));
+        check.require(!rule.sources.is_empty(), "sources", "[]", "at least one CIDR");
         check.require(
             !rule.destinations.is_empty(),
-            &format!("rules[{i}].destinations"),
+            "destinations",
             "[]",
             "at least one CIDR",
         );
@@ -327,7 +360,7 @@ fn check_ssh(spec: &RouterSpec, check: &mut Check<'_>) {
         let fine = key.len() <= 8_192 && !key.chars().any(char::is_control) && key.split(' ').count() >= 2;
         check.require(
             fine,
-            &format!("authorized_keys[{i}]"),
+            Field::Item("authorized_keys", i),
             key,
             "one line such as \"ssh-ed25519 AAAA… comment\"",
         );
