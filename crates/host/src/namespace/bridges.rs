@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bridges: the control network's, the public segment's, and one for each guest network.
 
+use std::fs;
 use std::io;
+use std::path::Path;
 
 use outgate_kernel::link::{LinkError, LinkState};
 use outgate_model::id::NetworkId;
@@ -19,6 +21,7 @@ impl Shared {
     /// Makes the control bridge if it is missing, and checks the public one.
     pub(super) async fn prepare_bridges(&self) -> Result<(), HostError> {
         bypass_firewall();
+        make_room_for_neighbours();
         self.public_bridge().await?;
         let name = &self.config.control_bridge;
         let doing = || format!("making the control bridge {name}");
@@ -139,6 +142,34 @@ fn without_ipv6(bridge: &str) {
     write_sysctl(&format!("net/ipv6/conf/{bridge}/disable_ipv6"), "1");
 }
 
+/// All network namespaces share one table of neighbours, of 1,024 by default: four guests that make up sources of their
+/// networks would fill it for everybody. Only the machine's own namespace may change it; elsewhere the files are not there.
+fn make_room_for_neighbours() {
+    for (name, least) in [
+        ("gc_thresh3", 65_536),
+        ("gc_thresh2", 32_768),
+        ("gc_thresh1", 4_096),
+    ] {
+        let path = Path::new("/proc/sys/net/ipv4/neigh/default").join(name);
+        if let Err(error) = raise(&path, least) {
+            tracing::warn!("raising {} to {least} failed: {error}", path.display());
+        }
+    }
+}
+
+/// Raises a number in a file that is there, and never lowers it.
+fn raise(path: &Path, least: u64) -> io::Result<()> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        text => text?,
+    };
+    let now: u64 = text.trim().parse().map_err(io::Error::other)?;
+    if now < least {
+        fs::write(path, least.to_string())?;
+    }
+    Ok(())
+}
+
 fn write_sysctl(path: &str, value: &str) {
     match std::fs::write(format!("/proc/sys/{path}"), value) {
         // A kernel without IPv6 or bridge netfilter has nothing to switch off.
@@ -146,5 +177,25 @@ fn write_sysctl(path: &str, value: &str) {
             tracing::warn!("setting {path} to {value} failed: {error}");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_raised_and_never_lowered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gc_thresh3");
+        raise(&path, 5).unwrap();
+        assert!(!path.exists(), "a namespace without the file is left alone");
+        for (before, after) in [("1024\n", "65536"), ("100000\n", "100000\n")] {
+            fs::write(&path, before).unwrap();
+            raise(&path, 65_536).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        }
+        fs::write(&path, "nonsense").unwrap();
+        assert!(raise(&path, 5).is_err());
     }
 }
