@@ -51,6 +51,7 @@ fn next(instance: &Instance, paths: &Paths, record: &Record, built: &Built) -> S
     } else {
         format!(" --instance {instance}")
     };
+    let me = own_name();
     let credentials = paths.credentials();
     let credentials = credentials.display();
     let mut text = format!(
@@ -60,34 +61,50 @@ Credentials  {credentials}   (INI; cs and CloudMonkey read it)
 
 Try next:
   CLOUDSTACK_CONFIG={credentials} cs listNetworks
-  outgate lab status{suffix}
-  outgate lab shell guest1{suffix}",
+  {me} lab status{suffix}
+  {me} lab shell guest1{suffix}",
         endpoint = record.endpoint()
     );
     if let (Some(router), Some(control)) = (&built.router, &built.control) {
-        text.push_str(&seven_steps(&suffix, router, control));
+        text.push_str(&seven_steps(&me, &suffix, router, control));
     }
     text.push_str(&format!(
-        "\n  outgate lab down{suffix}                 leaves nothing behind"
+        "\n  {me} lab down{suffix}                 leaves nothing behind"
     ));
     text
 }
 
 /// The reference's seven steps, as they are typed here.
-fn seven_steps(suffix: &str, router: &str, control: &str) -> String {
+fn seven_steps(me: &str, suffix: &str, router: &str, control: &str) -> String {
     format!(
         "
-  outgate verify {router}{suffix}             the seven steps in one report
+  {me} verify {router}{suffix}             the seven steps in one report
 
 The seven steps by hand:
   1  cs listRouters
-  2  outgate lab shell host{suffix}   and there:   ssh -i /root/.ssh/id_rsa.cloud -p 3922 root@{control}
-  3  outgate lab exec {router}{suffix} -- ip addr show eth2
-  4  outgate lab exec {router}{suffix} -- iptables -t nat -S POSTROUTING
-  5  outgate lab exec {router}{suffix} -- sysctl net.ipv4.ip_forward
-  6  outgate lab exec {router}{suffix} -- conntrack -C
-  7  outgate lab exec guest1{suffix} -- ping -c 4 8.8.8.8
+  2  {me} lab shell host{suffix}   and there:   ssh -i /root/.ssh/id_rsa.cloud -p 3922 root@{control}
+  3  {me} lab exec {router}{suffix} -- ip addr show eth2
+  4  {me} lab exec {router}{suffix} -- iptables -t nat -S POSTROUTING
+  5  {me} lab exec {router}{suffix} -- sysctl net.ipv4.ip_forward
+  6  {me} lab exec {router}{suffix} -- conntrack -C
+  7  {me} lab exec guest1{suffix} -- ping -c 4 8.8.8.8
 
 At the end:"
     )
+}
+
+/// How the user can call this program: by its name where the path leads to it, by its file otherwise.
+fn own_name() -> String {
+    let Ok(exe) = std::env::current_exe() else {
+        return "outgate".to_owned();
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_this =
+        |dir: std::path::PathBuf| dir.join("outgate").canonicalize().is_ok_and(|found| found == exe);
+    if std::env::split_paths(&path).any(is_this) {
+        return "outgate".to_owned();
+    }
+    let here = std::env::current_dir().ok();
+    let below = here.as_deref().and_then(|here| exe.strip_prefix(here).ok());
+    below.unwrap_or(&exe).display().to_string()
 }
