@@ -21,10 +21,10 @@ pub const DNSMASQ_LEASES: &str = "/run/outgate-vr/dnsmasq.leases";
 /// option reaches guests: they renew after half of it.
 const LEASE_TIME: &str = "12h";
 
-/// What does not depend on the spec. Guests speak to this program, so it keeps of root's rights only those that it needs
-/// for its sockets. No group: changing it is refused in a user namespace.
+/// What does not depend on the spec. `user=root` and no group: in a user namespace there may be no other user to
+/// become, and changing the group is refused; the program sees nothing but its router's namespaces.
 const RULES: &str = "\
-user=nobody
+user=root
 group=
 pid-file=
 log-facility=-
