@@ -93,6 +93,8 @@ struct Dispatcher {
     names: HashMap<Id, NetworkId>,
     /// The full pass that is under way, if one is: a host that hangs must not hold up the dispatcher.
     passes: JoinSet<BTreeSet<NetworkId>>,
+    /// Another one was asked for meanwhile: the one under way may have looked too early.
+    pass_again: bool,
 }
 
 /// Runs until it is dropped.
@@ -112,6 +114,7 @@ pub(crate) async fn run(manager: Manager, wake_ups: Arc<tokio::sync::Mutex<WakeU
         tasks: JoinSet::new(),
         names: HashMap::new(),
         passes: JoinSet::new(),
+        pass_again: false,
     };
     loop {
         dispatcher.start_tasks();
@@ -165,6 +168,8 @@ impl Dispatcher {
         if self.passes.is_empty() {
             let manager = self.manager.clone();
             self.passes.spawn(async move { start::differing(&manager).await });
+        } else {
+            self.pass_again = true;
         }
     }
 
@@ -174,6 +179,9 @@ impl Dispatcher {
                 .into_iter()
                 .for_each(|network| self.mark_one(network, true)),
             Err(error) => tracing::error!(%error, "a full pass ended by a panic"),
+        }
+        if std::mem::take(&mut self.pass_again) {
+            self.begin_full_pass();
         }
     }
 

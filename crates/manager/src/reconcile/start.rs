@@ -80,8 +80,14 @@ pub(super) struct Found {
 pub(super) async fn differing(manager: &Manager) -> BTreeSet<NetworkId> {
     let mut found = Found::default();
     for (id, host) in &manager.inner.hosts {
+        // What comes up while the host looks is not lost.
+        let (routers, guests) = believed(&manager.view(), *id);
         match answer(manager, host.observe()).await {
-            Ok(seen) => compare(&manager.view(), *id, &seen, &mut found),
+            Ok(seen) => {
+                compare(&manager.view(), *id, &seen, &mut found);
+                found.lost_routers.retain(|id| routers.contains(id));
+                found.lost_guests.retain(|id| guests.contains(id));
+            }
             Err(error) => tracing::error!(host = %id, %error, "the host cannot be observed"),
         }
     }
@@ -89,6 +95,21 @@ pub(super) async fn differing(manager: &Manager) -> BTreeSet<NetworkId> {
         tracing::error!(%error, "what was lost could not be written down");
     }
     found.differing
+}
+
+/// The routers and guests that are written down as running on a host.
+fn believed(view: &View<'_>, host: HostId) -> (BTreeSet<RouterId>, BTreeSet<GuestId>) {
+    let routers = view
+        .all::<Router>()
+        .filter(|r| r.host == host && is_believed(view, r.id));
+    let guests = view.all::<Guest>().filter(|g| g.host == host);
+    let guests = guests.filter(|g| view.guest_observed(g.id).is_some_and(|s| s.running));
+    (routers.map(|r| r.id).collect(), guests.map(|g| g.id).collect())
+}
+
+fn is_believed(view: &View<'_>, router: RouterId) -> bool {
+    view.router_observed(router)
+        .is_some_and(|seen| seen.state == RouterState::Running)
 }
 
 fn compare(view: &View<'_>, host: HostId, seen: &HostObserved, found: &mut Found) {
@@ -106,10 +127,7 @@ fn compare(view: &View<'_>, host: HostId, seen: &HostObserved, found: &mut Found
         if runs != wanted {
             found.differing.insert(router.network);
         }
-        let believed = view
-            .router_observed(router.id)
-            .is_some_and(|s| s.state == RouterState::Running);
-        if believed && runs.is_none() {
+        if runs.is_none() && is_believed(view, router.id) {
             found.lost_routers.push(router.id);
         }
     }

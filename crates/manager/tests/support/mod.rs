@@ -41,6 +41,8 @@ pub struct Inside {
     pub applies: Vec<(RouterId, u64)>,
     /// The newest boot that was asked for.
     pub boot: u64,
+    /// How often it was observed.
+    pub looks: usize,
     pub retained: Vec<Inventory>,
     pub orphans: Vec<String>,
     pub verdict: Option<Verdict>,
@@ -52,6 +54,8 @@ pub struct FakeHost {
     events: broadcast::Sender<HostEvent>,
     /// While false, applies and removals of routers wait.
     gate: watch::Sender<bool>,
+    /// While false, what was seen is not told.
+    pub eyes: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for FakeHost {
@@ -67,6 +71,7 @@ impl FakeHost {
             inside: Mutex::default(),
             events,
             gate,
+            eyes: watch::Sender::new(true),
         })
     }
 
@@ -131,18 +136,23 @@ impl Host for FakeHost {
     }
 
     async fn observe(&self) -> Result<HostObserved, HostError> {
-        let inside = self.inside();
-        let routers = inside.routers.iter();
-        Ok(HostObserved {
-            routers: routers
-                .map(|(id, (boot, spec))| RouterRunning {
-                    id: *id,
-                    boot: *boot,
-                    generation: Some(spec.generation),
-                })
-                .collect(),
-            guests: inside.guests.iter().map(|id| GuestRunning { id: *id }).collect(),
-        })
+        let seen = {
+            let mut inside = self.inside();
+            inside.looks += 1;
+            let routers = inside.routers.iter();
+            HostObserved {
+                routers: routers
+                    .map(|(id, (boot, spec))| RouterRunning {
+                        id: *id,
+                        boot: *boot,
+                        generation: Some(spec.generation),
+                    })
+                    .collect(),
+                guests: inside.guests.iter().map(|id| GuestRunning { id: *id }).collect(),
+            }
+        };
+        self.eyes.subscribe().wait_for(|open| *open).await.unwrap();
+        Ok(seen)
     }
 
     async fn retain(&self, keep: &Inventory) -> Result<Vec<String>, HostError> {
