@@ -6,7 +6,7 @@ use outgate_manager::command::request::{
     CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule,
 };
 use outgate_model::id::{FirewallRuleId, NetworkId, PublicIpId};
-use outgate_model::object::{Direction, FirewallRule, Network};
+use outgate_model::object::{Direction, FirewallRule};
 use outgate_model::{IcmpMatch, Match, PortRange, Protocol};
 
 use super::filter::Filter;
@@ -269,23 +269,10 @@ fn candidates<'a>(
     if let Some(id) = params.id("networkid") {
         return Box::new(view.firewall_rules_of_network(NetworkId(id)).map(|r| &**r));
     }
-    match scope {
-        Scope::Account(id) => {
-            let networks = view.networks_of_account(id).map(|n| n.id);
-            Box::new(
-                networks
-                    .flat_map(move |id| view.firewall_rules_of_network(id))
-                    .map(|r| &**r),
-            )
-        }
-        Scope::Nothing => Box::new(std::iter::empty()),
-        Scope::Everything | Scope::Domain(..) => {
-            let networks = view.all::<Network>().map(|n| n.id);
-            Box::new(
-                networks
-                    .flat_map(move |id| view.firewall_rules_of_network(id))
-                    .map(|r| &**r),
-            )
-        }
-    }
+    let networks = scope.networks(look);
+    Box::new(
+        networks
+            .flat_map(move |id| view.firewall_rules_of_network(id))
+            .map(|r| &**r),
+    )
 }

@@ -4,7 +4,7 @@
 use outgate_manager::Started;
 use outgate_manager::command::request::{CreatePortForwarding, DeletePortForwarding};
 use outgate_model::id::{GuestId, NetworkId, PortForwardingRuleId, PublicIpId};
-use outgate_model::object::{Network, PortForwardingRule};
+use outgate_model::object::PortForwardingRule;
 use outgate_model::{PortRange, Protocol};
 
 use super::filter::Filter;
@@ -191,23 +191,10 @@ fn candidates<'a>(
     if let Some(id) = params.id("networkid") {
         return Box::new(view.forwards_of_network(NetworkId(id)).map(|r| &**r));
     }
-    match scope {
-        Scope::Account(id) => {
-            let networks = view.networks_of_account(id).map(|n| n.id);
-            Box::new(
-                networks
-                    .flat_map(move |id| view.forwards_of_network(id))
-                    .map(|r| &**r),
-            )
-        }
-        Scope::Nothing => Box::new(std::iter::empty()),
-        Scope::Everything | Scope::Domain(..) => {
-            let networks = view.all::<Network>().map(|n| n.id);
-            Box::new(
-                networks
-                    .flat_map(move |id| view.forwards_of_network(id))
-                    .map(|r| &**r),
-            )
-        }
-    }
+    let networks = scope.networks(look);
+    Box::new(
+        networks
+            .flat_map(move |id| view.forwards_of_network(id))
+            .map(|r| &**r),
+    )
 }

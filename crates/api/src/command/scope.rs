@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whose objects a list shows, and for whom a command makes one.
 
-use outgate_model::id::{AccountId, DomainId};
-use outgate_model::object::{Account, Domain};
+use outgate_model::id::{AccountId, DomainId, NetworkId};
+use outgate_model::object::{Account, Domain, Network};
 
 use crate::view::Look;
 use crate::wire::error::ApiError;
@@ -83,6 +83,15 @@ impl Scope {
         } else {
             Self::Account(look.caller.account)
         })
+    }
+
+    /// The networks that hold everything the scope shows, and maybe more: the narrowest index there is.
+    pub fn networks<'a>(&self, look: &Look<'a>) -> Box<dyn Iterator<Item = NetworkId> + 'a> {
+        match self {
+            Self::Account(id) => Box::new(look.view.networks_of_account(*id).map(|n| n.id)),
+            Self::Nothing => Box::new(std::iter::empty()),
+            Self::Everything | Self::Domain(..) => Box::new(look.view.all::<Network>().map(|n| n.id)),
+        }
     }
 
     /// Whether the scope shows an account's objects.
