@@ -36,22 +36,23 @@ pub(crate) fn byte(value: Option<u8>) -> Span {
 
 /// Disjoint boxes that cover exactly what `boxes` cover.
 ///
-/// Cut along the first dimension first, unless that makes many boxes out of few: then along the last. (Nested port
-/// ranges, each for other addresses, fall into pieces by port but not by address.)
+/// Cut along the first dimension first, or along the last if that makes fewer. (Nested port ranges, each for other
+/// addresses, fall into pieces by port but not by address.)
 pub(crate) fn union<const D: usize>(boxes: &[[Span; D]]) -> Vec<[Span; D]> {
     let turn = |mut b: [Span; D]| {
         b.reverse();
         b
     };
     let turned: Vec<_> = boxes.iter().copied().map(turn).collect();
-    let few = 256 + 16 * boxes.len();
+    let enough = 8_192 + 16 * boxes.len();
     let whole = |disjoint: Vec<Vec<Span>>| disjoint.into_iter().filter_map(|b| <[Span; D]>::try_from(b).ok());
-    if let Some(disjoint) = sweep(slices(boxes), &mut few.clone()) {
-        whole(disjoint).collect()
-    } else if let Some(disjoint) = sweep(slices(&turned), &mut few.clone()) {
-        whole(disjoint).map(turn).collect()
-    } else {
-        whole(sweep(slices(boxes), &mut usize::MAX.clone()).unwrap_or_default()).collect()
+    let along = sweep(slices(boxes), &mut enough.clone());
+    let across = sweep(slices(&turned), &mut enough.clone());
+    match (along, across) {
+        (Some(along), Some(across)) if across.len() < along.len() => whole(across).map(turn).collect(),
+        (Some(along), _) => whole(along).collect(),
+        (None, Some(across)) => whole(across).map(turn).collect(),
+        (None, None) => whole(sweep(slices(boxes), &mut usize::MAX.clone()).unwrap_or_default()).collect(),
     }
 }
 
