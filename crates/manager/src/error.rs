@@ -53,6 +53,9 @@ pub enum CommandError {
         /// Of what: `rules`.
         of: &'static str,
     },
+    /// Rules would make more set elements than a router can be given.
+    #[error("{0}")]
+    TooComplex(outgate_model::FieldError),
     /// What is needed does not work at the moment.
     #[error("unavailable: {what}")]
     Unavailable {
@@ -120,7 +123,7 @@ impl CommandError {
             Self::Permission { .. } => 531,
             Self::Capacity { .. } => 533,
             Self::Unavailable { .. } => 534,
-            Self::Limit { .. } => 535,
+            Self::Limit { .. } | Self::TooComplex(_) => 535,
             Self::InUse { .. } => 536,
             Self::Conflict { .. } => 537,
             Self::Store(_) | Self::Internal(_) => 530,
@@ -135,7 +138,7 @@ impl CommandError {
             Self::Permission { .. } => 4365,
             Self::Capacity { .. } => 4320,
             Self::Unavailable { .. } => 4380,
-            Self::Limit { .. } => 4370,
+            Self::Limit { .. } | Self::TooComplex(_) => 4370,
             Self::InUse { .. } => 4375,
             Self::Conflict { .. } => 4360,
             Self::Store(_) | Self::Internal(_) => 4250,

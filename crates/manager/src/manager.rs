@@ -47,6 +47,9 @@ pub enum CommitError {
         /// Every problem.
         problems: Vec<FieldError>,
     },
+    /// Rules would make more set elements than a router can be given.
+    #[error(transparent)]
+    TooComplex(FieldError),
     /// The result does not fit together.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -67,6 +70,7 @@ impl From<CommitError> for CommandError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Store(error) => Self::Store(error),
+            CommitError::TooComplex(problem) => Self::TooComplex(problem),
             CommitError::Busy(_) => Self::Unavailable {
                 what: error.to_string(),
             },
@@ -330,6 +334,7 @@ impl Manager {
             if let Some(spec) = router_spec(Source::after(view, draft), &self.inner.config.router, network)? {
                 spec.validate()
                     .map_err(|problems| CommitError::Unusable { network, problems })?;
+                outgate_plan::check(&spec).map_err(CommitError::TooComplex)?;
             }
         }
         Ok(())

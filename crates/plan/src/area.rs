@@ -34,16 +34,33 @@ pub(crate) fn byte(value: Option<u8>) -> Span {
     value.map_or(ANY_BYTE, |v| (v.into(), v.into()))
 }
 
+/// How many boxes may be looked at to unite some: about a tenth of a second, and as many elements at most. Rules that
+/// overlap in every dimension at once cost the square of their number.
+const WORK_MAX: usize = 262_144;
+
+/// Whether `union` of these boxes stays within bounds of time and memory.
+pub(crate) fn is_bounded<const D: usize>(boxes: &[[Span; D]]) -> bool {
+    let turned = turned(boxes);
+    let within = |boxes| sweep(slices(boxes), &mut WORK_MAX.clone()).is_some();
+    within(boxes) || within(&turned)
+}
+
+fn turned<const D: usize>(boxes: &[[Span; D]]) -> Vec<[Span; D]> {
+    boxes.iter().copied().map(turn).collect()
+}
+
+fn turn<const D: usize>(mut b: [Span; D]) -> [Span; D] {
+    b.reverse();
+    b
+}
+
 /// Disjoint boxes that cover exactly what `boxes` cover.
 ///
 /// Cut along the first dimension first, or along the last if that makes fewer. (Nested port ranges, each for other
-/// addresses, fall into pieces by port but not by address.)
+/// addresses, fall into pieces by port but not by address.) Boxes that are not [`is_bounded`] take time and memory
+/// without bound: [`crate::plan::check`] refuses their rules before.
 pub(crate) fn union<const D: usize>(boxes: &[[Span; D]]) -> Vec<[Span; D]> {
-    let turn = |mut b: [Span; D]| {
-        b.reverse();
-        b
-    };
-    let turned: Vec<_> = boxes.iter().copied().map(turn).collect();
+    let turned = turned(boxes);
     let enough = 8_192 + 16 * boxes.len();
     let whole = |disjoint: Vec<Vec<Span>>| disjoint.into_iter().filter_map(|b| <[Span; D]>::try_from(b).ok());
     let along = sweep(slices(boxes), &mut enough.clone());

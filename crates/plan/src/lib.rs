@@ -16,7 +16,7 @@ pub mod sessions;
 
 pub use diff::{Changes, ServiceAction, Step, diff, iptables_restore};
 pub use parse::{ParseError, parse_ruleset};
-pub use plan::plan;
+pub use plan::{check, plan};
 pub use router_plan::RouterPlan;
 pub use ruleset::Ruleset;
 pub use sessions::{Judge, Session, may_live, narrowed};

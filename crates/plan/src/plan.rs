@@ -16,7 +16,7 @@ mod sysctls;
 
 use std::collections::BTreeMap;
 
-use outgate_model::RouterSpec;
+use outgate_model::{FieldError, RouterSpec};
 
 use crate::{RouterPlan, Ruleset};
 
@@ -40,6 +40,34 @@ pub fn plan(spec: &RouterSpec) -> RouterPlan {
             ("sshd".to_owned(), sshd::service(spec)),
         ]),
     }
+}
+
+/// Whether the sets that the rules of `spec` make stay within bounds of time and memory. They do, by far, unless hundreds
+/// of rules overlap in sources, destinations and ports all at once.
+///
+/// # Errors
+/// The rules that do not. Such a spec must not be planned.
+pub fn check(spec: &RouterSpec) -> Result<(), FieldError> {
+    let refused = |field: String, rules: usize| {
+        let expected = "rules of which fewer overlap in ports, sources and destinations at the same time";
+        Err(FieldError::new(field, format!("{rules} rules"), expected))
+    };
+    for network in &spec.guest_networks {
+        let rules = &network.egress.rules;
+        if !egress::is_bounded(rules) {
+            return refused(format!("egress rules of network {}", network.id), rules.len());
+        }
+    }
+    for public in &spec.public.addresses {
+        let rules = &public.firewall;
+        if !gate::is_bounded(rules) {
+            return refused(
+                format!("firewall rules of {}", public.address.addr()),
+                rules.len(),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The native table. The path of a packet: `spoofing`, connection tracking, `gate` (what may come in, judged by the

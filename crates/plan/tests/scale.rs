@@ -11,9 +11,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use outgate_model::router_spec::{FirewallRule, PortForward};
+use outgate_model::router_spec::{EgressRule, FirewallRule, PortForward};
 use outgate_model::{Match, Protocol, RouterSpec};
-use outgate_plan::{Step, diff, narrowed, plan};
+use outgate_plan::{Step, check, diff, narrowed, plan};
 use support::{ports, spec};
 
 /// `n` forwards of single ports, each with its firewall rule.
@@ -77,4 +77,44 @@ fn planning_ten_thousand_forwards_and_one_more_takes_milliseconds() {
     println!("plan {planned:?}, plan and diff {both:?}");
     let limit = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 10 });
     assert!(both < limit, "{both:?}, at most {limit:?}");
+}
+
+/// `n` egress rules of random port ranges between random nested CIDRs: they overlap in every dimension at once.
+fn with_tangled_egress(n: u32) -> RouterSpec {
+    let mut spec = spec();
+    let mut state = 0x9e37_79b9_u32;
+    let mut random = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    let rules = &mut spec.guest_networks[0].egress.rules;
+    for i in 0..n {
+        let id = serde_json::from_value(format!("00000000-0000-4000-8002-{i:012x}").into()).unwrap();
+        let first = u16::try_from(1 + random(30_000)).unwrap();
+        let last = first + u16::try_from(random(30_000)).unwrap();
+        let source = format!("10.1.1.{}/{}", random(256), 24 + random(9));
+        let destination = format!("{}.{}.0.0/{}", random(256), random(256), 1 + random(16));
+        rules.push(EgressRule {
+            id,
+            matches: Match::Ports {
+                protocol: Protocol::Tcp,
+                ports: ports(first, last),
+            },
+            sources: vec![source.parse::<ipnet::Ipv4Net>().unwrap().trunc()],
+            destinations: vec![destination.parse::<ipnet::Ipv4Net>().unwrap().trunc()],
+        });
+    }
+    spec
+}
+
+/// Such rules cost the square of their number: one tenant could exhaust the router, and the host with it.
+#[test]
+fn rules_that_would_make_elements_without_bound_are_refused_in_bounded_time() {
+    check(&with_tangled_egress(100)).expect("a hundred are fine");
+    check(&with_forwards(10_000)).expect("any number of plain ones are fine");
+    let spec = with_tangled_egress(20_000);
+    let start = Instant::now();
+    let refused = check(&spec).expect_err("twenty thousand are not");
+    assert!(refused.field.starts_with("egress rules of network"), "{refused}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }

@@ -123,6 +123,7 @@ impl Engine {
         let started = Instant::now();
         spec.validate()
             .map_err(|problems| RouterError::bad_spec(&problems))?;
+        outgate_plan::check(spec).map_err(|problem| RouterError::bad_spec(&[problem]))?;
         if let Some(has) = self
             .spec()
             .map(|s| s.generation)

@@ -32,28 +32,53 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     }
 }
 
+/// Whether the sets of these rules stay within bounds.
+pub(super) fn is_bounded(rules: &[EgressRule]) -> bool {
+    let areas = Areas::of(rules);
+    area::is_bounded(&areas.ports) && area::is_bounded(&areas.icmp) && area::is_bounded(&areas.protocols)
+}
+
 fn add_sets(name: &str, rules: &[EgressRule], ruleset: &mut Ruleset) {
-    // The dimensions with the fewest values come first: that keeps the number of boxes small.
-    let (mut ports, mut icmp, mut protocols) = (Vec::new(), Vec::new(), Vec::new());
-    for rule in rules {
-        for (from, to) in pairs(rule) {
-            match rule.matches {
-                Match::All => protocols.push([ANY_BYTE, from, to]),
-                Match::Number { number } => protocols.push([area::byte(Some(number)), from, to]),
-                Match::Icmp { icmp: i } => icmp.push([area::byte(i.kind), area::byte(i.code), from, to]),
-                Match::Ports { protocol, ports: p } => {
-                    ports.push([area::byte(Some(protocol.number())), area::ports(p), from, to]);
-                }
-            }
-        }
-    }
+    let areas = Areas::of(rules);
     let mut set = |kind: &str, key: &str, elements: Vec<String>| {
         let key = format!("ipv4_addr . ipv4_addr . {key}");
         ruleset.set(format!("{name}_{kind}"), &key, Holds::Spans, elements.into_iter());
     };
-    set("ports", "inet_proto . inet_service", elements(&ports));
-    set("icmp", "icmp_type . icmp_code", elements(&icmp));
-    set("protocols", "inet_proto", elements(&protocols));
+    set("ports", "inet_proto . inet_service", elements(&areas.ports));
+    set("icmp", "icmp_type . icmp_code", elements(&areas.icmp));
+    set("protocols", "inet_proto", elements(&areas.protocols));
+}
+
+/// What rules cover. The dimensions with the fewest values come first: that keeps the number of boxes small.
+#[derive(Default)]
+struct Areas {
+    ports: Vec<[Span; 4]>,
+    icmp: Vec<[Span; 4]>,
+    protocols: Vec<[Span; 3]>,
+}
+
+impl Areas {
+    fn of(rules: &[EgressRule]) -> Self {
+        let mut areas = Self::default();
+        for rule in rules {
+            for (from, to) in pairs(rule) {
+                areas.add(rule.matches, from, to);
+            }
+        }
+        areas
+    }
+
+    fn add(&mut self, matches: Match, from: Span, to: Span) {
+        match matches {
+            Match::All => self.protocols.push([ANY_BYTE, from, to]),
+            Match::Number { number } => self.protocols.push([area::byte(Some(number)), from, to]),
+            Match::Icmp { icmp: i } => self.icmp.push([area::byte(i.kind), area::byte(i.code), from, to]),
+            Match::Ports { protocol, ports } => {
+                self.ports
+                    .push([area::byte(Some(protocol.number())), area::ports(ports), from, to]);
+            }
+        }
+    }
 }
 
 fn pairs(rule: &EgressRule) -> impl Iterator<Item = (Span, Span)> {

@@ -34,6 +34,12 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     ruleset.base_chain("gate", ("filter", "prerouting", -150, "accept"), rules);
 }
 
+/// Whether the sets of these rules stay within bounds.
+pub(super) fn is_bounded(rules: &[FirewallRule]) -> bool {
+    let areas = Areas::of(rules);
+    area::is_bounded(&areas.ports) && area::is_bounded(&areas.icmp) && area::is_bounded(&areas.protocols)
+}
+
 /// Firewall rules as areas, per public address.
 fn add_sets(spec: &RouterSpec, ruleset: &mut Ruleset) {
     let (mut single, mut ports, mut icmp, mut protocols) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
