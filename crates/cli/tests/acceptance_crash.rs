@@ -115,6 +115,13 @@ impl Kind {
         }
     }
 
+    fn enough(self) -> usize {
+        match self {
+            Self::Forward => 20,
+            Self::Address | Self::Guest => 3,
+        }
+    }
+
     fn deletion(self) -> &'static str {
         match self {
             Self::Forward => "deletePortForwardingRule",
@@ -185,12 +192,12 @@ impl Ids {
     }
 }
 
-/// One API call: makes something, or removes the oldest of a kind of which there are more than three.
+/// One API call: makes something, or removes the oldest of a kind of which there are enough.
 fn one_call(lab: &Lab, n: u32, ids: &Ids, told: &mut Acknowledged) {
     // Mostly rules; each tenth call an address, each twentieth a guest.
     let kind = KINDS[usize::from(n % 10 == 4) + 2 * usize::from(n % 20 == 9)];
     let known: Vec<_> = told.there.iter().filter(|(k, _)| *k == kind).cloned().collect();
-    if known.len() > 3 && !n.is_multiple_of(3) {
+    if known.len() > kind.enough() && !n.is_multiple_of(3) {
         let victim = known[0].clone();
         told.there.remove(&victim);
         match lab
