@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The lab's outside: a public segment, its gateway, and an internet behind it that leads nowhere else.
 //!
-//!     host: pub0 (bridge) ---- gateway: 203.0.113.1/24 | 198.51.100.1/24 ---- internet: 198.51.100.10/24
-//!                                                                             lo: 8.8.8.8, 198.51.100.53
+//! ```text
+//! host: pub0 (bridge) ---- gateway: 203.0.113.1/24 | 198.51.100.1/24 ---- internet: 198.51.100.10/24
+//!                                                                         lo: 8.8.8.8, 198.51.100.53
+//! ```
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
