@@ -123,7 +123,6 @@ impl Engine {
         let started = Instant::now();
         spec.validate()
             .map_err(|problems| RouterError::bad_spec(&problems))?;
-        outgate_plan::check(spec).map_err(|problem| RouterError::bad_spec(&[problem]))?;
         if let Some(has) = self
             .spec()
             .map(|s| s.generation)
@@ -137,6 +136,7 @@ impl Engine {
         if self.spec() == Some(spec) && !self.doubts_sessions {
             return self.confirm(spec.generation, started);
         }
+        outgate_plan::check(spec).map_err(|problem| RouterError::bad_spec(&[problem]))?;
         let wanted = plan(spec);
         let mut observed = self.observe(&wanted)?;
         let changes = observed.changes(&wanted);
