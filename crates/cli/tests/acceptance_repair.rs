@@ -109,8 +109,7 @@ fn a_router_that_was_killed_is_back_within_five_seconds() {
     assert!(guest(&lab));
     // It ends with the rest: how it ends says nothing.
     lab.try_exec(text(&router, "name"), &["kill", "-9", "-1"]);
-    let pid = process_of(text(&router, "id"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("the router's process is killed");
+    lab.kill(text(&router, "id"));
     let took = wait_until(REPAIR, "the guest reaches the outside again", || guest(&lab));
     println!("a killed router is back after {took:?}");
     lab.wait_for_event("ROUTER.LOST", text(&router, "name"), REPAIR);
@@ -124,26 +123,10 @@ fn a_router_that_was_killed_is_back_within_five_seconds() {
 #[test]
 fn a_guest_that_was_killed_is_back_within_five_seconds() {
     let lab = Lab::up();
-    let pid = process_of(text(&lab.guest("guest1"), "id"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("the guest's process is killed");
+    lab.kill(text(&lab.guest("guest1"), "id"));
     wait_until(REPAIR, "the guest reaches the outside again", || {
         lab.try_exec("guest1", &["ping", "-c", "1", "-W", "1", INTERNET])
             .status
             .success()
     });
-}
-
-/// The process that is the router or guest with this id: the one whose command line names it.
-fn process_of(id: &str) -> nix::unistd::Pid {
-    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
-    let serves = |pid: &i32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let args: Vec<_> = line.split(|b| *b == 0).map(String::from_utf8_lossy).collect();
-        args.iter().any(|a| a == "serve") && args.iter().any(|a| a == id)
-    };
-    let pid = processes
-        .filter_map(|p| p.file_name().to_str()?.parse().ok())
-        .find(serves)
-        .expect("its process");
-    nix::unistd::Pid::from_raw(pid)
 }

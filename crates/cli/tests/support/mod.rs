@@ -81,6 +81,11 @@ impl Lab {
         Namespace::of_link(&self.exec(place, &["readlink", "/proc/self/ns/net"])).expect("its namespace")
     }
 
+    /// Kills the process that is the router or guest with this id.
+    pub fn kill(&self, id: &str) {
+        common::kill(self.lab.process(&["--id", id]).expect("its process"));
+    }
+
     /// Types a command into a router's shell as the reference text does: ssh to port 3922 from the host.
     pub fn ssh(&self, router: &Value, command: &str) -> Output {
         let target = format!("root@{}", text(router, "linklocalip"));
@@ -232,11 +237,7 @@ pub fn lives(session: &mut TcpProbe) -> bool {
 /// Asks again and again until the answer is yes; fails with `what` after `within`. Returns how long it took.
 pub fn wait_until(within: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Duration {
     let start = Instant::now();
-    loop {
-        if condition() {
-            return start.elapsed();
-        }
-        assert!(start.elapsed() < within, "after {within:?} still not: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let yes = outgate_testkit::wait_until(within, what, || condition().then_some(()));
+    yes.unwrap_or_else(|error| panic!("{error}"));
+    start.elapsed()
 }
