@@ -166,6 +166,7 @@ pub fn router_spec(
             ..public_side(source, &network, &zone, &rules)?
         },
         guest_networks: vec![guest_network],
+        vpc: None,
         conntrack: settings.conntrack.clone(),
         ssh: Ssh {
             port: settings.ssh_port,
@@ -306,6 +307,7 @@ fn guest_network(
             default: offering.egress_default,
             rules: rules.collect(),
         },
+        acl: None,
         leases: leases.collect(),
     })
 }

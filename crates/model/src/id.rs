@@ -54,8 +54,20 @@ ids! {
     ServiceOfferingId,
     /// A template.
     TemplateId,
-    /// An isolated network (later: a VPC tier too).
+    /// An isolated network or a VPC tier.
     NetworkId,
+    /// A VPC.
+    VpcId,
+    /// A VPC offering.
+    VpcOfferingId,
+    /// A network ACL list.
+    NetworkAclListId,
+    /// An item of a network ACL list.
+    NetworkAclItemId,
+    /// A private gateway of a VPC.
+    PrivateGatewayId,
+    /// A static route of a VPC.
+    StaticRouteId,
     /// An acquired public IP address.
     PublicIpId,
     /// A firewall rule, ingress or egress.

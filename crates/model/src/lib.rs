@@ -14,6 +14,7 @@ pub mod job;
 pub mod key;
 pub mod object;
 pub mod protocol;
+pub mod realm;
 pub mod router_spec;
 mod router_spec_check;
 
@@ -21,4 +22,5 @@ pub use address::{Ipv4Range, MacAddr, PortRange};
 pub use error::FieldError;
 pub use guest_spec::GuestSpec;
 pub use protocol::{IcmpMatch, Match, Protocol};
+pub use realm::Realm;
 pub use router_spec::RouterSpec;

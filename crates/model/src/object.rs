@@ -8,6 +8,7 @@ mod guest;
 mod network;
 mod router;
 mod rule;
+mod vpc;
 mod zone;
 
 pub use account::{Account, Domain, User};
@@ -15,6 +16,9 @@ pub use guest::{Guest, GuestObserved, Nic, Power};
 pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
 pub use router::{Router, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
+pub use vpc::{
+    NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Tier, Vpc, VpcOffering, VpcPhase,
+};
 pub use zone::{Host, NetworkOffering, PhysicalNetwork, PublicIpRange, ServiceOffering, Template, Zone};
 
 macro_rules! objects {
@@ -47,4 +51,10 @@ objects! {
     PortForwardingRule, crate::id::PortForwardingRuleId, "port-forwarding-rule", "PortForwardingRule";
     Guest, crate::id::GuestId, "guest", "VirtualMachine";
     Router, crate::id::RouterId, "router", "DomainRouter";
+    Vpc, crate::id::VpcId, "vpc", "Vpc";
+    VpcOffering, crate::id::VpcOfferingId, "vpc-offering", "VpcOffering";
+    NetworkAclList, crate::id::NetworkAclListId, "network-acl-list", "NetworkACLList";
+    NetworkAclItem, crate::id::NetworkAclItemId, "network-acl-item", "NetworkACL";
+    PrivateGateway, crate::id::PrivateGatewayId, "private-gateway", "PrivateGateway";
+    StaticRoute, crate::id::StaticRouteId, "static-route", "StaticRoute";
 }

@@ -4,6 +4,8 @@
 //! Nothing is ever sent to a router as "add this rule": it gets a complete `RouterSpec` with a higher
 //! `generation` and makes the kernel match.
 
+mod vpc;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{FirewallRuleId, NetworkId, PortForwardingRuleId, RouterId};
 use crate::{MacAddr, Match, PortRange, Protocol};
+
+pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, StaticRoute, VpcSide};
 
 /// The version of this document's shape that this build writes and reads.
 pub const SPEC_VERSION: u32 = 1;
@@ -28,12 +32,16 @@ pub struct RouterSpec {
     pub name: String,
     /// Rises with each change of the rest. A router refuses a generation lower than the one it has.
     pub generation: u64,
-    /// The link-local side: eth1 of an isolated network's router.
+    /// The link-local side: eth1 of an isolated network's router, eth0 of a VPC's.
     pub control: ControlSide,
-    /// The public side: eth2 of an isolated network's router.
+    /// The public side: eth2 of an isolated network's router, eth1 of a VPC's.
     pub public: PublicSide,
-    /// The guest networks behind it. An isolated network's router has exactly one, on eth0.
+    /// The guest networks behind it. An isolated network's router has exactly one, on eth0; a VPC's has its tiers, on
+    /// eth2 and up, and may have none.
     pub guest_networks: Vec<GuestNetwork>,
+    /// What makes it a VPC's router; `None` for an isolated network's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<VpcSide>,
     /// Connection tracking limits and timeouts.
     pub conntrack: Conntrack,
     /// Who may log in over SSH, and on which port.
@@ -120,7 +128,7 @@ pub struct PortForward {
 pub struct GuestNetwork {
     /// The network's id.
     pub id: NetworkId,
-    /// `eth0`.
+    /// `eth0`; of a tier `eth2` and up.
     pub interface: String,
     /// Its Ethernet address.
     pub mac: MacAddr,
@@ -132,8 +140,11 @@ pub struct GuestNetwork {
     pub domain: String,
     /// Resolvers that the router asks for its guests.
     pub upstream_dns: Vec<Ipv4Addr>,
-    /// What guests may reach outside.
+    /// What guests may reach outside. In a tier, whose ACL decides, the default is allow and there is no rule.
     pub egress: Egress,
+    /// A tier's ACL; `None` exactly when the router is an isolated network's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<NetworkAcl>,
     /// The guests: one fixed DHCP lease each, keyed by the guest's MAC address.
     pub leases: BTreeMap<MacAddr, Lease>,
 }

@@ -169,6 +169,7 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
             default: EgressPolicy::Allow,
             rules: Vec::new(),
         },
+        acl: None,
         leases: std::collections::BTreeMap::new(),
     };
     Ok(RouterSpec {
@@ -189,6 +190,7 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
             addresses: vec![address],
         },
         guest_networks: vec![network],
+        vpc: None,
         conntrack: Conntrack::default(),
         ssh: Ssh {
             port: 3922,

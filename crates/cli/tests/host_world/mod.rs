@@ -146,6 +146,7 @@ impl World {
                     port_forwarding: Vec::new(),
                 }],
             },
+            vpc: None,
             guest_networks: vec![GuestNetwork {
                 id: NetworkId::new(),
                 interface: "eth0".into(),
@@ -158,6 +159,7 @@ impl World {
                     default: EgressPolicy::Allow,
                     rules: Vec::new(),
                 },
+                acl: None,
                 leases,
             }],
             conntrack: Conntrack::default(),

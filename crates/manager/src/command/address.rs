@@ -160,6 +160,7 @@ pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<Pu
         zone: zone.id,
         account: wanted.account,
         network: wanted.network,
+        vpc: None,
         source_nat: wanted.source_nat,
         static_nat: None,
         created: Timestamp::now(),

@@ -58,6 +58,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
             NetworkPhase::Allocated
         },
         generation: 1,
+        tier: None,
         created: Timestamp::now(),
     };
     tx.draft.create(&network);

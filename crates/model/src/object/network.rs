@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Isolated networks and the public addresses they hold.
+//! Isolated networks, VPC tiers and the public addresses they hold.
 
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::Realm;
 use crate::id::{
-    AccountId, GuestId, NetworkId, NetworkOfferingId, NicId, PublicIpId, PublicIpRangeId, ZoneId,
+    AccountId, GuestId, NetworkId, NetworkOfferingId, NicId, PublicIpId, PublicIpRangeId, VpcId, ZoneId,
 };
+use crate::object::Tier;
 
 /// How far a network is meant to exist. `Implementing` and `Shutdown` are what users see while the observed state
 /// is still on its way to this one.
@@ -23,7 +25,7 @@ pub enum NetworkPhase {
     Destroyed,
 }
 
-/// An isolated network.
+/// An isolated network or a VPC tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Its id.
@@ -49,8 +51,12 @@ pub struct Network {
     /// How far it is meant to exist.
     pub phase: NetworkPhase,
     /// Rises by one with each change of anything that the router's spec is made of. Every transaction that changes
-    /// such a thing writes the network too, so two of them can never pass each other unseen.
+    /// such a thing writes the network too, so two of them can never pass each other unseen. A tier's stays: its
+    /// VPC's rises.
     pub generation: u64,
+    /// What it is as a tier of a VPC; `None` for an isolated network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
     /// When it was made.
     pub created: jiff::Timestamp,
 }
@@ -59,6 +65,13 @@ impl Network {
     /// The network's subnet: `10.1.1.0/24`.
     pub fn cidr(&self) -> Ipv4Net {
         self.gateway.trunc()
+    }
+
+    /// Whose router serves it.
+    pub fn realm(&self) -> Realm {
+        self.tier
+            .as_ref()
+            .map_or(Realm::Network(self.id), |tier| Realm::Vpc(tier.vpc))
     }
 }
 
@@ -86,9 +99,12 @@ pub struct PublicIp {
     pub zone: ZoneId,
     /// Its owner.
     pub account: AccountId,
-    /// The network that uses it.
+    /// The isolated network or the tier that uses it.
     pub network: Option<NetworkId>,
-    /// Whether the network's guests leave through it.
+    /// The VPC whose router holds it; `network` is set too once a rule leads to a tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<VpcId>,
+    /// Whether the guests of the network, or of all tiers, leave through it.
     pub source_nat: bool,
     /// The guest that owns it entirely.
     pub static_nat: Option<StaticNat>,

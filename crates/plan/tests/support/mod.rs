@@ -50,6 +50,7 @@ pub fn spec() -> RouterSpec {
                 ..public(10)
             }],
         },
+        vpc: None,
         guest_networks: vec![GuestNetwork {
             id: serde_json::from_value(serde_json::Value::String(id(2))).unwrap(),
             interface: "eth0".to_owned(),
@@ -62,6 +63,7 @@ pub fn spec() -> RouterSpec {
                 default: EgressPolicy::Allow,
                 rules: Vec::new(),
             },
+            acl: None,
             leases: BTreeMap::from([lease(5), lease(6)]),
         }],
         conntrack: Conntrack::default(),

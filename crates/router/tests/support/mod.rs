@@ -166,6 +166,7 @@ pub fn spec() -> RouterSpec {
                 port_forwarding: Vec::new(),
             }],
         },
+        vpc: None,
         guest_networks: vec![GuestNetwork {
             id: NetworkId::new(),
             interface: "eth0".to_owned(),
@@ -178,6 +179,7 @@ pub fn spec() -> RouterSpec {
                 default: EgressPolicy::Allow,
                 rules: Vec::new(),
             },
+            acl: None,
             leases: BTreeMap::from([lease(11), lease(12)]),
         }],
         conntrack: Conntrack::default(),

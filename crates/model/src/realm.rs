@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What one virtual router serves.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{NetworkId, VpcId};
+
+/// An isolated network, or a VPC with all its tiers: the unit that has one router, one generation and one reconciler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "realm", content = "of")]
+pub enum Realm {
+    /// An isolated network.
+    Network(NetworkId),
+    /// A VPC.
+    Vpc(VpcId),
+}
+
+impl fmt::Display for Realm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(id) => write!(f, "network {id}"),
+            Self::Vpc(id) => write!(f, "VPC {id}"),
+        }
+    }
+}
