@@ -10,7 +10,7 @@ use outgate_model::event::{Event, Level};
 use outgate_model::id::{EventId, JobId, NetworkId};
 use outgate_model::job::{Goal, Job, JobState, Undo};
 use outgate_model::key::{self, Object};
-use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp};
+use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp, TagSet, tag};
 use outgate_store::{Condition, Revision, Txn, Write};
 use uuid::Uuid;
 
@@ -101,11 +101,15 @@ impl Draft {
         self.put(key, &new);
     }
 
-    /// Removes `old`, as it was read.
+    /// Removes `old`, as it was read, and its tags, whatever they are: who tags it meanwhile depends on it.
     pub fn delete<O: Row>(&mut self, old: &Stored<O>) {
         self.read(old);
         self.undoable = false;
         self.writes.insert(old.key(), Staged::Delete);
+        if tag::resource_type(O::NAME).is_some() {
+            let tags = format!("{}{}/{}", key::DESIRED, TagSet::KIND, old.id());
+            self.writes.insert(tags, Staged::Delete);
+        }
     }
 
     /// The decision rests on `seen`: the transaction fails if somebody changes it meanwhile.

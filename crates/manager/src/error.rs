@@ -43,7 +43,7 @@ pub enum CommandError {
     },
     /// A limit that protects the router has been reached.
     #[error(
-        "{what} would hold more than {limit} {of}, which is the most that is possible; delete some rules first"
+        "{what} would hold more than {limit} {of}, which is the most that is possible; delete some first"
     )]
     Limit {
         /// What is full: `Network 0a1b…`.

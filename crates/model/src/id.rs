@@ -80,6 +80,8 @@ ids! {
     NicId,
     /// A virtual router.
     RouterId,
+    /// The tags of an object: the object's own id.
+    TagSetId,
     /// A host that runs routers and guests.
     HostId,
     /// A domain of accounts.

@@ -8,6 +8,7 @@ mod guest;
 mod network;
 mod router;
 mod rule;
+pub mod tag;
 mod vpc;
 mod zone;
 
@@ -16,6 +17,7 @@ pub use guest::{Guest, GuestObserved, Nic, Power};
 pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
 pub use router::{Router, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
+pub use tag::TagSet;
 pub use vpc::{
     NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Tier, Vpc, VpcOffering, VpcPhase,
 };
@@ -57,4 +59,5 @@ objects! {
     NetworkAclItem, crate::id::NetworkAclItemId, "network-acl-item", "NetworkACL";
     PrivateGateway, crate::id::PrivateGatewayId, "private-gateway", "PrivateGateway";
     StaticRoute, crate::id::StaticRouteId, "static-route", "StaticRoute";
+    TagSet, crate::id::TagSetId, "tags", "ResourceTag";
 }

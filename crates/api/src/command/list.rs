@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Lists: count every match, render only the page asked for.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::view::Look;
@@ -23,7 +25,7 @@ pub const PAGED: &[Param] = &[
     ),
 ];
 
-/// The list reply for `matches`, under `key`.
+/// The list reply for `matches`, under `key`. With `tags`, those objects only that have them all.
 pub fn reply<T>(
     look: &Look<'_>,
     params: &Params,
@@ -35,6 +37,19 @@ pub fn reply<T>(
     let end = page.skip.saturating_add(page.take);
     let mut total = 0;
     let mut items = Vec::new();
+    let wanted = params.maps("tags");
+    if !wanted.is_empty() {
+        for item in matches
+            .map(|item| render(look, item))
+            .filter(|object| tagged(object, wanted))
+        {
+            if (page.skip..end).contains(&total) {
+                items.push(Value::Object(item));
+            }
+            total += 1;
+        }
+        return Ok(envelope::list(key, total, items));
+    }
     for item in matches {
         if (page.skip..end).contains(&total) {
             items.push(Value::Object(render(look, item)));
@@ -42,4 +57,17 @@ pub fn reply<T>(
         total += 1;
     }
     Ok(envelope::list(key, total, items))
+}
+
+/// Whether a rendered object has every one of these tags; one without a value matches whatever the tag's is.
+fn tagged(object: &Object, wanted: &[BTreeMap<String, String>]) -> bool {
+    let tags = object.get("tags").and_then(Value::as_array);
+    let has = |wanted: &BTreeMap<String, String>| {
+        let same = |tag: &Value, field: &str| {
+            let there = tag.get(field).and_then(Value::as_str);
+            wanted.get(field).is_none_or(|value| there == Some(value))
+        };
+        tags.is_some_and(|tags| tags.iter().any(|tag| same(tag, "key") && same(tag, "value")))
+    };
+    wanted.iter().all(has)
 }

@@ -16,6 +16,7 @@ mod network;
 mod provided;
 mod router;
 mod scope;
+mod tag;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -232,6 +233,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         router::COMMANDS,
         job::COMMANDS,
         event::COMMANDS,
+        tag::COMMANDS,
     ]
     .into_iter()
     .flatten()

@@ -71,7 +71,6 @@ fn zones(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && (ids.is_empty() || ids.contains(&z.id.0))
             && filter.exact("name", &z.name)
             && filter.word("networktype", "Advanced")
-            && params.maps("tags").is_empty()
             && filter.keyword(&[&z.name])
     });
     list::reply(look, params, "zone", matches, view::zone::render)
@@ -221,7 +220,6 @@ fn templates(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.id("zoneid", t.zone.0)
             && filter.exact("hypervisor", &t.hypervisor)
             && filter.flag("isready", true)
-            && params.maps("tags").is_empty()
             && filter.keyword(&[&t.name, &t.display_text])
     });
     list::reply(look, params, "template", matches, view::template::render)

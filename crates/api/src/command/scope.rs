@@ -31,7 +31,11 @@ pub const OWNED: &[Param] = &[
         Kind::Text(36),
         "objects of this project; there are none, -1 for any",
     ),
-    Param::optional("tags", Kind::Maps, "objects with these tags; no object has any"),
+    Param::optional(
+        "tags",
+        Kind::Maps,
+        "objects with all of these tags: tags[0].key and, if it matters, tags[0].value",
+    ),
 ];
 
 /// Parameters that every command takes that makes something for somebody.
@@ -57,9 +61,8 @@ impl Scope {
     /// The scope that the caller and the parameters give. Errors (431, 531) when an account does not exist or is
     /// not the caller's to see.
     pub fn of(look: &Look<'_>, params: &Params) -> Result<Self, ApiError> {
-        let tagged = !params.maps("tags").is_empty();
         let project = params.text("projectid").is_some_and(|id| id != "-1");
-        if tagged || project {
+        if project {
             return Ok(Self::Nothing);
         }
         if let Some(account) = named_account(look, params)? {

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 
+use outgate_model::key::Object as _;
 use outgate_model::object::{Guest, Network, PublicIp, PublicIpRange, Zone};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
@@ -48,7 +49,7 @@ view! {
     "domain" string = owner.domain;
     "domainid" string = owner.domain_id;
     "domainpath" string = owner.domain_path;
-    "tags" list = [""; 0];
+    "tags" list = look.tags(PublicIp::NAME, ip.id.0);
 }
 
 /// An address of a range that nobody holds. It is no stored object; its id is made from range and address, always

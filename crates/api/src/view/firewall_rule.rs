@@ -2,6 +2,7 @@
 //! `firewallrule`, for rules in and out. Ports and ICMP types are integers here, unlike in port forwarding rules.
 
 use outgate_manager::read;
+use outgate_model::key::Object as _;
 use outgate_model::object::{Direction, FirewallRule, PublicIp};
 use outgate_model::{IcmpMatch, Match, PortRange};
 
@@ -32,7 +33,7 @@ view! {
     "traffictype" string = if ip.is_none() { "Egress" } else { "Ingress" };
     "state" string = read::rule_state_name(look.view.firewall_rule_state(rule));
     "fordisplay" boolean = true;
-    "tags" list = [""; 0];
+    "tags" list = look.tags(FirewallRule::NAME, rule.id.0);
 }
 
 fn ports_of(matches: Match) -> Option<PortRange> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `virtualmachine`.
 
+use outgate_model::key::Object as _;
 use outgate_model::object::{Guest, Host, Power, ServiceOffering, Template, Zone};
 
 use crate::view::nic::{self, GuestNic};
@@ -54,5 +55,5 @@ view! {
     "domainpath" string = owner.domain_path;
     "affinitygroup" list = [""; 0];
     "securitygroup" list = [""; 0];
-    "tags" list = [""; 0];
+    "tags" list = look.tags(Guest::NAME, guest.id.0);
 }

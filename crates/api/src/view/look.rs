@@ -2,8 +2,13 @@
 //! One look at the cloud through one caller's eyes.
 
 use outgate_manager::{Caller, View};
-use outgate_model::id::AccountId;
-use outgate_model::object::{Account, Domain, ServiceOffering};
+use outgate_model::id::{AccountId, TagSetId};
+use outgate_model::object::{Account, Domain, ServiceOffering, TagSet};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::view;
+use crate::view::tag::Tag;
 
 /// A consistent look at everything, for one caller.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +45,17 @@ impl<'a> Look<'a> {
             domain_id: Some(account.domain.to_string()),
             domain_path: domain.map(|d| d.path.clone()),
         }
+    }
+
+    /// The tags of the object of kind `name` ([`outgate_model::key::Object::NAME`]) with this id, as its field
+    /// `tags` shows them: empty when it has none.
+    pub fn tags(&self, name: &str, id: Uuid) -> Vec<Value> {
+        let set = self.view.get::<TagSet>(TagSetId(id));
+        let set = set.filter(|set| set.kind == name);
+        set.iter()
+            .flat_map(|set| Tag::each(set))
+            .map(|tag| Value::Object(view::tag::render(self, tag)))
+            .collect()
     }
 
     /// The offering that system VMs, the routers, are made from.

@@ -18,6 +18,7 @@ pub mod port_forwarding_rule;
 pub mod router;
 pub mod service;
 pub mod service_offering;
+pub mod tag;
 pub mod template;
 pub mod user;
 pub mod zone;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `network`. A network outside a VPC must not have the key `vpcid` at all: Ansible skips networks that have it.
 
+use outgate_model::key::Object as _;
 use outgate_model::object::{Network, NetworkOffering, NetworkPhase, PublicIpRange, Zone};
 use outgate_model::router_spec::EgressPolicy;
 
@@ -63,5 +64,5 @@ view! {
     "domainid" string = owner.domain_id;
     "domainpath" string = owner.domain_path;
     "service" list = service::render();
-    "tags" list = [""; 0];
+    "tags" list = look.tags(Network::NAME, network.id.0);
 }

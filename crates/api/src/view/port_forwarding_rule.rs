@@ -2,6 +2,7 @@
 //! `portforwardingrule`. Its ports are strings, unlike a firewall rule's.
 
 use outgate_manager::read;
+use outgate_model::key::Object as _;
 use outgate_model::object::{FirewallRule, Guest, PortForwardingRule, PublicIp};
 
 use crate::view::{joined, view};
@@ -28,5 +29,5 @@ view! {
     "cidrlist" string = opened.map_or_else(String::new, |rule| joined(&rule.sources));
     "state" string = read::rule_state_name(look.view.forward_state(rule));
     "fordisplay" boolean = true;
-    "tags" list = [""; 0];
+    "tags" list = look.tags(PortForwardingRule::NAME, rule.id.0);
 }

@@ -128,11 +128,12 @@ impl Served {
         self.get(&self.signed(command, params)).await
     }
 
-    /// Calls a command that succeeds, and returns what the envelope holds.
+    /// Calls a command that succeeds, checks its reply against the table, and returns what the envelope holds.
     pub async fn ok(&self, command: &str, params: &[(&str, &str)]) -> Value {
         let answer = self.call(command, params).await;
         assert_eq!(answer.status, 200, "{command} {params:?}: {}", answer.body);
         assert_eq!(answer.key(), format!("{}response", command.to_lowercase()));
+        assert_eq!(facts::reply_faults(command, answer.inner()), Vec::<String>::new());
         answer.inner().clone()
     }
 
@@ -148,7 +149,13 @@ impl Served {
                     job.get("jobresult").is_none(),
                     "a pending job has no result: {job}"
                 ),
-                Some(1) => return (started, job),
+                Some(1) => {
+                    assert_eq!(
+                        facts::result_faults(command, &job["jobresult"]),
+                        Vec::<String>::new()
+                    );
+                    return (started, job);
+                }
                 _ => panic!("{command}: {job}"),
             }
             assert!(

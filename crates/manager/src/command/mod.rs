@@ -28,6 +28,7 @@ pub mod request;
 mod router;
 mod static_nat;
 mod subnet;
+mod tag;
 mod tx;
 mod verify;
 

@@ -7,11 +7,12 @@ use std::net::Ipv4Addr;
 
 use outgate_model::Protocol;
 use outgate_model::id::{
-    AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId, UserId, ZoneId,
+    AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId, TagSetId,
+    UserId, ZoneId,
 };
 use outgate_model::object::{
     Account, Direction, Domain, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork,
-    PortForwardingRule, PublicIp, PublicIpRange, Router, ServiceOffering, Template, User, Zone,
+    PortForwardingRule, PublicIp, PublicIpRange, Router, ServiceOffering, TagSet, Template, User, Zone,
 };
 
 use crate::runs::AddressRuns;
@@ -74,6 +75,7 @@ pub struct Indexes {
     pub(crate) networks_by_account: Multi<AccountId, NetworkId>,
     pub(crate) networks_by_zone: Multi<ZoneId, NetworkId>,
     pub(crate) user_by_api_key: HashMap<String, UserId>,
+    pub(crate) tag_sets_by_account: Multi<AccountId, TagSetId>,
 }
 
 fn set_one<K: Eq + Hash, V: PartialEq>(index: &mut HashMap<K, V>, key: K, value: V, add: bool) {
@@ -163,5 +165,9 @@ impl Indexes {
 
     pub(crate) fn routers(&mut self, router: &Router, add: bool) {
         set_one(&mut self.router_by_network, router.network, router.id, add);
+    }
+
+    pub(crate) fn tag_sets(&mut self, set: &TagSet, add: bool) {
+        self.tag_sets_by_account.set(set.account, set.id, add);
     }
 }

@@ -12,8 +12,8 @@ use outgate_model::job::{Goal, Job, JobState};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{
     Account, Domain, FirewallRule, Guest, GuestObserved, Host, Network, NetworkOffering, PhysicalNetwork,
-    PortForwardingRule, PublicIp, PublicIpRange, Router, RouterObserved, ServiceOffering, Template, User,
-    Zone,
+    PortForwardingRule, PublicIp, PublicIpRange, Router, RouterObserved, ServiceOffering, TagSet, Template,
+    User, Zone,
 };
 use outgate_store::{Change, Entry, Revision};
 
@@ -155,6 +155,7 @@ tables! {
     forwards: PortForwardingRule => |o, affected| { affected.networks.insert(o.network); };
     guests: Guest => |o, affected| { affected.networks.extend(o.nics.iter().map(|n| n.network)); };
     routers: Router => |o, affected| { affected.networks.insert(o.network); };
+    tag_sets: TagSet => |_o, _affected| {};
 }
 
 /// Counters by name: value and the revision that wrote it.

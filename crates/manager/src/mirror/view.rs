@@ -11,7 +11,7 @@ use outgate_model::id::{
 use outgate_model::job::Job;
 use outgate_model::object::{
     FirewallRule, Guest, GuestObserved, Network, NetworkPhase, PortForwardingRule, Power, PublicIp, Router,
-    RouterObserved, RouterState, User,
+    RouterObserved, RouterState, TagSet, User,
 };
 use outgate_model::{Ipv4Range, PortRange, Protocol};
 use outgate_store::Revision;
@@ -183,6 +183,11 @@ impl View<'_> {
     /// The networks of an account.
     pub fn networks_of_account(&self, id: AccountId) -> impl Iterator<Item = &Stored<Network>> {
         self.each(self.0.indexes.networks_by_account.get(id))
+    }
+
+    /// The tags of an account's objects.
+    pub fn tag_sets_of_account(&self, id: AccountId) -> impl Iterator<Item = &Stored<TagSet>> {
+        self.each(self.0.indexes.tag_sets_by_account.get(id))
     }
 
     /// The networks of a zone.
