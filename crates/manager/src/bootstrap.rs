@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a first start writes: the operator's world, in one transaction, and only if there is none yet.
 
+mod infra;
+
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -102,6 +104,12 @@ pub(crate) fn is_done(view: &View<'_>) -> bool {
     view.claimed(&claim()).is_some()
 }
 
+/// Adds what this version has built in and the store lacks, because an older version or the first start made it. Each
+/// part looks for its own and adds what is missing; run again, it adds nothing.
+pub(crate) fn heal(view: &View<'_>, draft: &mut Draft) {
+    infra::heal(view, draft);
+}
+
 fn claim() -> String {
     format!("{}{FIRST_START}", key::CLAIMS)
 }
@@ -118,6 +126,7 @@ pub(crate) fn draft(config: &BootstrapConfig, sealer: &Sealer, draft: &mut Draft
         guest_cidr: config.guest_cidr,
         network_domain: config.network_domain.clone(),
         public_mtu: config.public_mtu,
+        disabled: false,
     };
     draft.create(&zone);
     physical(config, zone.id, draft);
@@ -172,6 +181,11 @@ fn physical(config: &BootstrapConfig, zone: ZoneId, draft: &mut Draft) {
         id: PhysicalNetworkId::new(),
         zone,
         name: "physnet1".to_owned(),
+        vlans: Vec::new(),
+        disabled: false,
+        speed: None,
+        tags: Vec::new(),
+        isolation: None,
     };
     draft.create(&physical);
     for range in &config.ranges {
@@ -182,6 +196,7 @@ fn physical(config: &BootstrapConfig, zone: ZoneId, draft: &mut Draft) {
             vlan: range.vlan.clone(),
             gateway: range.gateway,
             range: range.range,
+            dedicated: None,
         });
     }
     for name in &config.hosts {
@@ -190,6 +205,8 @@ fn physical(config: &BootstrapConfig, zone: ZoneId, draft: &mut Draft) {
             zone,
             name: name.clone(),
             hypervisor: config.hypervisor.clone(),
+            cluster: None,
+            disabled: false,
             created: Timestamp::now(),
         });
     }
@@ -244,6 +261,7 @@ fn service_offerings(draft: &mut Draft) {
             cpu_speed_mhz: 500,
             memory_mib,
             system,
+            removed: false,
             created: Timestamp::now(),
         });
     }

@@ -204,6 +204,7 @@ impl Draft {
             job: None,
             resource: about.map(|i| (i.kind.to_owned(), i.id)),
             created: Timestamp::now(),
+            archived: false,
         };
         let id = event.id;
         self.events.push(event);
@@ -221,6 +222,7 @@ impl Draft {
             job: Some(job.id),
             resource: Some((job.instance_type.clone(), job.instance_id)),
             created: Timestamp::now(),
+            archived: false,
         });
     }
 

@@ -15,6 +15,7 @@ pub mod read;
 mod reconcile;
 pub mod runs;
 pub mod secret;
+pub mod settings;
 pub mod spec;
 mod supervise;
 

@@ -137,6 +137,7 @@ impl Manager {
         if is_first {
             first_start(&*store, &first, &config, &sealer).await?;
         }
+        heal(&*store).await?;
         let mirror = Mirror::load(&*store).await?;
         let hosts = match_drivers(&mirror.view(), &drivers)?;
         let inner = Inner {
@@ -350,6 +351,22 @@ async fn first_start(
     let txn = {
         let mut draft = Draft::new(&mirror.view());
         bootstrap::draft(&config.bootstrap, sealer, &mut draft)?;
+        draft.finish().map_err(CommitError::Encode)?
+    };
+    // On a conflict another server was first, with the same result.
+    if let Some(txn) = txn {
+        store.txn(txn).await.map_err(CommitError::from)?;
+    }
+    Ok(())
+}
+
+/// Brings the store's built-in objects up to this version's.
+async fn heal(store: &dyn Store) -> Result<(), StartError> {
+    let mirror = Mirror::load(store).await?;
+    let txn = {
+        let view = mirror.view();
+        let mut draft = Draft::new(&view);
+        bootstrap::heal(&view, &mut draft);
         draft.finish().map_err(CommitError::Encode)?
     };
     // On a conflict another server was first, with the same result.

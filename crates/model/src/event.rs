@@ -37,4 +37,7 @@ pub struct Event {
     pub resource: Option<(String, uuid::Uuid)>,
     /// When.
     pub created: jiff::Timestamp,
+    /// Whether an administrator has put it away.
+    #[serde(default)]
+    pub archived: bool,
 }

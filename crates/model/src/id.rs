@@ -94,4 +94,16 @@ ids! {
     JobId,
     /// An event.
     EventId,
+    /// A pod.
+    PodId,
+    /// A cluster.
+    ClusterId,
+    /// A traffic type of a physical network.
+    TrafficTypeId,
+    /// A network service provider of a physical network.
+    ServiceProviderId,
+    /// A setting's value.
+    SettingId,
+    /// An alert.
+    AlertId,
 }

@@ -5,6 +5,7 @@
 
 mod account;
 mod guest;
+mod infra;
 mod network;
 mod router;
 mod rule;
@@ -14,6 +15,10 @@ mod zone;
 
 pub use account::{Account, Domain, User};
 pub use guest::{Guest, GuestObserved, Nic, Power};
+pub use infra::{
+    Alert, AlertKind, Cluster, Dedicated, Pod, ServiceProvider, Setting, SettingScope, Traffic, TrafficType,
+    VlanRange,
+};
 pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
 pub use router::{Router, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
@@ -52,6 +57,12 @@ objects! {
     FirewallRule, crate::id::FirewallRuleId, "firewall-rule", "FirewallRule";
     PortForwardingRule, crate::id::PortForwardingRuleId, "port-forwarding-rule", "PortForwardingRule";
     Guest, crate::id::GuestId, "guest", "VirtualMachine";
+    Pod, crate::id::PodId, "pod", "Pod";
+    Cluster, crate::id::ClusterId, "cluster", "Cluster";
+    TrafficType, crate::id::TrafficTypeId, "traffic-type", "TrafficType";
+    ServiceProvider, crate::id::ServiceProviderId, "service-provider", "PhysicalNetworkServiceProvider";
+    Setting, crate::id::SettingId, "setting", "Configuration";
+    Alert, crate::id::AlertId, "alert", "Alert";
     Router, crate::id::RouterId, "router", "DomainRouter";
     Vpc, crate::id::VpcId, "vpc", "Vpc";
     VpcOffering, crate::id::VpcOfferingId, "vpc-offering", "VpcOffering";

@@ -170,6 +170,7 @@ mod tests {
             guest_cidr: guest_cidr.parse().unwrap(),
             network_domain: "cs1cloud.internal".to_owned(),
             public_mtu: 1500,
+            disabled: false,
         }
     }
 

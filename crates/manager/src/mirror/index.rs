@@ -11,8 +11,9 @@ use outgate_model::id::{
     UserId, ZoneId,
 };
 use outgate_model::object::{
-    Account, Direction, Domain, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork,
-    PortForwardingRule, PublicIp, PublicIpRange, Router, ServiceOffering, TagSet, Template, User, Zone,
+    Account, Alert, Cluster, Direction, Domain, FirewallRule, Guest, Host, Network, NetworkOffering,
+    PhysicalNetwork, Pod, PortForwardingRule, PublicIp, PublicIpRange, Router, ServiceOffering,
+    ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
 
 use crate::runs::AddressRuns;
@@ -98,6 +99,8 @@ macro_rules! not_indexed {
 not_indexed! {
     domains: Domain, accounts: Account, zones: Zone, physical_networks: PhysicalNetwork, ranges: PublicIpRange,
     hosts: Host, network_offerings: NetworkOffering, service_offerings: ServiceOffering, templates: Template,
+    pods: Pod, clusters: Cluster, traffic_types: TrafficType, service_providers: ServiceProvider, settings: Setting,
+    alerts: Alert,
 }
 
 impl Indexes {

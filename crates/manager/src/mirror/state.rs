@@ -11,9 +11,9 @@ use outgate_model::id::{EventId, GuestId, JobId, NetworkId, RouterId};
 use outgate_model::job::{Goal, Job, JobState};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{
-    Account, Domain, FirewallRule, Guest, GuestObserved, Host, Network, NetworkOffering, PhysicalNetwork,
-    PortForwardingRule, PublicIp, PublicIpRange, Router, RouterObserved, ServiceOffering, TagSet, Template,
-    User, Zone,
+    Account, Alert, Cluster, Domain, FirewallRule, Guest, GuestObserved, Host, Network, NetworkOffering,
+    PhysicalNetwork, Pod, PortForwardingRule, PublicIp, PublicIpRange, Router, RouterObserved,
+    ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
 use outgate_store::{Change, Entry, Revision};
 
@@ -154,6 +154,12 @@ tables! {
     firewall_rules: FirewallRule => |o, affected| { affected.networks.insert(o.network); };
     forwards: PortForwardingRule => |o, affected| { affected.networks.insert(o.network); };
     guests: Guest => |o, affected| { affected.networks.extend(o.nics.iter().map(|n| n.network)); };
+    pods: Pod => |_o, _affected| {};
+    clusters: Cluster => |_o, _affected| {};
+    traffic_types: TrafficType => |_o, _affected| {};
+    service_providers: ServiceProvider => |_o, _affected| {};
+    settings: Setting => |o, affected| { affected.all |= crate::settings::is_of_routers(&o.name); };
+    alerts: Alert => |_o, _affected| {};
     routers: Router => |o, affected| { affected.networks.insert(o.network); };
     tag_sets: TagSet => |_o, _affected| {};
 }

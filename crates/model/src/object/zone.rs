@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ipv4Range;
 use crate::id::{
-    HostId, NetworkOfferingId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId, TemplateId, ZoneId,
+    ClusterId, HostId, NetworkOfferingId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId, TemplateId,
+    ZoneId,
 };
+use crate::object::{Dedicated, VlanRange};
 use crate::router_spec::EgressPolicy;
 
 /// A zone: a data centre with its public addresses.
@@ -29,6 +31,9 @@ pub struct Zone {
     pub network_domain: String,
     /// MTU of the public side in bytes; no guest network's may be larger.
     pub public_mtu: u32,
+    /// Whether only root admins may make networks and guests in it.
+    #[serde(default)]
+    pub disabled: bool,
 }
 
 /// A physical network: which of a host's bridges carry what.
@@ -40,6 +45,21 @@ pub struct PhysicalNetwork {
     pub zone: ZoneId,
     /// Its name.
     pub name: String,
+    /// VLANs for guest networks, in order and without overlaps; none means that networks are told apart by their number.
+    #[serde(default)]
+    pub vlans: Vec<VlanRange>,
+    /// Whether no network may be made on it.
+    #[serde(default)]
+    pub disabled: bool,
+    /// What operators call its speed: `10G`.
+    #[serde(default)]
+    pub speed: Option<String>,
+    /// Network offerings with one of these tags use it.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// How networks on it are kept apart: `VLAN`.
+    #[serde(default)]
+    pub isolation: Option<String>,
 }
 
 /// A range of public addresses (CloudStack: VLAN IP range).
@@ -57,6 +77,9 @@ pub struct PublicIpRange {
     pub gateway: Ipv4Net,
     /// The addresses that may be handed out.
     pub range: Ipv4Range,
+    /// Whom it is kept for; nobody else is given an address from it.
+    #[serde(default)]
+    pub dedicated: Option<Dedicated>,
 }
 
 /// A host that runs routers and guests.
@@ -70,6 +93,12 @@ pub struct Host {
     pub name: String,
     /// CloudStack's hypervisor name for it; the namespace host calls itself `Simulator`.
     pub hypervisor: String,
+    /// Its cluster, which says the pod.
+    #[serde(default)]
+    pub cluster: Option<ClusterId>,
+    /// Whether nothing new is placed on it.
+    #[serde(default)]
+    pub disabled: bool,
     /// When it was added.
     pub created: jiff::Timestamp,
 }
@@ -112,6 +141,9 @@ pub struct ServiceOffering {
     pub memory_mib: u32,
     /// Whether it is for system VMs (routers).
     pub system: bool,
+    /// Whether it was deleted while guests still had it: they keep it, no new guest gets it.
+    #[serde(default)]
+    pub removed: bool,
     /// When it was made.
     pub created: jiff::Timestamp,
 }
