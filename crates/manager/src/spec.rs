@@ -200,6 +200,7 @@ fn public_side(
             static_nat: ip.static_nat.map(|s| s.address),
             firewall: firewall.remove(&ip.id).unwrap_or_default(),
             port_forwarding: forwards.remove(&ip.id).unwrap_or_default(),
+            load_balancers: Vec::new(),
         });
     }
     if let Some(ip) = firewall.keys().chain(forwards.keys()).next() {

@@ -74,6 +74,14 @@ ids! {
     FirewallRuleId,
     /// A port forwarding rule.
     PortForwardingRuleId,
+    /// A load balancer rule.
+    LoadBalancerRuleId,
+    /// A stickiness policy of a load balancer rule.
+    StickinessPolicyId,
+    /// A health check policy of a load balancer rule.
+    HealthCheckPolicyId,
+    /// A legacy IP forwarding rule.
+    IpForwardingRuleId,
     /// A guest (virtual machine).
     GuestId,
     /// A guest's NIC on a network.

@@ -6,6 +6,7 @@
 mod account;
 mod guest;
 mod infra;
+mod load_balancer;
 mod network;
 mod router;
 mod rule;
@@ -19,6 +20,7 @@ pub use infra::{
     Alert, AlertKind, Cluster, Dedicated, Pod, ServiceProvider, Setting, SettingScope, Traffic, TrafficType,
     VlanRange,
 };
+pub use load_balancer::{HealthCheckPolicy, IpForwardingRule, LbMember, LoadBalancerRule, StickinessPolicy};
 pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
 pub use router::{Router, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
@@ -56,6 +58,8 @@ objects! {
     PublicIp, crate::id::PublicIpId, "public-ip", "IpAddress";
     FirewallRule, crate::id::FirewallRuleId, "firewall-rule", "FirewallRule";
     PortForwardingRule, crate::id::PortForwardingRuleId, "port-forwarding-rule", "PortForwardingRule";
+    LoadBalancerRule, crate::id::LoadBalancerRuleId, "load-balancer-rule", "LoadBalancerRule";
+    IpForwardingRule, crate::id::IpForwardingRuleId, "ip-forwarding-rule", "IpForwardingRule";
     Guest, crate::id::GuestId, "guest", "VirtualMachine";
     Pod, crate::id::PodId, "pod", "Pod";
     Cluster, crate::id::ClusterId, "cluster", "Cluster";

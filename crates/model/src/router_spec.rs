@@ -4,6 +4,7 @@
 //! Nothing is ever sent to a router as "add this rule": it gets a complete `RouterSpec` with a higher
 //! `generation` and makes the kernel match.
 
+pub mod load_balancer;
 mod vpc;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FirewallRuleId, NetworkId, PortForwardingRuleId, RouterId};
 use crate::{MacAddr, Match, PortRange, Protocol};
 
+pub use load_balancer::LoadBalancer;
 pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, StaticRoute, VpcSide};
 
 /// The version of this document's shape that this build writes and reads.
@@ -91,6 +93,9 @@ pub struct PublicAddress {
     pub firewall: Vec<FirewallRule>,
     /// Ports forwarded to guests. They pass only where `firewall` lets them.
     pub port_forwarding: Vec<PortForward>,
+    /// Ports whose connections are spread over guests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_balancers: Vec<LoadBalancer>,
 }
 
 /// Lets new sessions in from the public side to one public address.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Validation of a [`RouterSpec`]: all problems at once, each naming its field.
 
+mod load_balancers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -270,6 +272,7 @@ fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut 
         );
         taken.insert((forward.protocol, first), (last, i));
     }
+    load_balancers::check(spec, address, check);
 }
 
 fn check_guest_network(network: &GuestNetwork, public_mtu: u32, check: &mut Check<'_>) {

@@ -144,6 +144,7 @@ impl World {
                     static_nat: None,
                     firewall: Vec::new(),
                     port_forwarding: Vec::new(),
+                    load_balancers: Vec::new(),
                 }],
             },
             vpc: None,

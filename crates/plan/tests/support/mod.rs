@@ -82,6 +82,7 @@ pub fn public(n: u8) -> PublicAddress {
         static_nat: None,
         firewall: Vec::new(),
         port_forwarding: Vec::new(),
+        load_balancers: Vec::new(),
     }
 }
 

@@ -164,6 +164,7 @@ pub fn spec() -> RouterSpec {
                 static_nat: None,
                 firewall: Vec::new(),
                 port_forwarding: Vec::new(),
+                load_balancers: Vec::new(),
             }],
         },
         vpc: None,
