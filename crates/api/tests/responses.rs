@@ -154,6 +154,7 @@ const DENY: &str = "DefaultIsolatedNetworkOfferingWithSourceNatService";
 async fn every_reply_has_cloudstacks_fields_and_types() {
     let checked = Checked::new(12).await;
     what_is_provided(&checked).await;
+    network_offerings(&checked).await;
     let network = checked.network("net", DENY).await;
     assert_eq!(network["state"], "Allocated");
     assert!(
@@ -235,6 +236,58 @@ async fn what_is_provided(checked: &Checked) {
         "{offering}"
     );
     assert_eq!(offering["egressdefaultpolicy"], false);
+}
+
+async fn network_offerings(checked: &Checked) {
+    let params = "name=mine; displaytext=Mine; guestiptype=isolated; traffictype=GUEST; \
+                  supportedservices=Dhcp,dns,SourceNat,PortForwarding; egressdefaultpolicy=true; \
+                  serviceproviderlist[0].service=Dhcp; serviceproviderlist[0].provider=virtualrouter; \
+                  servicecapabilitylist[0].service=SourceNat; \
+                  servicecapabilitylist[0].capabilitytype=SupportedSourceNatTypes; \
+                  servicecapabilitylist[0].capabilityvalue=peraccount; details[0].colour=blue";
+    let inner = checked.served.ok("createNetworkOffering", &pairs(params)).await;
+    let made = &inner["networkoffering"];
+    checked.note(
+        "createNetworkOffering",
+        facts::faults(&checked.reference, "createNetworkOffering", made),
+    );
+    assert_eq!(
+        (&made["state"], &made["conservemode"], &made["details"]["colour"]),
+        (&json!("Disabled"), &json!(true), &json!("blue"))
+    );
+    let names: Vec<&str> = made["service"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| text(s, "name"))
+        .collect();
+    assert_eq!(names, ["Dhcp", "Dns", "PortForwarding", "SourceNat"]);
+    let id = text(made, "id");
+    let params = [("id", id), ("state", "enabled"), ("displaytext", "Ours")];
+    let inner = checked.served.ok("updateNetworkOffering", &params).await;
+    checked.note(
+        "updateNetworkOffering",
+        facts::faults(
+            &checked.reference,
+            "updateNetworkOffering",
+            &inner["networkoffering"],
+        ),
+    );
+    let filters = [("name", "mine"), ("supportedservices", "SourceNat,Dns")];
+    assert_eq!(
+        checked.one("listNetworkOfferings", &filters).await["displaytext"],
+        "Ours"
+    );
+    let inner = checked.served.ok("deleteNetworkOffering", &[("id", id)]).await;
+    checked.note("deleteNetworkOffering", []);
+    assert_eq!(inner, json!({"success": true}));
+    assert_eq!(
+        checked
+            .list("listNetworkOfferings", &[("forvpc", "true")])
+            .await
+            .len(),
+        2
+    );
 }
 
 async fn rules_out(checked: &Checked, network: &str) {

@@ -94,7 +94,12 @@ async fn furnished() -> (Served, BTreeMap<&'static str, String>) {
 
 /// What the operator provides, beginnings of parameter lists, and an egress rule.
 async fn add_provided(served: &Served, ids: &mut BTreeMap<&'static str, String>) {
-    let offering = served.ok("listNetworkOfferings", &[("isdefault", "true")]).await;
+    let offering = served
+        .ok(
+            "listNetworkOfferings",
+            &[("isdefault", "true"), ("forvpc", "false")],
+        )
+        .await;
     ids.insert(
         "offering",
         offering["networkoffering"][0]["id"].as_str().unwrap().to_owned(),

@@ -3,6 +3,7 @@
 
 mod infra;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
@@ -14,8 +15,8 @@ use outgate_model::id::{
 };
 use outgate_model::key;
 use outgate_model::object::{
-    Account, Domain, Host, NetworkOffering, PhysicalNetwork, PublicIpRange, ServiceOffering, Template, User,
-    Zone,
+    Account, Domain, Host, NetworkOffering, OfferingState, PhysicalNetwork, PublicIpRange, Service,
+    ServiceOffering, Template, User, Zone,
 };
 use outgate_model::router_spec::EgressPolicy;
 
@@ -33,6 +34,10 @@ pub const OFFERING_DENY: &str = "DefaultIsolatedNetworkOfferingWithSourceNatServ
 pub const OFFERING_ALLOW: &str = "IsolatedNetworkEgressAllow";
 /// A persistent one (its router runs without guests too), egress allowed.
 pub const OFFERING_PERSISTENT: &str = "IsolatedNetworkPersistent";
+/// CloudStack's default offering of VPC tiers, with network ACLs and load balancing.
+pub const OFFERING_TIER: &str = "DefaultIsolatedNetworkOfferingForVpcNetworks";
+/// The same without load balancing.
+pub const OFFERING_TIER_NO_LB: &str = "DefaultIsolatedNetworkOfferingForVpcNetworksNoLB";
 
 /// A range of public addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +113,7 @@ pub(crate) fn is_done(view: &View<'_>) -> bool {
 /// part looks for its own and adds what is missing; run again, it adds nothing.
 pub(crate) fn heal(view: &View<'_>, draft: &mut Draft) {
     infra::heal(view, draft);
+    tier_offerings(view, draft);
 }
 
 fn claim() -> String {
@@ -235,16 +241,71 @@ fn network_offerings(draft: &mut Draft) {
     ];
     for (name, text, egress_default, persistent) in offerings {
         draft.create(&NetworkOffering {
-            id: NetworkOfferingId::new(),
-            name: name.to_owned(),
-            display_text: text.to_owned(),
             egress_default,
             persistent,
-            conserve_mode: true,
             default: name == OFFERING_DENY,
-            created: Timestamp::now(),
+            ..built_in(name, text)
         });
     }
+}
+
+/// An offering for isolated networks with everything.
+fn built_in(name: &str, text: &str) -> NetworkOffering {
+    NetworkOffering {
+        id: NetworkOfferingId::new(),
+        name: name.to_owned(),
+        display_text: text.to_owned(),
+        egress_default: EgressPolicy::Deny,
+        persistent: false,
+        conserve_mode: true,
+        default: false,
+        state: OfferingState::Enabled,
+        services: Service::of_isolated(),
+        for_vpc: false,
+        redundant: false,
+        specify_vlan: false,
+        required: None,
+        max_connections: None,
+        network_rate: None,
+        tags: String::new(),
+        domains: Vec::new(),
+        zones: Vec::new(),
+        details: BTreeMap::new(),
+        created: Timestamp::now(),
+    }
+}
+
+/// Adds the offerings of VPC tiers.
+fn tier_offerings(view: &View<'_>, draft: &mut Draft) {
+    let no_lb = Service::of_tier().into_iter().filter(|s| *s != Service::Lb);
+    let tiers = [
+        (OFFERING_TIER, "Tier of a VPC", Service::of_tier()),
+        (
+            OFFERING_TIER_NO_LB,
+            "Tier of a VPC without load balancing",
+            no_lb.collect(),
+        ),
+    ];
+    for (name, text, services) in tiers {
+        let claim = built_in_claim(name);
+        if view.claimed(&claim).is_none() {
+            draft.claim(claim);
+            draft.create(&NetworkOffering {
+                // What a tier lets out is its ACL's to say.
+                egress_default: EgressPolicy::Allow,
+                for_vpc: true,
+                required: Some(false),
+                default: true,
+                services,
+                ..built_in(name, text)
+            });
+        }
+    }
+}
+
+/// The claim of a built-in object, by which a start knows that it was made: its name may be changed.
+fn built_in_claim(name: &str) -> String {
+    format!("{}built-in/{name}", key::CLAIMS)
 }
 
 fn service_offerings(draft: &mut Draft) {

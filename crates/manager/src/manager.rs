@@ -137,8 +137,10 @@ impl Manager {
         if is_first {
             first_start(&*store, &first, &config, &sealer).await?;
         }
-        heal(&*store).await?;
-        let mirror = Mirror::load(&*store).await?;
+        let mut mirror = Mirror::load(&*store).await?;
+        if heal(&*store, &mirror).await? {
+            mirror = Mirror::load(&*store).await?;
+        }
         let hosts = match_drivers(&mirror.view(), &drivers)?;
         let inner = Inner {
             store,
@@ -360,20 +362,18 @@ async fn first_start(
     Ok(())
 }
 
-/// Brings the store's built-in objects up to this version's.
-async fn heal(store: &dyn Store) -> Result<(), StartError> {
-    let mirror = Mirror::load(store).await?;
+/// Adds the built-in objects that the store of an older version lacks. Returns whether there were any.
+async fn heal(store: &dyn Store, mirror: &Mirror) -> Result<bool, StartError> {
     let txn = {
         let view = mirror.view();
         let mut draft = Draft::new(&view);
         bootstrap::heal(&view, &mut draft);
         draft.finish().map_err(CommitError::Encode)?
     };
+    let Some(txn) = txn else { return Ok(false) };
     // On a conflict another server was first, with the same result.
-    if let Some(txn) = txn {
-        store.txn(txn).await.map_err(CommitError::from)?;
-    }
-    Ok(())
+    store.txn(txn).await.map_err(CommitError::from)?;
+    Ok(true)
 }
 
 fn match_drivers(view: &View<'_>, drivers: &Drivers) -> Result<BTreeMap<HostId, Arc<dyn Host>>, StartError> {

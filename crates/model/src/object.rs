@@ -8,6 +8,7 @@ mod guest;
 mod infra;
 mod load_balancer;
 mod network;
+mod network_offering;
 mod router;
 mod rule;
 pub mod tag;
@@ -22,13 +23,14 @@ pub use infra::{
 };
 pub use load_balancer::{HealthCheckPolicy, IpForwardingRule, LbMember, LoadBalancerRule, StickinessPolicy};
 pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
+pub use network_offering::{NetworkOffering, OfferingState, Service};
 pub use router::{Router, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
 pub use tag::TagSet;
 pub use vpc::{
     NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Tier, Vpc, VpcOffering, VpcPhase,
 };
-pub use zone::{Host, NetworkOffering, PhysicalNetwork, PublicIpRange, ServiceOffering, Template, Zone};
+pub use zone::{Host, PhysicalNetwork, PublicIpRange, ServiceOffering, Template, Zone};
 
 macro_rules! objects {
     ($($type:ty, $id:ty, $kind:literal, $name:literal;)+) => {$(

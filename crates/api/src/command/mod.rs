@@ -13,6 +13,7 @@ mod job;
 mod list;
 mod meta;
 mod network;
+mod network_offering;
 mod provided;
 mod router;
 mod scope;
@@ -225,6 +226,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
     [
         meta::COMMANDS,
         provided::COMMANDS,
+        network_offering::COMMANDS,
         network::COMMANDS,
         address::COMMANDS,
         firewall::COMMANDS,

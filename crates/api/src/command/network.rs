@@ -168,11 +168,10 @@ const FILTERS: &[Param] = &[
 
 fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let (filter, scope) = (Filter(params), Scope::of(look, params)?);
-    let services = params
-        .text("supportedservices")
-        .is_none_or(view::service::all_supported);
+    let services = params.text("supportedservices");
     let matches = candidates(look, params, scope).filter(|n| {
-        services
+        let offering = look.view.get::<NetworkOffering>(n.offering);
+        services.is_none_or(|wanted| offering.is_some_and(|o| view::service::all_supported(o, wanted)))
             && scope.shows(look, n.account)
             && filter.id("id", n.id.0)
             && filter.exact("name", &n.name)
@@ -190,7 +189,6 @@ fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
                 n.phase != outgate_model::object::NetworkPhase::Destroyed,
             )
             && filter.keyword(&[&n.name, &n.display_text])
-            && look.view.get::<NetworkOffering>(n.offering).is_some()
     });
     list::reply(look, params, "network", matches, view::network::render)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the operator provides: zones, offerings, templates, hosts.
 
-use outgate_model::object::{Host, NetworkOffering, ServiceOffering, Template, Zone};
+use outgate_model::object::{Host, ServiceOffering, Template, Zone};
 
 use super::filter::Filter;
 use super::{Answers, Command, list};
@@ -18,13 +18,6 @@ pub const COMMANDS: &[Command] = &[
         &[ZONE_FILTERS, list::PAGED],
         Answers::List("zone", view::zone::FIELDS),
         zones,
-    ),
-    Command::read(
-        "listNetworkOfferings",
-        "Lists network offerings.",
-        &[NETWORK_OFFERING_FILTERS, list::PAGED],
-        Answers::List("networkoffering", view::network_offering::FIELDS),
-        network_offerings,
     ),
     Command::read(
         "listServiceOfferings",
@@ -74,82 +67,6 @@ fn zones(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.keyword(&[&z.name])
     });
     list::reply(look, params, "zone", matches, view::zone::render)
-}
-
-const NETWORK_OFFERING_FILTERS: &[Param] = &[
-    Param::optional("id", Kind::Uuid(Of::NetworkOffering), "the offering of this id"),
-    Param::optional("name", Kind::Text(255), "the offering of this name"),
-    Param::optional(
-        "displaytext",
-        Kind::Text(255),
-        "the offering of this display text",
-    ),
-    Param::optional(
-        "zoneid",
-        Kind::Uuid(Of::Zone),
-        "offerings for this zone; every one is for every zone",
-    ),
-    Param::optional(
-        "guestiptype",
-        Kind::OneOf(&["Isolated", "Shared", "L2"]),
-        "every offering is Isolated",
-    ),
-    Param::optional("traffictype", Kind::Text(32), "every offering is for Guest"),
-    Param::optional(
-        "state",
-        Kind::OneOf(&["Enabled", "Disabled", "Inactive"]),
-        "every offering is Enabled",
-    ),
-    Param::optional(
-        "availability",
-        Kind::OneOf(&["Required", "Optional"]),
-        "whether it is the required one",
-    ),
-    Param::optional("isdefault", Kind::Bool, "the default offering, or the others"),
-    Param::optional("forvpc", Kind::Bool, "offerings for VPC tiers; there are none"),
-    Param::optional("specifyvlan", Kind::Bool, "no offering lets users name a VLAN"),
-    Param::optional(
-        "specifyipranges",
-        Kind::Bool,
-        "no offering lets users name IP ranges",
-    ),
-    Param::optional("istagged", Kind::Bool, "no offering is tagged"),
-    Param::optional("sourcenatsupported", Kind::Bool, "every offering has source NAT"),
-    Param::optional(
-        "supportedservices",
-        Kind::Text(1024),
-        "offerings with all these services",
-    ),
-];
-
-fn network_offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
-    let filter = Filter(params);
-    let services = params
-        .text("supportedservices")
-        .is_none_or(view::service::all_supported);
-    let matches = look.view.all::<NetworkOffering>().map(|o| &**o).filter(|o| {
-        services
-            && filter.id("id", o.id.0)
-            && filter.exact("name", &o.name)
-            && filter.exact("displaytext", &o.display_text)
-            && filter.word("guestiptype", "Isolated")
-            && filter.exact("traffictype", "Guest")
-            && filter.word("state", "Enabled")
-            && filter.word("availability", view::network_offering::availability(o))
-            && filter.flag("isdefault", o.default)
-            && ["forvpc", "specifyvlan", "specifyipranges", "istagged"]
-                .iter()
-                .all(|n| filter.flag(n, false))
-            && filter.flag("sourcenatsupported", true)
-            && filter.keyword(&[&o.name, &o.display_text])
-    });
-    list::reply(
-        look,
-        params,
-        "networkoffering",
-        matches,
-        view::network_offering::render,
-    )
 }
 
 const SERVICE_OFFERING_FILTERS: &[Param] = &[

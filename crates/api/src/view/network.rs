@@ -49,7 +49,7 @@ view! {
     "issystem" boolean = false;
     "isdefault" boolean = false;
     "specifyipranges" boolean = false;
-    "specifyvlan" boolean = false;
+    "specifyvlan" boolean = offering.is_some_and(|o| o.specify_vlan);
     "canusefordeploy" boolean = network.phase != NetworkPhase::Destroyed;
     "restartrequired" boolean = look.view.restart_required(network);
     "redundantrouter" boolean = false;
@@ -63,6 +63,6 @@ view! {
     "domain" string = owner.domain;
     "domainid" string = owner.domain_id;
     "domainpath" string = owner.domain_path;
-    "service" list = service::render();
+    "service" list = offering.map_or(serde_json::Value::Array(Vec::new()), |o| service::render(o));
     "tags" list = look.tags(Network::NAME, network.id.0);
 }

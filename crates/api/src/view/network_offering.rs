@@ -1,42 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `networkoffering`.
 
-use outgate_model::object::NetworkOffering;
+use outgate_model::object::{Domain, NetworkOffering, Service, Zone};
 use outgate_model::router_spec::EgressPolicy;
 
 use crate::view::{service, view};
 use crate::wire::date;
 
-/// `availability`: the built-in source NAT offering cannot be taken away.
+/// `availability`.
 pub fn availability(offering: &NetworkOffering) -> &'static str {
-    if offering.default { "Required" } else { "Optional" }
+    if offering.is_required() {
+        "Required"
+    } else {
+        "Optional"
+    }
+}
+
+/// Texts joined by commas; `None` for none.
+fn joined<T>(each: &[T], text: impl Fn(&T) -> Option<String>) -> Option<String> {
+    let texts: Vec<String> = each.iter().filter_map(text).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
 }
 
 view! {
     /// A network offering.
-    (look, offering: &NetworkOffering) {}
+    (look, offering: &NetworkOffering) {
+        let domain = |id: &_| look.view.get::<Domain>(*id).map(|d| d.path.clone());
+        let zone = |id: &_| look.view.get::<Zone>(*id).map(|z| z.name.clone());
+    }
     "id" string = offering.id;
     "name" string = &offering.name;
     "displaytext" string = &offering.display_text;
     "created" date = date::format(offering.created);
     "guestiptype" string = "Isolated";
     "traffictype" string = "Guest";
+    "networkmode" string = "NATTED";
     "internetprotocol" string = "IPv4";
-    "state" string = "Enabled";
+    "state" string = offering.state.name();
     "availability" string = availability(offering);
     "isdefault" boolean = offering.default;
     "ispersistent" boolean = offering.persistent;
     "conservemode" boolean = offering.conserve_mode;
     "egressdefaultpolicy" boolean = offering.egress_default == EgressPolicy::Allow;
-    "forvpc" boolean = false;
-    "specifyvlan" boolean = false;
+    "forvpc" boolean = offering.for_vpc;
+    "fornsx" boolean = false;
+    "fortungsten" boolean = false;
+    "specifyvlan" boolean = offering.specify_vlan;
     "specifyipranges" boolean = false;
     "supportsinternallb" boolean = false;
-    "supportspublicaccess" boolean = false;
+    "supportspublicaccess" boolean = offering.has(Service::SourceNat);
     "supportsstrechedl2subnet" boolean = false;
-    "networkrate" integer = -1;
+    "networkrate" integer = offering.network_rate.map_or(-1, i64::from);
+    "maxconnections" integer = offering.max_connections;
     "serviceofferingid" string = look.system_offering().map_or_else(String::new, |o| o.id.to_string());
-    "service" list = service::render();
-    "tags" string = "";
+    "service" list = service::render(offering);
+    "tags" string = &offering.tags;
+    "details" map = (!offering.details.is_empty()).then_some(&offering.details);
+    "domain" string = joined(&offering.domains, domain);
+    "domainid" string = joined(&offering.domains, |id| Some(id.to_string()));
+    "zone" string = joined(&offering.zones, zone);
+    "zoneid" string = joined(&offering.zones, |id| Some(id.to_string()));
     "hasannotations" boolean = false;
 }

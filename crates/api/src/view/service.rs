@@ -1,62 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `service[]` of networks and network offerings: what the virtual router does for a network.
 
+use outgate_model::object::{NetworkOffering, Service};
 use serde_json::{Value, json};
 
-/// The services by name, each with its capabilities.
-const SERVICES: &[(&str, &[(&str, &str)])] = &[
-    ("Dhcp", &[("DhcpAccrossMultipleSubnets", "false")]),
-    ("Dns", &[("AllowDnsSuffixModification", "true")]),
-    (
-        "Firewall",
-        &[
+/// What load balancing can keep a client at one guest by, as CloudStack lists it.
+const STICKINESS: &str = concat!(
+    r#"[{"methodname":"LbCookie","paramlist":[{"paramname":"cookie-name","required":false,"isflag":false,"#,
+    r#""description":" "},{"paramname":"mode","required":false,"isflag":false,"description":" "},"#,
+    r#"{"paramname":"nocache","required":false,"isflag":true,"description":" "},"#,
+    r#"{"paramname":"indirect","required":false,"isflag":true,"description":" "},"#,
+    r#"{"paramname":"postonly","required":false,"isflag":true,"description":" "},"#,
+    r#"{"paramname":"domain","required":false,"isflag":false,"description":" "}],"description":"by a cookie"},"#,
+    r#"{"methodname":"AppCookie","paramlist":[{"paramname":"cookie-name","required":false,"isflag":false,"#,
+    r#""description":" "},{"paramname":"length","required":false,"isflag":false,"description":" "},"#,
+    r#"{"paramname":"holdtime","required":false,"isflag":false,"description":" "},"#,
+    r#"{"paramname":"request-learn","required":false,"isflag":true,"description":" "},"#,
+    r#"{"paramname":"prefix","required":false,"isflag":true,"description":" "},"#,
+    r#"{"paramname":"mode","required":false,"isflag":false,"description":" "}],"#,
+    r#""description":"by the application's cookie"},"#,
+    r#"{"methodname":"SourceBased","paramlist":[{"paramname":"tablesize","required":false,"isflag":false,"#,
+    r#""description":" "},{"paramname":"expire","required":false,"isflag":false,"description":" "}],"#,
+    r#""description":"by the source address"}]"#
+);
+
+/// A service's capabilities.
+fn capabilities(offering: &NetworkOffering, service: Service) -> Vec<(&'static str, &'static str)> {
+    let yes = |is: bool| if is { "true" } else { "false" };
+    match service {
+        Service::Dhcp => vec![("DhcpAccrossMultipleSubnets", "false")],
+        Service::Dns => vec![("AllowDnsSuffixModification", "true")],
+        Service::Firewall => vec![
             ("MultipleIps", "true"),
             ("SupportedProtocols", "tcp,udp,icmp,all"),
             ("SupportedEgressProtocols", "tcp,udp,icmp,all"),
             ("SupportedTrafficDirection", "ingress, egress"),
+            ("TrafficStatistics", "per public ip"),
         ],
-    ),
-    ("PortForwarding", &[("SupportedProtocols", "tcp,udp")]),
-    (
-        "SourceNat",
-        &[
+        Service::Lb => vec![
+            ("SupportedLBAlgorithms", "roundrobin,leastconn,source"),
+            ("SupportedLBIsolation", "dedicated"),
+            ("SupportedProtocols", "tcp, udp, tcp-proxy"),
+            ("LbSchemes", "Public"),
+            ("SupportedStickinessMethods", STICKINESS),
+        ],
+        Service::NetworkAcl => vec![("SupportedProtocols", "tcp,udp,icmp,all")],
+        Service::PortForwarding => vec![("SupportedProtocols", "tcp,udp")],
+        Service::SourceNat => vec![
             ("SupportedSourceNatTypes", "peraccount"),
-            ("RedundantRouter", "false"),
+            ("RedundantRouter", yes(offering.redundant)),
         ],
-    ),
-    ("StaticNat", &[("ElasticIp", "false")]),
-];
-
-/// The services with their capabilities and their provider.
-pub fn render() -> Value {
-    SERVICES
-        .iter()
-        .map(|(name, capabilities)| {
-            let capabilities: Vec<Value> = capabilities
-                .iter()
-                .map(|(name, value)| json!({"name": name, "value": value, "canchooseservicecapability": false}))
-                .collect();
-            json!({"name": name, "capability": capabilities, "provider": [{"name": "VirtualRouter"}]})
-        })
-        .collect()
-}
-
-/// Whether every one of these services is among them.
-pub fn all_supported(wanted: &str) -> bool {
-    wanted.split(',').all(|w| {
-        SERVICES
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case(w.trim()))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn supported_services_are_matched_by_name_in_any_case() {
-        assert!(all_supported("SourceNat,staticnat"));
-        assert!(!all_supported("SourceNat,Lb"));
+        Service::StaticNat => vec![("ElasticIp", "false")],
+        Service::UserData | Service::Vpn => Vec::new(),
     }
+}
+
+/// The services of an offering with their capabilities and their provider.
+pub fn render(offering: &NetworkOffering) -> Value {
+    let each = offering.services.iter().map(|service| {
+        let capabilities: Vec<Value> = capabilities(offering, *service)
+            .into_iter()
+            .map(|(name, value)| json!({"name": name, "value": value, "canchooseservicecapability": false}))
+            .collect();
+        json!({"name": service.name(), "capability": capabilities, "provider": [{"name": offering.provider()}]})
+    });
+    each.collect()
+}
+
+/// Whether an offering has every one of the services that `wanted` names, joined by commas.
+pub fn all_supported(offering: &NetworkOffering, wanted: &str) -> bool {
+    let has = |name| Service::parse(name).is_some_and(|service| offering.has(service));
+    wanted.split(',').all(has)
 }

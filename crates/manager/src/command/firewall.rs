@@ -5,7 +5,7 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use outgate_model::Match;
 use outgate_model::id::FirewallRuleId;
-use outgate_model::object::{Direction, FirewallRule, Network, PublicIp};
+use outgate_model::object::{Direction, FirewallRule, Network, PublicIp, Service};
 
 use super::checks;
 use super::conflicts::{self, WantedPass, match_text};
@@ -29,6 +29,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateFirewallRule) -> Result<St
         return Err(CommandError::invalid("ipaddressid", ip.id, expected));
     };
     let network = tx.own::<Network>("networkid", network)?;
+    tx.offers(&network, Service::Firewall)?;
     checks::room_for_rules(tx, &network, 1, sources.len())?;
     let wanted = WantedPass {
         matches: request.matches,
@@ -65,6 +66,7 @@ pub(crate) fn ingress(
 /// `createEgressFirewallRule`.
 pub(crate) fn create_egress(tx: &mut Tx<'_>, request: &CreateEgressRule) -> Result<Started, CommandError> {
     let network = tx.own::<Network>("networkid", request.network)?;
+    tx.offers(&network, Service::Firewall)?;
     checks::matches(request.matches)?;
     let sources = checks::cidrs("cidrlist", &request.sources, network.cidr())?;
     checks::inside(&network, &sources)?;

@@ -5,7 +5,7 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use outgate_model::Match;
 use outgate_model::id::{FirewallRuleId, PortForwardingRuleId};
-use outgate_model::object::{FirewallRule, Guest, Network, Nic, PortForwardingRule, PublicIp};
+use outgate_model::object::{FirewallRule, Guest, Network, Nic, PortForwardingRule, PublicIp, Service};
 
 use super::conflicts::{self, WantedPass, WantedPorts};
 use super::request::{CreatePortForwarding, DeletePortForwarding, Started};
@@ -31,6 +31,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
     }
     let sources = checks::cidrs("cidrlist", &request.sources, firewall::everywhere())?;
     let network = checks::network_for(tx, &ip, request.network, &guest)?;
+    tx.offers(&network, Service::PortForwarding)?;
+    tx.one_purpose(&network, &ip, Service::PortForwarding)?;
     let nic = checks::nic_on(&guest, &network, request.guest_address)?;
     checks::room_for_rules(tx, &network, 2, sources.len())?;
     let wanted = WantedPorts {
@@ -47,6 +49,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
         tx.draft.update(&ip, checks::attached(&ip, &network));
     }
     let opened = if request.open_firewall {
+        tx.offers(&network, Service::Firewall)?;
         open(tx, &network, &ip, wanted, sources)?
     } else {
         None

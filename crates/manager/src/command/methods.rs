@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use outgate_model::id::{JobId, NetworkId};
+use outgate_model::id::{JobId, NetworkId, NetworkOfferingId};
 use outgate_model::job::JobState;
 
 use super::request::{
@@ -12,8 +12,9 @@ use super::request::{
     DestroyRouter, DisableStaticNat, DisassociateIp, EnableStaticNat, RebootGuest, RebootRouter,
     RestartNetwork, StartGuest, StartRouter, Started, StopGuest, StopRouter, UpdateNetwork,
 };
+use super::request::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 use super::tx::Tx;
-use super::{address, firewall, forwarding, guest, network, router, static_nat};
+use super::{address, firewall, forwarding, guest, network, network_offering, router, static_nat};
 use crate::{CommandError, Manager, reconcile};
 
 /// How long a command that answers only when it is done waits for the router.
@@ -38,6 +39,12 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Makes a network offering.
+    create_network_offering(CreateNetworkOffering) -> NetworkOfferingId = network_offering::create;
+    /// Changes a network offering.
+    update_network_offering(UpdateNetworkOffering) -> NetworkOfferingId = network_offering::update;
+    /// Deletes a network offering that nothing uses.
+    delete_network_offering(DeleteNetworkOffering) -> () = |tx, request| network_offering::delete(tx, *request);
     /// Makes an isolated network; with a persistent offering its router too.
     create_network(CreateNetwork) -> NetworkId = network::create;
     /// Changes a network's names, domain or source NAT address.

@@ -10,7 +10,8 @@
 //! | methods | `O` |
 //! |---|---|
 //! | `create_network` | `NetworkId` |
-//! | `enable_static_nat` | `()` |
+//! | `create_network_offering`, `update_network_offering` | `NetworkOfferingId` |
+//! | `enable_static_nat`, `delete_network_offering` | `()` |
 //! | `update_network`, `restart_network`, `delete_network`, `associate_ip`, `disassociate_ip`, `create_egress_rule`, `delete_egress_rule`, `create_firewall_rule`, `delete_firewall_rule`, `create_port_forwarding`, `delete_port_forwarding`, `disable_static_nat`, `deploy_guest`, `start_guest`, `stop_guest`, `reboot_guest`, `destroy_guest`, `start_router`, `stop_router`, `reboot_router`, `destroy_router` | [`Started`] |
 //!
 //! `verify_router(&self, caller: &Caller, id: RouterId) -> Result<Vec<Check>, CommandError>` changes nothing.
@@ -24,6 +25,7 @@ mod guest;
 mod implement;
 mod methods;
 mod network;
+mod network_offering;
 pub mod request;
 mod router;
 mod static_nat;

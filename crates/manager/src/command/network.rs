@@ -25,9 +25,10 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
     checks::name("name", &request.name)?;
     let display_text = request.display_text.as_ref().unwrap_or(&request.name);
     checks::name("displaytext", display_text)?;
-    let offering = tx.provided::<NetworkOffering>("networkofferingid", request.offering)?;
     let zone = tx.provided::<Zone>("zoneid", request.zone)?;
     let account = tx.owner(request.owner)?;
+    let offering = tx.offering_for(request.offering, zone.id, account.domain)?;
+    not_for_tiers(&offering)?;
     let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);
     checks::domain("networkdomain", domain)?;
     let taken: Vec<Ipv4Net> = tx
@@ -35,12 +36,6 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
         .networks_of_account(account.id)
         .map(|network| network.cidr())
         .collect();
-    let wanted = WantedSubnet {
-        gateway: request.gateway,
-        netmask: request.netmask,
-        start: request.start_ip,
-        end: request.end_ip,
-    };
     let network = Network {
         id: NetworkId::new(),
         number: tx.draft.number(NUMBERS),
@@ -49,7 +44,12 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
         zone: zone.id,
         offering: offering.id,
         account: account.id,
-        gateway: subnet::choose(wanted, &zone, &address::ranges_of(tx, &zone), &taken)?,
+        gateway: subnet::choose(
+            WantedSubnet::of(request),
+            &zone,
+            &address::ranges_of(tx, &zone),
+            &taken,
+        )?,
         domain: domain.clone(),
         mtu: zone.public_mtu,
         phase: if offering.persistent {
@@ -80,6 +80,18 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
         implement::running_router(tx, &network, None)?;
     }
     Ok(network.id)
+}
+
+/// Refuses an offering of VPC tiers for an isolated network.
+fn not_for_tiers(offering: &NetworkOffering) -> Result<(), CommandError> {
+    if !offering.for_vpc {
+        return Ok(());
+    }
+    let expected = format!(
+        "an offering for isolated networks; {} is for tiers of VPCs",
+        offering.name
+    );
+    Err(CommandError::invalid("networkofferingid", offering.id, expected))
 }
 
 /// `updateNetwork`.

@@ -2,8 +2,10 @@
 //! What each command is asked, with types already parsed. Lists that may be left out are empty then; the field's
 //! comment says what an empty one means.
 
+mod offering;
 mod tag;
 
+pub use offering::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 pub use tag::{CreateTags, DeleteTags};
 
 use std::net::Ipv4Addr;

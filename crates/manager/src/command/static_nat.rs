@@ -2,7 +2,7 @@
 //! Static NAT: a public address belongs entirely to one guest.
 
 use outgate_model::id::JobId;
-use outgate_model::object::{Guest, Network, PublicIp, StaticNat};
+use outgate_model::object::{Guest, Network, PublicIp, Service, StaticNat};
 
 use super::request::{DisableStaticNat, EnableStaticNat, Started};
 use super::tx::Tx;
@@ -18,6 +18,7 @@ pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option
         return Err(CommandError::invalid("ipaddressid", ip.id, expected));
     }
     let network = checks::network_for(tx, &ip, request.network, &guest)?;
+    tx.offers(&network, Service::StaticNat)?;
     let nic = checks::nic_on(&guest, &network, request.guest_address)?;
     let wanted = StaticNat {
         guest: guest.id,

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use outgate_model::object::{PublicIpRange, Zone};
 
+use super::request::CreateNetwork;
 use crate::CommandError;
 
 /// The private blocks of RFC 1918 and the shared one of RFC 6598, as (first address, prefix length).
@@ -30,6 +31,18 @@ pub struct WantedSubnet {
     pub start: Option<Ipv4Addr>,
     /// `endip`.
     pub end: Option<Ipv4Addr>,
+}
+
+impl WantedSubnet {
+    /// What a `createNetwork` asks for.
+    pub fn of(request: &CreateNetwork) -> Self {
+        Self {
+            gateway: request.gateway,
+            netmask: request.netmask,
+            start: request.start_ip,
+            end: request.end_ip,
+        }
+    }
 }
 
 /// The router's address and prefix length for a new network: what was asked for, or the first free subnet of the

@@ -124,6 +124,21 @@ impl World {
         }
     }
 
+    /// The same after the server was stopped and started again.
+    pub async fn restarted(mut self) -> Self {
+        self.manager.shutdown().await;
+        let mut drivers = Drivers::new();
+        drivers.insert(
+            "host-1".to_owned(),
+            Arc::clone(&self.host) as Arc<dyn outgate_host::Host>,
+        );
+        let store = Arc::clone(self.manager.store());
+        self.manager = Manager::start(store, drivers, config(self.dir.path(), 1))
+            .await
+            .unwrap();
+        self
+    }
+
     /// A caller of another account, who is no admin.
     pub async fn tenant(&self, name: &str) -> Caller {
         let domain = self.admin.domain;

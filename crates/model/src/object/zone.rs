@@ -8,11 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ipv4Range;
 use crate::id::{
-    ClusterId, HostId, NetworkOfferingId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId, TemplateId,
-    ZoneId,
+    ClusterId, HostId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId, TemplateId, ZoneId,
 };
 use crate::object::{Dedicated, VlanRange};
-use crate::router_spec::EgressPolicy;
 
 /// A zone: a data centre with its public addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,27 +98,6 @@ pub struct Host {
     #[serde(default)]
     pub disabled: bool,
     /// When it was added.
-    pub created: jiff::Timestamp,
-}
-
-/// A network offering: what a network made from it can do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkOffering {
-    /// Its id.
-    pub id: NetworkOfferingId,
-    /// Its name: `DefaultIsolatedNetworkOfferingWithSourceNatService`.
-    pub name: String,
-    /// What users read.
-    pub display_text: String,
-    /// What happens to outbound packets that no egress rule matches.
-    pub egress_default: EgressPolicy,
-    /// Whether networks of it are implemented at once and keep their router without guests.
-    pub persistent: bool,
-    /// Whether one public address may serve several purposes.
-    pub conserve_mode: bool,
-    /// Whether it is one of the built-in ones.
-    pub default: bool,
-    /// When it was made.
     pub created: jiff::Timestamp,
 }
 
