@@ -236,6 +236,7 @@ fn an_interface_that_a_crash_left_half_made_does_not_stand_in_the_way() {
             routers: vec![router.id],
             guests: vec![guest.id],
             networks: vec![router.guest_networks[0].id],
+            ..Inventory::default()
         };
         second.retain(&keep).await.unwrap();
         assert_eq!(world.devices().await.len(), 5);
@@ -286,6 +287,7 @@ fn orphans_are_removed_and_named_and_what_is_wanted_stays() {
             routers: vec![wanted.id],
             guests: Vec::new(),
             networks: vec![wanted.guest_networks[0].id],
+            ..Inventory::default()
         };
         let second = NamespaceHost::start(world.config.clone()).await.unwrap();
         let removed = second.retain(&keep).await.unwrap();

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GuestId, NetworkId, RouterId};
+use crate::id::{GuestId, NetworkId, PhysicalNetworkId, RouterId};
 
 /// What a router did to make the kernel match a spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,18 @@ pub struct Inventory {
     pub guests: Vec<GuestId>,
     /// Networks whose bridge stays.
     pub networks: Vec<NetworkId>,
+    /// Private wires whose bridge stays: those of the VPCs' private gateways.
+    #[serde(default)]
+    pub wires: Vec<PrivateWire>,
+}
+
+/// A VLAN of a physical network: what the private gateways on it are plugged into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PrivateWire {
+    /// The physical network.
+    pub physical_network: PhysicalNetworkId,
+    /// The VLAN, 1 to 4094.
+    pub vlan: u16,
 }
 
 /// Something a host or router noticed by itself.

@@ -89,7 +89,8 @@ pub struct PublicAddress {
     /// The guest address that owns this public address entirely (static NAT). Never together with `source_nat`
     /// or with port forwarding.
     pub static_nat: Option<Ipv4Addr>,
-    /// What may come in to this address, before translation. Nothing else does.
+    /// What may come in to this address, before translation. Nothing else does. Empty on a VPC's router, where
+    /// whatever has a target comes in and the target's tier judges it.
     pub firewall: Vec<FirewallRule>,
     /// Ports forwarded to guests. They pass only where `firewall` lets them.
     pub port_forwarding: Vec<PortForward>,
@@ -266,6 +267,16 @@ impl RouterSpec {
         let spec: Self = serde_json::from_slice(json)?;
         spec.validate().map_err(SpecError::Fields)?;
         Ok(spec)
+    }
+
+    /// The private gateways of a VPC's router; an isolated network's has none.
+    pub fn private_gateways(&self) -> &[PrivateGateway] {
+        self.vpc.as_ref().map_or(&[], |vpc| &vpc.private_gateways)
+    }
+
+    /// The static routes of a VPC's router; an isolated network's has none.
+    pub fn static_routes(&self) -> &[StaticRoute] {
+        self.vpc.as_ref().map_or(&[], |vpc| &vpc.static_routes)
     }
 
     /// The address that guests leave through; a valid spec has exactly one.

@@ -2,6 +2,7 @@
 //! Validation of a [`RouterSpec`]: all problems at once, each naming its field.
 
 mod load_balancers;
+mod vpc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,6 +16,8 @@ use crate::{FieldError, MacAddr, Protocol};
 /// IPv4's smallest MTU, RFC 791.
 const MTU_MIN: u32 = 68;
 const MTU_MAX: u32 = 65_535;
+/// The highest N of an interface `ethN`.
+const INTERFACE_MAX: u8 = 254;
 
 /// A field below its parent. Written out only for a problem: a spec may have thousands of rules.
 #[derive(Clone, Copy)]
@@ -98,12 +101,7 @@ impl RouterSpec {
             &self.name,
             "1 to 63 letters, digits and hyphens",
         );
-        check.require(
-            self.guest_networks.len() == 1,
-            "guest_networks",
-            self.guest_networks.len(),
-            "exactly one guest network for an isolated network's router",
-        );
+        vpc::check_kind(self, &mut check);
         check_interfaces(self, &mut check);
         check_public(self, &mut check.at("public"));
         for (i, network) in self.guest_networks.iter().enumerate() {
@@ -135,11 +133,11 @@ fn check_interfaces(spec: &RouterSpec, check: &mut Check<'_>) {
     for name in names
         .into_iter()
         .chain(spec.guest_networks.iter().map(|n| &n.interface))
+        .chain(spec.private_gateways().iter().map(|g| &g.interface))
     {
-        let fine = name
-            .strip_prefix("eth")
-            .is_some_and(|n| n.len() <= 3 && n.bytes().all(|b| b.is_ascii_digit()) && !n.is_empty());
-        check.require(fine, "interface", name, "ethN");
+        let number = name.strip_prefix("eth").and_then(|n| n.parse::<u8>().ok());
+        let fine = number.is_some_and(|n| n <= INTERFACE_MAX && *name == format!("eth{n}"));
+        check.require(fine, "interface", name, "eth0 to eth254");
         check.require(
             seen.insert(name),
             "interface",

@@ -13,6 +13,7 @@ mod rights;
 pub mod router_plan;
 pub mod ruleset;
 pub mod sessions;
+mod sides;
 
 pub use diff::{Changes, ServiceAction, Step, diff, iptables_restore};
 pub use parse::{ParseError, parse_ruleset};

@@ -2,6 +2,8 @@
 //! A model of what a router does with one packet, straight from its spec: to test the ruleset against, and to explain
 //! to an operator what happens to a packet.
 
+mod vpc;
+
 use std::net::Ipv4Addr;
 
 use outgate_model::{Protocol, RouterSpec};
@@ -44,6 +46,15 @@ impl Header {
             Self::Udp { .. } => Protocol::Udp.number(),
             Self::Icmp { .. } => 1,
             Self::Other(number) => number,
+        }
+    }
+
+    /// The header after its destination port was rewritten.
+    pub(crate) fn to_port(self, port: Option<u16>) -> Self {
+        match (self, port) {
+            (Self::Tcp { source, .. }, Some(destination)) => Self::Tcp { source, destination },
+            (Self::Udp { source, .. }, Some(destination)) => Self::Udp { source, destination },
+            (other, _) => other,
         }
     }
 
@@ -98,6 +109,12 @@ pub enum Reason {
     /// The egress chain.
     #[error("the network's egress policy does not let it out (chain egress_*)")]
     Egress,
+    /// The gate of a VPC.
+    #[error("nothing behind the public address is meant by it (chain gate)")]
+    NoTarget,
+    /// A network ACL.
+    #[error("a network ACL on its way denies it (chains acl_in_*, acl_out_*)")]
+    Acl,
     /// The input chain.
     #[error("nothing listens there on the router (chain input)")]
     NothingListens,
@@ -172,6 +189,9 @@ fn is_spoofed(
     if rights::is_own(spec, *source) {
         return true;
     }
+    if let Some(vpc) = &spec.vpc {
+        return vpc::is_spoofed(spec, vpc, interface, *source);
+    }
     if let Some(network) = spec.guest_networks.iter().find(|n| n.interface == *interface) {
         let cidr = network.gateway;
         return !cidr.contains(source) || *source == cidr.network() || *source == cidr.broadcast();
@@ -181,10 +201,12 @@ fn is_spoofed(
     }
     rights::network_of(spec, *source).is_some()
         || spec.control.address.contains(source)
-        || source.is_loopback()
-        || source.is_link_local()
-        || source.octets()[0] == 0
-        || source.octets()[0] >= 224
+        || is_martian(*source)
+}
+
+/// Sources that no packet from outside can have.
+fn is_martian(source: Ipv4Addr) -> bool {
+    source.is_loopback() || source.is_link_local() || source.octets()[0] == 0 || source.octets()[0] >= 224
 }
 
 /// ICMP opens a session only with a request: echo, timestamp, information, address mask.
@@ -195,6 +217,9 @@ fn can_open(header: Header) -> bool {
 fn new_session(spec: &RouterSpec, packet: &Packet) -> Result<Verdict, Reason> {
     if packet.interface == spec.control.interface {
         return control_side(spec, packet);
+    }
+    if let Some(vpc) = &spec.vpc {
+        return vpc::new_session(spec, vpc, packet);
     }
     let public = rights::public_address(spec, packet.destination);
     match public {
@@ -248,12 +273,7 @@ fn from_guest(spec: &RouterSpec, packet: &Packet) -> Result<Verdict, Reason> {
         destination, header, ..
     } = packet;
     if *destination == network.gateway.addr() {
-        let service = matches!(header.ports(), Some((_, 53) | (Protocol::Udp, 67)));
-        return if service || is_ping(*header) {
-            Ok(Verdict::Deliver)
-        } else {
-            Err(Reason::NothingListens)
-        };
+        return to_gateway(*header);
     }
     if rights::is_own(spec, *destination)
         || destination.is_broadcast()
@@ -263,8 +283,7 @@ fn from_guest(spec: &RouterSpec, packet: &Packet) -> Result<Verdict, Reason> {
     }
     let inside =
         rights::network_of(spec, *destination).is_some() || spec.control.address.contains(destination);
-    let nowhere = destination.is_loopback() || destination.is_multicast() || destination.octets()[0] == 0;
-    if inside || nowhere {
+    if inside || is_nowhere(*destination) {
         return Err(Reason::NotForwarded);
     }
     if !rights::lets_out(&network.egress, *header, packet.source, *destination) {
@@ -276,4 +295,19 @@ fn from_guest(spec: &RouterSpec, packet: &Packet) -> Result<Verdict, Reason> {
         destination: *destination,
         destination_port: header.ports().map(|(_, port)| port),
     })
+}
+
+/// What a guest may have of its gateway: DHCP, DNS and an answer to its ping.
+fn to_gateway(header: Header) -> Result<Verdict, Reason> {
+    let service = matches!(header.ports(), Some((_, 53) | (Protocol::Udp, 67)));
+    if service || is_ping(header) {
+        Ok(Verdict::Deliver)
+    } else {
+        Err(Reason::NothingListens)
+    }
+}
+
+/// Destinations that are never routed.
+fn is_nowhere(destination: Ipv4Addr) -> bool {
+    destination.is_loopback() || destination.is_multicast() || destination.octets()[0] == 0
 }

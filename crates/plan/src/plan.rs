@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a router must hold for its spec. One module per concern.
 
+mod acl;
 mod build;
 mod dnsmasq;
 mod egress;
@@ -13,11 +14,13 @@ mod routes;
 mod spoofing;
 mod sshd;
 mod sysctls;
+mod vpc;
 
 use std::collections::BTreeMap;
 
 use outgate_model::{FieldError, RouterSpec};
 
+use crate::router_plan::Service;
 use crate::{RouterPlan, Ruleset};
 
 pub use dnsmasq::{DNSMASQ_CONF, DNSMASQ_DHCP_HOSTS, DNSMASQ_DNS_HOSTS, DNSMASQ_LEASES};
@@ -35,11 +38,17 @@ pub fn plan(spec: &RouterSpec) -> RouterPlan {
         sysctls: sysctls::sysctls(spec),
         ruleset: ruleset(spec),
         iptables_postrouting: iptables::postrouting(spec),
-        services: BTreeMap::from([
-            ("dnsmasq".to_owned(), dnsmasq::service(spec)),
-            ("sshd".to_owned(), sshd::service(spec)),
-        ]),
+        services: services(spec),
     }
+}
+
+fn services(spec: &RouterSpec) -> BTreeMap<String, Service> {
+    let mut services = BTreeMap::from([("sshd".to_owned(), sshd::service(spec))]);
+    // Without an interface to serve it would serve all, the public one too. A VPC may have no tier yet.
+    if !spec.guest_networks.is_empty() {
+        services.insert("dnsmasq".to_owned(), dnsmasq::service(spec));
+    }
+    services
 }
 
 /// Whether the sets that the rules of `spec` make stay within bounds of time and memory. They do, by far, unless hundreds
@@ -67,17 +76,28 @@ pub fn check(spec: &RouterSpec) -> Result<(), FieldError> {
             );
         }
     }
-    Ok(())
+    acl::is_bounded(spec).map_err(|items| {
+        let field = "network ACLs of the VPC's tiers and private gateways";
+        let expected = "at most 8192 items with 65536 CIDRs in all";
+        FieldError::new(field, format!("{items} items"), expected)
+    })
 }
 
 /// The native table. The path of a packet: `spoofing`, connection tracking, `gate` (what may come in, judged by the
-/// address that the sender used), `nat_prerouting`, then `input` or `forward` with `egress_*`, then `nat_postrouting`.
+/// address that the sender used), `nat_prerouting`, then `input` or `forward` with `egress_*` (`acl_*` in a VPC), then
+/// `nat_postrouting`.
 fn ruleset(spec: &RouterSpec) -> Ruleset {
     let mut ruleset = Ruleset::default();
     spoofing::add(spec, &mut ruleset);
     gate::add(spec, &mut ruleset);
     nat::add(spec, &mut ruleset);
     filter::add(spec, &mut ruleset);
-    egress::add(spec, &mut ruleset);
+    match &spec.vpc {
+        Some(side) => {
+            vpc::add_sets(spec, side, &mut ruleset);
+            acl::add(spec, &mut ruleset);
+        }
+        None => egress::add(spec, &mut ruleset),
+    }
     ruleset
 }

@@ -31,6 +31,10 @@ pub(crate) fn network_of(spec: &RouterSpec, address: Ipv4Addr) -> Option<&GuestN
 /// Whether `address` is one of the router's own.
 pub(crate) fn is_own(spec: &RouterSpec, address: Ipv4Addr) -> bool {
     spec.control.address.addr() == address
+        || spec
+            .private_gateways()
+            .iter()
+            .any(|g| g.address.addr() == address)
         || spec.guest_networks.iter().any(|n| n.gateway.addr() == address)
         || public_address(spec, address).is_some()
 }
@@ -84,7 +88,8 @@ pub(crate) fn external(spec: &RouterSpec, guest: Ipv4Addr) -> Option<Ipv4Addr> {
         .map(|a| a.address.addr())
 }
 
-fn matches(rule: Match, header: Header) -> bool {
+/// Whether a rule is about packets with this header.
+pub(crate) fn matches(rule: Match, header: Header) -> bool {
     match (rule, header) {
         (Match::All, _) => true,
         (Match::Number { number }, _) => number == header.number(),

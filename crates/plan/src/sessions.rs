@@ -2,6 +2,8 @@
 //! Which tracked sessions still have a right to exist under a spec. The ruleset judges new sessions only; those that a
 //! change takes the right from must be cut.
 
+mod vpc;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
@@ -81,6 +83,10 @@ impl<'a> Judge<'a> {
             return true;
         }
         let own = rights::is_own(self.spec, source);
+        if let Some(vpc) = &self.spec.vpc {
+            let to_router = rights::is_own(self.spec, destination) && !self.public.contains_key(&destination);
+            return own || to_router || self.may_live_in_vpc(vpc, session);
+        }
         let from = rights::network_of(self.spec, source).filter(|_| !own);
         if let Some(public) = self.public.get(&destination) {
             return own || (public.lets_in(session) && (from.is_none() || self.hairpin_is_fine(session)));
@@ -143,7 +149,7 @@ impl<'a> Public<'a> {
             original,
             header,
             reply,
-            reply_port,
+            ..
         } = session;
         let single = header.ports().and_then(|port| self.single.get(&port));
         let mut rules = single.into_iter().flatten().chain(&self.wide);
@@ -151,13 +157,16 @@ impl<'a> Public<'a> {
             return false;
         }
         match self.target(*header) {
-            Some(target) => {
-                let port = target.port.or(header.ports().map(|(_, port)| port));
-                reply.source == target.guest && (port.is_none() || *reply_port == port)
-            }
+            Some(target) => is_for(target, session),
             // The router itself answers: ping.
             None => reply.source == original.destination && reply.destination == original.source,
         }
+    }
+
+    /// Whether the address would send the session's first packet to the guest that the session goes to.
+    fn leads_to_guest(&self, session: &Session) -> bool {
+        self.target(session.header)
+            .is_some_and(|target| is_for(target, session))
     }
 
     fn target(&self, header: Header) -> Option<Target> {
@@ -167,6 +176,11 @@ impl<'a> Public<'a> {
         let (_, forward) = self.forwards.range(..=header.ports()?).next_back()?;
         rights::forwarded(forward, header)
     }
+}
+
+fn is_for(target: Target, session: &Session) -> bool {
+    let port = target.port.or(session.header.ports().map(|(_, port)| port));
+    session.reply.source == target.guest && (port.is_none() || session.reply_port == port)
 }
 
 /// Whether the change from `old` to `new` may have taken any session's right. When this says no, nobody need look at
@@ -186,6 +200,7 @@ pub fn narrowed(old: &RouterSpec, new: &RouterSpec) -> bool {
     old.public.addresses.iter().any(lost_address)
         || old.guest_networks.iter().any(lost_network)
         || old.control.address != new.control.address
+        || vpc::narrowed(old, new)
 }
 
 fn public_narrowed(old: &PublicAddress, new: &PublicAddress) -> bool {

@@ -13,6 +13,7 @@ use outgate_plan::diff::nft_script;
 use outgate_plan::{RouterPlan, Ruleset, diff, parse_ruleset, plan};
 use proptest::prelude::*;
 use support::random::specs;
+use support::vpc::{vpc_spec, vpc_specs};
 use support::{nft, spec};
 
 fn read_back(scripts: &[String]) -> Ruleset {
@@ -26,6 +27,12 @@ fn the_kernel_lists_what_was_planned() {
     let wanted = plan(&spec()).ruleset;
     let script = nft_script(&Ruleset::default(), &wanted).expect("a script that makes the table");
     assert_eq!(read_back(&[script]), wanted);
+}
+
+#[test]
+fn the_kernel_lists_what_was_planned_for_a_vpc() {
+    let wanted = plan(&vpc_spec()).ruleset;
+    assert_eq!(read_back(&[wanted.to_script()]), wanted);
 }
 
 #[test]
@@ -44,6 +51,24 @@ proptest! {
         let wanted = plan(&spec).ruleset;
         let script = nft_script(&Ruleset::default(), &wanted).unwrap();
         prop_assert_eq!(read_back(&[script]), wanted);
+    }
+
+    #[test]
+    fn the_kernel_takes_every_vpcs_spec_and_lists_its_plan(spec in vpc_specs()) {
+        let wanted = plan(&spec).ruleset;
+        let script = nft_script(&Ruleset::default(), &wanted).unwrap();
+        prop_assert_eq!(read_back(&[script]), wanted);
+    }
+
+    /// One network ACL is replaced, an isolated network becomes a VPC, or the reverse.
+    #[test]
+    fn the_kernel_gets_from_any_vpcs_plan_to_any_other_in_one_transaction(
+        from in prop_oneof![3 => vpc_specs(), 1 => specs()], to in prop_oneof![3 => vpc_specs(), 1 => specs()],
+    ) {
+        let (from, to) = (plan(&from).ruleset, plan(&to).ruleset);
+        let first = nft_script(&Ruleset::default(), &from).unwrap();
+        let scripts: Vec<_> = [Some(first), nft_script(&from, &to)].into_iter().flatten().collect();
+        prop_assert_eq!(read_back(&scripts), to);
     }
 
     /// One transaction leads from any plan to any other, and what the kernel then holds is the other.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Bridges: the control network's, the public segment's, and one for each guest network.
+//! Bridges: the control network's, the public segment's, and one for each guest network and private wire.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use outgate_kernel::link::{LinkError, LinkState};
-use outgate_model::id::NetworkId;
 
 use super::names::Device;
 use super::{Shared, failed};
@@ -63,10 +62,9 @@ impl Shared {
             .map_err(|error| failed("making the control bridge", error))
     }
 
-    /// The index of a network's bridge, which is made if it is missing.
-    pub(super) async fn guest_bridge(&self, network: NetworkId) -> Result<u32, HostError> {
-        let device = Device::Bridge(network);
-        let doing = || format!("making the bridge of network {network}");
+    /// The index of the bridge of a network or a private wire, which is made if it is missing.
+    pub(super) async fn bridge(&self, device: Device) -> Result<u32, HostError> {
+        let doing = || format!("making the bridge of {device}");
         if let Some((name, link)) = self.find_device(device).await.map_err(|e| failed(doing(), e))? {
             if !link.up {
                 self.links.set_up(&name).await.map_err(|e| failed(doing(), e))?;
@@ -76,7 +74,7 @@ impl Shared {
         for name in self.names.choices(device) {
             match self.links.add_bridge(&name, BRIDGE_MTU).await {
                 Ok(()) => {}
-                Err(LinkError::Exists { .. }) => match self.guest_bridge_made_meanwhile(device).await {
+                Err(LinkError::Exists { .. }) => match self.bridge_made_meanwhile(device).await {
                     Some(index) => return Ok(index),
                     None => continue,
                 },
@@ -93,8 +91,8 @@ impl Shared {
         ))
     }
 
-    /// Somebody else took the name: for the same network, and is about to set the alias, or for another.
-    async fn guest_bridge_made_meanwhile(&self, device: Device) -> Option<u32> {
+    /// Somebody else took the name: for the same device, and is about to set the alias, or for another.
+    async fn bridge_made_meanwhile(&self, device: Device) -> Option<u32> {
         for _ in 0..100 {
             if let Ok(Some((_, link))) = self.find_device(device).await {
                 return Some(link.index);
@@ -104,12 +102,13 @@ impl Shared {
         None
     }
 
-    /// Removes the bridges of guest networks that have lost their last port.
+    /// Removes the bridges of guest networks and private wires that have lost their last port.
     pub(super) async fn remove_empty_bridges(&self) -> Result<(), LinkError> {
         let _alone = self.devices.write().await;
         let links = self.links.list().await?;
         for (name, link) in &links {
-            let ours = matches!(self.names.device(&link.alias), Some(Device::Bridge(_)));
+            let device = self.names.device(&link.alias);
+            let ours = matches!(device, Some(Device::Bridge(_) | Device::Wire(_)));
             if ours && !has_ports(links.values(), link.index) {
                 ignore_missing(self.links.delete(name).await)?;
             }

@@ -45,6 +45,16 @@ impl Machine {
         *self.nics.lock().unwrap_or_else(PoisonError::into_inner) = nics;
     }
 
+    /// Takes down interfaces that it may still have beside those that are wanted.
+    pub(super) fn add_nics(&self, others: Vec<Nic>) {
+        let mut nics = self.nics.lock().unwrap_or_else(PoisonError::into_inner);
+        for nic in others {
+            if !nics.iter().any(|n| n.number == nic.number) {
+                nics.push(nic);
+            }
+        }
+    }
+
     /// Whether its end is wanted, so that it is nobody's loss.
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::SeqCst)
@@ -224,7 +234,7 @@ impl Shared {
 }
 
 /// The interfaces of a machine that an earlier driver started: what its directory says.
-fn nics_on_disk(owner: Owner, dir: &Path) -> Vec<Nic> {
+pub(super) fn nics_on_disk(owner: Owner, dir: &Path) -> Vec<Nic> {
     let nics = match owner {
         Owner::Router(_) => routers::nics_on_disk(dir),
         Owner::Guest(_) => guests::nics_on_disk(dir),

@@ -2,12 +2,13 @@
 //! What interfaces, directories and processes are called.
 //!
 //! Interface names hold at most 15 bytes, too few for an id, so a name carries a hash of it: `r1a2b3c4e0.3f2a` is the host's end
-//! of a router's eth0, `g1a2b3c4d.3f2a` a network's bridge, where 3f2a is the instance's tag. The alias carries the whole id, and
+//! of a router's eth0, `g1a2b3c4d.3f2a` a network's bridge, `p1a2b3c4d.3f2a` a private wire's, where 3f2a is the instance's tag. The alias carries the whole id, and
 //! an interface belongs to its alias: two ids whose hashes are equal get different names, never one interface.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use outgate_model::host::PrivateWire;
 use outgate_model::id::{GuestId, NetworkId, RouterId};
 
 /// How many names an id may choose from. All being taken by others is as likely as a hash of over 100 bits colliding.
@@ -64,6 +65,8 @@ pub(super) enum Device {
     Port(Owner, u8),
     /// A network's bridge.
     Bridge(NetworkId),
+    /// A private wire's bridge.
+    Wire(PrivateWire),
 }
 
 impl fmt::Display for Device {
@@ -71,6 +74,7 @@ impl fmt::Display for Device {
         match self {
             Self::Port(owner, number) => write!(f, "{owner} eth{number}"),
             Self::Bridge(network) => write!(f, "network {network}"),
+            Self::Wire(wire) => write!(f, "wire {}", wire_text(wire)),
         }
     }
 }
@@ -100,7 +104,16 @@ impl Names {
                     Owner::Router(id) => ('r', id.to_string()),
                     Owner::Guest(id) => ('v', id.to_string()),
                 };
-                format!("{letter}{:07x}e{number}.{tag:04x}", fnv(&id, salt) & 0x0fff_ffff)
+                let hash = fnv(&id, salt);
+                // The ninth character is the number's last digit: with two, the hash has one less.
+                if number <= 0xf {
+                    format!("{letter}{:07x}e{number:x}.{tag:04x}", hash & 0x0fff_ffff)
+                } else {
+                    format!("{letter}{:06x}e{number:02x}.{tag:04x}", hash & 0x00ff_ffff)
+                }
+            }
+            Device::Wire(wire) => {
+                format!("p{:08x}.{tag:04x}", fnv(&wire_text(&wire), salt) & 0xffff_ffff)
             }
             Device::Bridge(id) => format!("g{:08x}.{tag:04x}", fnv(&id.to_string(), salt) & 0xffff_ffff),
         })
@@ -120,6 +133,13 @@ impl Names {
         if let Some(id) = rest.strip_prefix("network ") {
             return id.parse().ok().map(Device::Bridge);
         }
+        if let Some(wire) = rest.strip_prefix("wire ") {
+            let (physical_network, vlan) = wire.split_once(' ')?;
+            return Some(Device::Wire(PrivateWire {
+                physical_network: physical_network.parse().ok()?,
+                vlan: vlan.parse().ok()?,
+            }));
+        }
         let (owner, interface) = rest.rsplit_once(' ')?;
         Some(Device::Port(
             Owner::parse(owner)?,
@@ -134,15 +154,20 @@ impl Names {
             let fine =
                 |rest: &str, digits| rest.len() >= digits && rest.bytes().all(|b| b.is_ascii_hexdigit());
             match stem.split_at_checked(1) {
-                Some(("g", rest)) => rest.len() == 8 && fine(rest, 8),
+                Some(("g" | "p", rest)) => rest.len() == 8 && fine(rest, 8),
                 // A hash, `e` (itself a hexadecimal digit) and the interface's number.
                 Some(("r" | "v", rest)) => {
-                    rest.len() == 9 && fine(rest, 9) && rest.as_bytes().get(7) == Some(&b'e')
+                    let e_at = |at| rest.as_bytes().get(at) == Some(&b'e');
+                    rest.len() == 9 && fine(rest, 9) && (e_at(7) || e_at(6))
                 }
                 _ => false,
             }
         })
     }
+}
+
+fn wire_text(wire: &PrivateWire) -> String {
+    format!("{} {}", wire.physical_network, wire.vlan)
 }
 
 /// FNV-1a of 64 bits, folded so that every bit of the text reaches every bit that is used.
@@ -158,6 +183,8 @@ fn fnv(text: &str, salt: u64) -> u64 {
 mod tests {
     use std::collections::HashSet;
 
+    use outgate_model::id::PhysicalNetworkId;
+
     use super::*;
 
     #[test]
@@ -167,6 +194,13 @@ mod tests {
         for device in [
             Device::Port(router, 2),
             Device::Port(guest, 9),
+            Device::Port(router, 15),
+            Device::Port(router, 16),
+            Device::Port(router, 254),
+            Device::Wire(PrivateWire {
+                physical_network: PhysicalNetworkId::new(),
+                vlan: 4_094,
+            }),
             Device::Bridge(NetworkId::new()),
         ] {
             for name in names.choices(device) {

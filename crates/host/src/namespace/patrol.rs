@@ -125,6 +125,7 @@ impl Seen {
         };
         let bridge = match nic.socket {
             Socket::Guest(network) => self.by_alias(shared, Device::Bridge(network)),
+            Socket::Private(wire) => self.by_alias(shared, Device::Wire(wire)),
             Socket::Control => self.links.get(&shared.config.control_bridge),
             Socket::Public => self.links.get(&shared.config.public_bridge),
         };
@@ -134,7 +135,7 @@ impl Seen {
                 Some(format!("{name} was not plugged into its bridge on the host"))
             }
             // The public bridge is the operator's, and so is its state.
-            Some(bridge) if !bridge.up && matches!(nic.socket, Socket::Guest(_)) => {
+            Some(bridge) if !bridge.up && !matches!(nic.socket, Socket::Public) => {
                 Some(format!("the bridge of {name} was down on the host"))
             }
             Some(_) if !nic.is_apart(port) => Some(format!(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Cables between bridges and the interfaces of routers and guests.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
 use futures::future::try_join_all;
@@ -8,9 +9,11 @@ use outgate_kernel::link::{LinkChange, LinkError, LinkState, Veth, VethEnd};
 use outgate_kernel::namespace::network_of;
 use outgate_kernel::process::Process;
 use outgate_model::MacAddr;
+use outgate_model::host::PrivateWire;
 use outgate_model::id::NetworkId;
 
 use super::bridges::ignore_missing;
+use super::machines::nics_on_disk;
 use super::names::{Device, Owner};
 use super::{Shared, failed};
 use crate::HostError;
@@ -21,12 +24,13 @@ pub(super) enum Socket {
     Guest(NetworkId),
     Control,
     Public,
+    Private(PrivateWire),
 }
 
 /// An interface that a router or guest must have.
 #[derive(Debug, Clone)]
 pub(super) struct Nic {
-    /// N of `ethN`, at most 9.
+    /// N of `ethN`, at most 254.
     pub number: u8,
     pub mac: MacAddr,
     pub mtu: u32,
@@ -52,17 +56,23 @@ impl Shared {
 
     async fn plug_one(&self, owner: Owner, process: &Process, nic: &Nic) -> Result<(), HostError> {
         let bridge = match nic.socket {
-            Socket::Guest(network) => self.guest_bridge(network).await?,
+            Socket::Guest(network) => self.bridge(Device::Bridge(network)).await?,
+            Socket::Private(wire) => self.bridge(Device::Wire(wire)).await?,
             Socket::Control => self.control_bridge().await?,
             Socket::Public => self.public_bridge().await?,
         };
         let device = Device::Port(owner, nic.number);
         let doing = format!("plugging eth{} of {owner}", nic.number);
         match self.find_device(device).await.map_err(|e| failed(&doing, e))? {
-            Some((_, link)) if link.master == Some(bridge) && link.up && nic.is_apart(&link) => Ok(()),
+            Some((_, link))
+                if link.master == Some(bridge) && link.up && link.mtu == nic.mtu && nic.is_apart(&link) =>
+            {
+                Ok(())
+            }
             Some((name, _)) => {
                 let change = LinkChange {
                     up: Some(true),
+                    mtu: Some(nic.mtu),
                     master: Some(bridge),
                     ..LinkChange::default()
                 };
@@ -81,7 +91,7 @@ impl Shared {
     async fn isolate(&self, nic: &Nic, port: &str) -> Result<(), LinkError> {
         match nic.socket {
             Socket::Control => self.links.isolate_port(port).await,
-            Socket::Guest(_) | Socket::Public => Ok(()),
+            Socket::Guest(_) | Socket::Public | Socket::Private(_) => Ok(()),
         }
     }
 
@@ -161,14 +171,26 @@ impl Shared {
 
     /// Removes every cable of a router or guest. They would go with its namespace too, but only some time later.
     pub(super) async fn unplug(&self, owner: Owner) -> Result<(), LinkError> {
-        for number in 0..=9 {
-            match self.find_device(Device::Port(owner, number)).await? {
-                Some((name, _)) => ignore_missing(self.links.delete(&name).await)?,
-                // Interfaces are numbered without gaps, but one of the first three may have been taken away by hand.
-                None if number >= 3 => break,
-                None => {}
+        // What it has by now, and what it had when it was last told; a start that failed half-way had no more.
+        let nics = self.running(owner).map(|m| m.nics()).unwrap_or_default();
+        let nics = nics.into_iter().chain(nics_on_disk(owner, &self.dir(owner)));
+        let numbers: BTreeSet<u8> = nics.map(|nic| nic.number).chain(0..=3).collect();
+        self.unplug_these(owner, numbers).await.map(drop)
+    }
+
+    /// Removes these cables of a router or guest. How many there were.
+    pub(super) async fn unplug_these(
+        &self,
+        owner: Owner,
+        numbers: impl IntoIterator<Item = u8>,
+    ) -> Result<usize, LinkError> {
+        let mut removed = 0;
+        for number in numbers {
+            if let Some((name, _)) = self.find_device(Device::Port(owner, number)).await? {
+                ignore_missing(self.links.delete(&name).await)?;
+                removed += 1;
             }
         }
-        Ok(())
+        Ok(removed)
     }
 }

@@ -37,6 +37,12 @@ impl Shared {
         Ok(removed)
     }
 
+    /// Whether the interface is one that the machine must have. When in doubt it is.
+    fn wants_port(&self, owner: Owner, number: u8) -> bool {
+        let nics = self.running(owner).map(|m| m.nics()).unwrap_or_default();
+        nics.is_empty() || nics.iter().any(|nic| nic.number == number)
+    }
+
     /// Whose directories there are.
     fn directories(&self) -> Result<BTreeSet<Owner>, HostError> {
         let mut owners = BTreeSet::new();
@@ -61,7 +67,13 @@ impl Shared {
         let mut removed = Vec::new();
         for (name, link) in self.links.list().await? {
             let reason = match self.names.device(&link.alias) {
-                Some(Device::Port(owner, _)) if wanted.contains(&owner) => continue,
+                Some(Device::Port(owner, number)) if wanted.contains(&owner) => {
+                    if self.wants_port(owner, number) {
+                        continue;
+                    }
+                    format!("led to eth{number}, which {owner} has no more")
+                }
+                Some(Device::Wire(wire)) if keep.wires.contains(&wire) => continue,
                 Some(Device::Bridge(network)) if keep.networks.contains(&network) => continue,
                 Some(device) => format!("belonged to {device}, which does not exist"),
                 None if link.alias.is_empty() && self.names.is_ours(&name) => "was never finished".to_owned(),

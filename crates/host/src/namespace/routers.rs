@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Routers: started, plugged in, and told what to be.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outgate_model::RouterSpec;
-use outgate_model::host::Applied;
+use outgate_model::host::{Applied, PrivateWire};
 use outgate_router::spec_file::SpecFile;
 use outgate_router::{RouterClient, RouterError, protocol};
 
@@ -45,6 +46,7 @@ impl Shared {
                 (self.launch_router(spec, boot).await?, true)
             }
         };
+        let before = machine.nics();
         machine.set_nics(nics.clone());
         let client = RouterClient::new(self.dir(owner));
         let plug = async {
@@ -59,7 +61,7 @@ impl Shared {
         } else {
             plug.await?;
         }
-        match client.apply(spec).await {
+        let applied = match client.apply(spec).await {
             // It runs, but its engine was just started again, by its process 1 or by an earlier driver.
             Err(RouterError::Unreachable { .. }) if !fresh => {
                 self.first_answer(&machine, &client, &spec.name).await?;
@@ -69,7 +71,38 @@ impl Shared {
                     .map_err(|error| host_error(error, &spec.name))
             }
             applied => applied.map_err(|error| host_error(error, &spec.name)),
+        };
+        match &applied {
+            Ok(_) => self.unplug_surplus(&machine, &before).await?,
+            // What the router must still be, or was, keeps its cables: the next call knows of them.
+            Err(_) => machine.add_nics(before),
         }
+        applied
+    }
+
+    /// Removes the cables of interfaces that a running router had and has no more.
+    async fn unplug_surplus(&self, machine: &Machine, before: &[Nic]) -> Result<(), HostError> {
+        let _lock = self.lock(machine.owner).await;
+        let now: BTreeSet<u8> = machine.nics().iter().map(|nic| nic.number).collect();
+        let surplus: Vec<u8> = before
+            .iter()
+            .map(|nic| nic.number)
+            .filter(|n| !now.contains(n))
+            .collect();
+        if surplus.is_empty() {
+            return Ok(());
+        }
+        let doing = || format!("unplugging {}", machine.owner);
+        let removed = self
+            .unplug_these(machine.owner, surplus)
+            .await
+            .map_err(|e| failed(doing(), e))?;
+        if removed > 0 {
+            self.remove_empty_bridges()
+                .await
+                .map_err(|e| failed(doing(), e))?;
+        }
+        Ok(())
     }
 
     async fn launch_router(
@@ -126,7 +159,7 @@ pub(super) fn nics_on_disk(dir: &Path) -> Option<Vec<Nic>> {
     nics(&SpecFile::in_dir(dir).load().ok()??).ok()
 }
 
-/// The interfaces of a router: guest networks, control and public side.
+/// The interfaces of a router: guest networks, private gateways, control and public side.
 fn nics(spec: &RouterSpec) -> Result<Vec<Nic>, HostError> {
     spec.validate().map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -150,15 +183,20 @@ fn nics(spec: &RouterSpec) -> Result<Vec<Nic>, HostError> {
         .guest_networks
         .iter()
         .map(|n| (n.interface.as_str(), n.mac, n.mtu, Socket::Guest(n.id)));
+    let gateways = spec.private_gateways().iter().map(|g| {
+        let wire = PrivateWire {
+            physical_network: g.physical_network,
+            vlan: g.vlan,
+        };
+        (g.interface.as_str(), g.mac, g.mtu, Socket::Private(wire))
+    });
     let all = guests
+        .chain(gateways)
         .chain([control, public])
         .map(|(interface, mac, mtu, socket)| {
-            let number = interface
-                .strip_prefix("eth")
-                .and_then(|n| n.parse().ok())
-                .filter(|number| *number <= 9);
+            let number = interface.strip_prefix("eth").and_then(|n| n.parse().ok());
             let reason = || HostError::BadSpec {
-                reason: format!("{interface}: this host plugs eth0 to eth9 only"),
+                reason: format!("{interface}: this host plugs eth0 to eth254 only"),
             };
             Ok(Nic {
                 number: number.ok_or_else(reason)?,

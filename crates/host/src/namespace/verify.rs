@@ -152,8 +152,8 @@ impl Shared {
             }
             Ok(output) => {
                 let seen = format!("{} {}", summary(&output.stdout), output.stderr.trim());
-                let remedy = "look where the packets stop: tcpdump -i eth0 icmp, then tcpdump -i eth2 icmp, in the router; \
-                              an egress rule may also forbid ICMP";
+                let remedy = "look where the packets stop: tcpdump -ni any icmp, in the router; an egress rule or a network \
+                              ACL may also forbid ICMP";
                 check(seen.trim().to_owned(), false, remedy)
             }
             Err(error) => check(error.to_string(), false, "start the guest, then verify again"),

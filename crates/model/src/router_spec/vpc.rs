@@ -12,6 +12,12 @@ use crate::{MacAddr, Match};
 /// The VPC's part of a router's spec. Its presence makes the router a VPC's: each guest network is a tier with an
 /// ACL, the public addresses have no firewall rules (what is forwarded or static NAT passes to the tier's ACL, which
 /// judges the translated packet), and tiers reach each other as their ACLs allow.
+///
+/// What the router lets through, beside packets of known sessions:
+/// tier to outside (with the source NAT address or the guest's static NAT address), tier to another tier and to a
+/// private gateway, private gateway to tier, and whatever was sent to a public address that leads to a guest, from
+/// outside or from a tier (hairpin). Private gateways reach neither each other nor the outside nor the public
+/// addresses. Each tier and private gateway on the way judges a new session by its ACL, the sender's side first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VpcSide {
@@ -62,9 +68,9 @@ pub struct AclItem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AclDirection {
-    /// Into the tier, from wherever.
+    /// Into the tier, from wherever; in through the private gateway.
     Ingress,
-    /// Out of the tier, to wherever.
+    /// Out of the tier, to wherever; out through the private gateway.
     Egress,
 }
 
@@ -110,8 +116,9 @@ pub struct PrivateGateway {
 pub struct StaticRoute {
     /// Its id, for messages.
     pub id: StaticRouteId,
-    /// Where to.
+    /// Where to: outside the VPC's CIDR and every network that the router is connected to; one route each.
     pub to: Ipv4Net,
-    /// Through which next hop, which an interface of the router reaches.
+    /// Through which next hop, which an interface of the router reaches: a private gateway's other side, a guest in a
+    /// tier (whose packets may then have sources in `to`), or a neighbour on the public network.
     pub via: Ipv4Addr,
 }

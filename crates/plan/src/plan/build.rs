@@ -13,6 +13,8 @@ pub(crate) const KNOWN: &str = "ct state 0x2,0x4";
 pub(crate) const INVALID: &str = "ct state 0x1";
 /// `ct status dnat`: the session's destination was rewritten, so `gate` let it in.
 pub(crate) const TRANSLATED: &str = "ct status 0x20";
+/// SYN and SYN-ACK: both sides learn the smaller of the two directions' path MTU.
+pub(crate) const MSS_CLAMP: &str = "tcp flags 0x2 / 0x2,0x4 tcp option maxseg size set rt mtu";
 /// `icmp type echo-request`.
 pub(crate) const PING: &str = "icmp type 8";
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! dnsmasq: DHCP and DNS for guests, on the guest side only.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use outgate_model::RouterSpec;
@@ -75,7 +76,22 @@ fn config(spec: &RouterSpec) -> String {
     for network in &spec.guest_networks {
         network_config(network, &mut text);
     }
+    // Names and resolvers are the program's, not one network's: tiers that have them in common name them once.
+    let mut said = BTreeSet::new();
+    for line in spec.guest_networks.iter().flat_map(naming) {
+        if said.insert(line.clone()) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
     text
+}
+
+fn naming(network: &GuestNetwork) -> impl Iterator<Item = String> {
+    // Names of the guests' own domain are never asked of the world.
+    let local = format!("local=/{}/", network.domain);
+    let servers = network.upstream_dns.iter().map(|s| format!("server={s}"));
+    std::iter::once(local).chain(servers)
 }
 
 fn network_config(network: &GuestNetwork, text: &mut String) {
@@ -101,11 +117,6 @@ fn network_config(network: &GuestNetwork, text: &mut String) {
     line(format!("{option}:dns-server,{}", gateway.addr()));
     line(format!("{option}:mtu,{mtu}"));
     line(format!("{option}:domain-name,{domain}"));
-    // Names of the guests' own domain are never asked of the world.
-    line(format!("local=/{domain}/"));
-    for server in &network.upstream_dns {
-        line(format!("server={server}"));
-    }
 }
 
 fn dhcp_hosts(spec: &RouterSpec) -> String {

@@ -4,20 +4,23 @@
 use outgate_model::RouterSpec;
 use outgate_model::router_spec::GuestNetwork;
 
-use super::build::{INVALID, KNOWN, PING, TRANSLATED};
-use super::egress;
+use super::build::{INVALID, KNOWN, MSS_CLAMP, PING, TRANSLATED};
+use super::{egress, vpc};
 use crate::Ruleset;
 
 pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
-    ruleset.base_chain("forward", ("filter", "forward", 0, "drop"), forward(spec));
+    let forward = spec
+        .vpc
+        .as_ref()
+        .map_or_else(|| forward(spec), |side| vpc::forward(spec, side));
+    ruleset.base_chain("forward", ("filter", "forward", 0, "drop"), forward);
     ruleset.base_chain("input", ("filter", "input", 0, "drop"), input(spec));
 }
 
 fn forward(spec: &RouterSpec) -> Vec<String> {
     let public = &spec.public.interface;
     let mut rules = vec![
-        // SYN and SYN-ACK: both sides learn the smaller of the two directions' path MTU.
-        "tcp flags 0x2 / 0x2,0x4 tcp option maxseg size set rt mtu".to_owned(),
+        MSS_CLAMP.to_owned(),
         format!("{KNOWN} accept"),
         format!("{INVALID} drop"),
     ];

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Chain `gate`: new sessions to a public address, from outside or from a guest (hairpin), pass only where a firewall
-//! rule of that address lets them. It stands before destination NAT, so it sees the address and port that the sender
+//! rule of that address lets them; in a VPC, only where they lead to a guest, whose tier then judges them. It stands before destination NAT, so it sees the address and port that the sender
 //! used; nft 1.0.6 cannot put `ct original proto-dst` into a concatenation, so it could not be judged later.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use outgate_model::router_spec::FirewallRule;
+use outgate_model::router_spec::{FirewallRule, PublicAddress};
 use outgate_model::{Match, RouterSpec};
 
 use super::build::{Holds, INVALID, KNOWN};
@@ -21,6 +21,12 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
             "iifname \"{}\" ip daddr != @public_addresses accept",
             network.interface
         ));
+    }
+    // Private gateways lead to tiers only.
+    for gateway in spec.private_gateways() {
+        let from = format!("iifname \"{}\"", gateway.interface);
+        rules.push(format!("{from} ip daddr != @public_addresses accept"));
+        rules.push(format!("{from} drop"));
     }
     // What the control side and the router itself may reach, `input` and `forward` decide.
     rules.push(format!("iifname \"{}\" accept", spec.control.interface));
@@ -45,7 +51,10 @@ fn add_sets(spec: &RouterSpec, ruleset: &mut Ruleset) {
     let (mut single, mut ports, mut icmp, mut protocols) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for public in &spec.public.addresses {
         let to = public.address.addr();
-        let areas = Areas::of(&public.firewall);
+        let areas = match spec.vpc {
+            Some(_) => Areas::of_targets(public),
+            None => Areas::of(&public.firewall),
+        };
         single.extend(areas.open.iter().map(|numbers| element(to, numbers, None)));
         ports.extend(
             area::union(&areas.ports)
@@ -106,6 +115,19 @@ impl Areas {
             for source in &rule.sources {
                 areas.insert(rule.matches, area::net(*source));
             }
+        }
+        areas
+    }
+
+    /// In a VPC whatever leads to a guest comes in; the tier's network ACL judges it behind.
+    fn of_targets(public: &PublicAddress) -> Self {
+        let mut areas = Self::default();
+        for forward in &public.port_forwarding {
+            let (protocol, ports) = (forward.protocol, forward.public_ports);
+            areas.insert(Match::Ports { protocol, ports }, ANY_ADDRESS);
+        }
+        if public.static_nat.is_some() {
+            areas.insert(Match::All, ANY_ADDRESS);
         }
         areas
     }

@@ -32,9 +32,18 @@ pub(super) fn links(spec: &RouterSpec) -> BTreeMap<String, Link> {
         };
         (n.interface.clone(), link)
     });
+    let gateways = spec.private_gateways().iter().map(|g| {
+        let link = Link {
+            mac: g.mac,
+            mtu: g.mtu,
+            up: true,
+            addresses: BTreeSet::from([g.address]),
+        };
+        (g.interface.clone(), link)
+    });
     let fixed = [
         (spec.control.interface.clone(), control),
         (spec.public.interface.clone(), public),
     ];
-    fixed.into_iter().chain(guests).collect()
+    fixed.into_iter().chain(guests).chain(gateways).collect()
 }

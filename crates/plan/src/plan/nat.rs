@@ -37,6 +37,10 @@ fn outbound(spec: &RouterSpec) -> Vec<String> {
     let Some(source_nat) = spec.source_nat_address().map(|a| a.address.addr()) else {
         return rules;
     };
+    if spec.vpc.is_some() {
+        rules.extend(vpc_outbound(spec, source_nat));
+        return rules;
+    }
     for network in &spec.guest_networks {
         let cidr = network.gateway.trunc();
         rules.push(format!(
@@ -51,6 +55,22 @@ fn outbound(spec: &RouterSpec) -> Vec<String> {
         rules.push(format!("{hairpin} ip saddr map @static_nat_out"));
         rules.push(format!("{hairpin} {source_nat}"));
     }
+    rules
+}
+
+/// One source NAT address for all tiers, towards the outside and for hairpins; a private gateway's own address.
+fn vpc_outbound(spec: &RouterSpec, source_nat: Ipv4Addr) -> Vec<String> {
+    let hairpin = format!("oifname @tiers {TRANSLATED} ip saddr @tier_networks snat to");
+    let mut rules = vec![
+        format!(
+            "oifname \"{}\" ip saddr @tier_networks snat to {source_nat}",
+            spec.public.interface
+        ),
+        format!("{hairpin} ip saddr map @static_nat_out"),
+        format!("{hairpin} {source_nat}"),
+    ];
+    let gateways = spec.private_gateways().iter().filter(|g| g.source_nat);
+    rules.extend(gateways.map(|g| format!("oifname \"{}\" snat to {}", g.interface, g.address.addr())));
     rules
 }
 

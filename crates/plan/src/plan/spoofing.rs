@@ -5,6 +5,7 @@
 use outgate_model::RouterSpec;
 
 use super::build::Holds;
+use super::vpc;
 use crate::Ruleset;
 
 /// Sources that no packet from outside can have: "this" network, loopback, link-local, multicast and class E
@@ -22,6 +23,9 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
         Holds::Spans,
         MARTIANS.iter().map(|m| (*m).to_owned()),
     );
+    if let Some(side) = &spec.vpc {
+        return vpc::add_spoofing(spec, side, ruleset);
+    }
     let mut rules = Vec::new();
     for network in &spec.guest_networks {
         let interface = &network.interface;

@@ -49,8 +49,10 @@ pub(super) fn sysctls(spec: &RouterSpec) -> BTreeMap<String, Sysctl> {
         .map(|(name, value)| ((*name).to_owned(), required(value)))
         .collect();
     let guests = spec.guest_networks.iter().map(|n| n.interface.as_str());
+    let gateways = spec.private_gateways().iter().map(|g| g.interface.as_str());
+    let inner: Vec<&str> = guests.chain(gateways).collect();
     let interfaces = ["all", "default", &spec.control.interface, &spec.public.interface];
-    for interface in interfaces.into_iter().chain(guests) {
+    for interface in interfaces.into_iter().chain(inner.iter().copied()) {
         for (name, value) in PER_INTERFACE {
             sysctls.insert(format!("net.ipv4.conf.{interface}.{name}"), required(value));
         }
@@ -62,12 +64,7 @@ pub(super) fn sysctls(spec: &RouterSpec) -> BTreeMap<String, Sysctl> {
         sysctls.insert(format!("net.ipv6.conf.{interface}.disable_ipv6"), off);
     }
     // One interface may be switched off while ip_forward still reads 1.
-    for interface in spec
-        .guest_networks
-        .iter()
-        .map(|n| &n.interface)
-        .chain([&spec.public.interface])
-    {
+    for interface in inner.into_iter().chain([spec.public.interface.as_str()]) {
         sysctls.insert(format!("net.ipv4.conf.{interface}.forwarding"), required("1"));
     }
     conntrack(spec, &mut sysctls);

@@ -5,6 +5,7 @@
 
 pub mod random;
 pub mod show;
+pub mod vpc;
 pub mod world;
 
 use std::collections::BTreeMap;

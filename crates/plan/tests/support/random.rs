@@ -14,21 +14,21 @@ use proptest::prelude::*;
 
 use super::{public, spec};
 
-fn id<T: serde::de::DeserializeOwned>() -> T {
+pub fn id<T: serde::de::DeserializeOwned>() -> T {
     serde_json::from_value("00000000-0000-4000-8000-0000000000aa".into()).unwrap()
 }
 
-fn range() -> impl Strategy<Value = PortRange> {
+pub fn range() -> impl Strategy<Value = PortRange> {
     let near = (75_u16..90, 0_u16..8).prop_map(|(first, more)| PortRange::new(first, first + more).unwrap());
     let single = (75_u16..90).prop_map(|p| PortRange::single(p).unwrap());
     prop_oneof![4 => near, 4 => single, 1 => Just(PortRange::ALL)]
 }
 
-fn protocol() -> impl Strategy<Value = Protocol> {
+pub fn protocol() -> impl Strategy<Value = Protocol> {
     prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)]
 }
 
-fn matches() -> impl Strategy<Value = Match> {
+pub fn matches() -> impl Strategy<Value = Match> {
     let byte = || prop_oneof![Just(None), (0_u8..12).prop_map(Some)];
     let icmp = (byte(), byte()).prop_map(|(kind, code)| Match::Icmp {
         icmp: IcmpMatch {
@@ -174,7 +174,7 @@ pub fn specs() -> impl Strategy<Value = RouterSpec> {
     })
 }
 
-fn header() -> impl Strategy<Value = Header> {
+pub fn header() -> impl Strategy<Value = Header> {
     let port = || prop_oneof![8 => 75_u16..90, 2 => 8_000_u16..8_003, 1 => Just(53), 1 => Just(3_922), 1 => any::<u16>()];
     prop_oneof![
         5 => port().prop_map(|destination| Header::Tcp { source: 40_000, destination }),
