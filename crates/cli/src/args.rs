@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::output::Format;
-use crate::{completions, exit, guest, lab, man, router, server, verify};
+use crate::output::Style;
+use crate::{api, completions, exit, guest, lab, man, router, server, verify};
 
 /// Source NAT for clouds: many private networks reach the outside through few public addresses.
 ///
@@ -23,7 +23,7 @@ pub struct Cli {
         default_value_t,
         help_heading = "Common options"
     )]
-    pub output: Format,
+    pub output: Style,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -34,6 +34,7 @@ Examples:
   outgate lab up                  build a whole cloud on this machine and prove that it works
   outgate lab status              what runs in it
   outgate lab shell guest1        a shell in a guest
+  outgate api listNetworks        any command of the CloudStack API, here or elsewhere
   outgate verify r-2-VM           the seven steps that show whether source NAT works
   outgate lab down                leave nothing behind
   outgate server --help           run the management server itself
@@ -48,6 +49,8 @@ pub enum Command {
     /// A whole cloud on this machine, in namespaces of its own, to try and to test
     #[command(subcommand)]
     Lab(lab::Command),
+    /// Call any command of the CloudStack API, of this cloud or another
+    Api(Box<api::Args>),
     /// Show step by step whether a router's source NAT works
     Verify(verify::Args),
     /// A virtual router's own process (started by the host driver)
@@ -56,6 +59,9 @@ pub enum Command {
     /// A guest's own process (started by the host driver)
     #[command(subcommand, hide = true)]
     Guest(guest::Command),
+    /// Print what could come next on an `outgate api` command line (called by the completion scripts)
+    #[command(hide = true)]
+    CompleteApi(api::CompleteArgs),
     /// Print a shell's completion script
     Completions(completions::Args),
     /// Print the manual pages, or write one for each command into a folder
@@ -76,11 +82,18 @@ pub fn read() -> Result<Cli, ExitCode> {
 }
 
 /// Runs one subcommand.
-pub fn run(command: Command, output: Format) -> anyhow::Result<()> {
+pub fn run(command: Command, output: Style) -> anyhow::Result<()> {
+    let format = match command {
+        Command::Api(args) => return api::run(&args, output),
+        _ => output.format()?,
+    };
     match command {
+        // Done above.
+        Command::Api(_) => Ok(()),
+        Command::CompleteApi(args) => api::complete(&args),
         Command::Server(args) => server::run(*args),
-        Command::Lab(command) => lab::run(command, output),
-        Command::Verify(args) => verify::run(&args, output),
+        Command::Lab(command) => lab::run(command, format),
+        Command::Verify(args) => verify::run(&args, format),
         Command::Router(command) => router::run(command),
         Command::Guest(command) => guest::run(command),
         Command::Completions(args) => completions::run(&args),

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A small client of our own API: signed requests, jobs, and the names people use.
+//! A client of the API, ours or a CloudStack's: signed requests, jobs, and the names people use.
 
 mod credentials;
+mod options;
 mod sign;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::Value;
 
 pub use credentials::Credentials;
+pub use options::{Method, Options};
+pub use tls::{Tls, Trust};
 
 use crate::exit::Unavailable;
 use crate::lab::state::Instance;
 
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a job may take.
-const JOB_TIMEOUT: Duration = Duration::from_secs(120);
-/// How often a job is asked about.
+/// How often a job is asked about at first; later less and less often.
 const POLL: Duration = Duration::from_millis(50);
+/// The largest answer that is read, in bytes: a CloudStack's listApis has some three million.
+const MAX_ANSWER: u64 = 256 << 20;
 
 /// Whom a command talks to.
 #[derive(Debug, clap::Args)]
@@ -33,11 +35,37 @@ pub struct Target {
     pub credentials_file: Option<PathBuf>,
 }
 
+/// What a server said when it refused a command, or when the command's job failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerError {
+    /// The command: `createNetwork`.
+    pub command: String,
+    /// The server's code: 431 for a parameter, 537 for a conflict of rules.
+    pub code: i64,
+    /// The server's own words.
+    pub text: String,
+    /// The job that failed, if it was one.
+    pub job: Option<String>,
+}
+
+impl std::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} (error {}", self.command, self.text, self.code)?;
+        match &self.job {
+            Some(job) => write!(f, ", job {job})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {}
+
 /// A client of one server, for one account.
 #[derive(Debug)]
 pub struct Client {
     agent: ureq::Agent,
     credentials: Credentials,
+    options: Options,
 }
 
 impl Client {
@@ -47,49 +75,55 @@ impl Client {
             Some(path) => path.clone(),
             None => target.instance.paths()?.credentials(),
         };
-        Ok(Self::new(Credentials::read(&path)?))
+        Self::with(Credentials::read(&path)?, Options::default())
     }
 
-    /// A client with these credentials.
+    /// A client with these credentials, without TLS.
     pub fn new(credentials: Credentials) -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(REQUEST_TIMEOUT))
-            .http_status_as_error(false)
-            .proxy(None)
-            .build();
+        let options = Options::default();
+        let agent = options.agent(&credentials.endpoint, None);
         Self {
-            agent: config.into(),
+            agent,
             credentials,
+            options,
         }
     }
 
-    /// Calls a command and returns what its envelope holds. Errors carry the server's own text.
+    /// A client with these credentials that makes its requests so. Errors when a file for TLS cannot be used.
+    pub fn with(credentials: Credentials, options: Options) -> anyhow::Result<Self> {
+        let encrypted = credentials.endpoint.to_ascii_lowercase().starts_with("https:");
+        let tls = encrypted.then(|| options.tls.config()).transpose()?;
+        let agent = options.agent(&credentials.endpoint, tls);
+        Ok(Self {
+            agent,
+            credentials,
+            options,
+        })
+    }
+
+    /// Calls a command and returns what its envelope holds. Errors carry the server's own text as [`ServerError`].
     pub fn call(&self, command: &str, params: &[(&str, &str)]) -> anyhow::Result<Value> {
-        let form = sign::signed(command, params, &self.credentials);
-        let sent = self
-            .agent
-            .post(&self.credentials.endpoint)
-            .content_type("application/x-www-form-urlencoded")
-            .send(form);
-        let mut response = sent.map_err(|e| {
-            Unavailable(format!(
-                "the server at {} does not answer: {e}",
-                self.credentials.endpoint
-            ))
-        })?;
-        let body: Value = response
-            .body_mut()
-            .read_json()
-            .with_context(|| format!("{command}: no JSON came back"))?;
-        let inner = body
-            .as_object()
-            .and_then(|o| o.values().next())
-            .cloned()
-            .unwrap_or(Value::Null);
-        match inner["errortext"].as_str() {
-            Some(text) => bail!("{command}: {text} (error {})", inner["errorcode"]),
-            None => Ok(inner),
-        }
+        let form = sign::signed(command, params, &self.credentials, self.options.expiration);
+        let endpoint = &self.credentials.endpoint;
+        let sent = if self.options.method.is_get(command) {
+            let mark = if endpoint.contains('?') { '&' } else { '?' };
+            let mut request = self.agent.get(format!("{endpoint}{mark}{form}"));
+            for (name, value) in &self.options.headers {
+                request = request.header(name, value);
+            }
+            request.call()
+        } else {
+            let mut request = self.agent.post(endpoint);
+            for (name, value) in &self.options.headers {
+                request = request.header(name, value);
+            }
+            request
+                .content_type("application/x-www-form-urlencoded")
+                .send(form)
+        };
+        let response =
+            sent.map_err(|e| Unavailable(format!("the server at {endpoint} does not answer: {e}")))?;
+        opened(command, endpoint, response)
     }
 
     /// Calls an asynchronous command, waits for its job and returns the job's result.
@@ -98,22 +132,40 @@ impl Client {
         let job = reply["jobid"]
             .as_str()
             .with_context(|| format!("{command} named no job"))?;
-        let deadline = Instant::now() + JOB_TIMEOUT;
+        self.wait(command, job, |_| ())
+    }
+
+    /// Waits for a job of `command` and returns its result. `tell` is called between two looks, with the time so far.
+    pub fn wait(&self, command: &str, job: &str, tell: impl Fn(Duration)) -> anyhow::Result<Value> {
+        let start = Instant::now();
+        let mut pause = POLL;
         loop {
-            let state = self.call("queryAsyncJobResult", &[("jobid", job)])?;
+            let mut state = self.call("queryAsyncJobResult", &[("jobid", job)])?;
+            let result = state["jobresult"].take();
             match state["jobstatus"].as_i64() {
-                Some(0) if Instant::now() < deadline => std::thread::sleep(POLL),
-                Some(0) => bail!(
-                    "{command}: job {job} is not done after {} s",
-                    JOB_TIMEOUT.as_secs()
+                Some(0) if start.elapsed() < self.options.job_timeout => {
+                    tell(start.elapsed());
+                    std::thread::sleep(pause);
+                    pause = (pause * 5 / 4).min(self.options.poll);
+                }
+                Some(0) => anyhow::bail!(
+                    "{command}: job {job} is not done after {} s; it goes on: queryAsyncJobResult jobid={job}",
+                    self.options.job_timeout.as_secs()
                 ),
-                Some(1) => return Ok(state["jobresult"].clone()),
-                _ => bail!(
-                    "{command}: {}",
-                    state["jobresult"]["errortext"]
-                        .as_str()
-                        .unwrap_or("the job failed")
-                ),
+                Some(1) => return Ok(result),
+                _ => {
+                    let code = result["errorcode"].as_i64().or(state["jobresultcode"].as_i64());
+                    return Err(ServerError {
+                        command: command.to_owned(),
+                        code: code.unwrap_or(530),
+                        text: result["errortext"]
+                            .as_str()
+                            .unwrap_or("the job failed")
+                            .to_owned(),
+                        job: Some(job.to_owned()),
+                    }
+                    .into());
+                }
             }
         }
     }
@@ -144,9 +196,46 @@ impl Client {
     }
 }
 
-/// Whether an object's name, display name, instance name or id is `wanted`.
+/// What an answer's envelope holds.
+fn opened(
+    command: &str,
+    endpoint: &str,
+    mut response: ureq::http::Response<ureq::Body>,
+) -> anyhow::Result<Value> {
+    let status = response.status().as_u16();
+    let body: Result<Value, _> = response.body_mut().with_config().limit(MAX_ANSWER).read_json();
+    let Some(inner) = body
+        .ok()
+        .and_then(|body| body.as_object().and_then(|o| o.values().next()).cloned())
+    else {
+        let told = format!(
+            "{command}: {endpoint} answered with HTTP status {status} and no JSON; is that the address of a CloudStack API \
+             (https://HOST/client/api)?"
+        );
+        return Err(Unavailable(told).into());
+    };
+    match inner["errortext"].as_str() {
+        Some(text) => Err(ServerError {
+            command: command.to_owned(),
+            code: inner["errorcode"].as_i64().unwrap_or(i64::from(status)),
+            text: text.to_owned(),
+            job: None,
+        }
+        .into()),
+        None if status >= 400 => Err(ServerError {
+            command: command.to_owned(),
+            code: i64::from(status),
+            text: inner.to_string(),
+            job: None,
+        }
+        .into()),
+        None => Ok(inner),
+    }
+}
+
+/// Whether an object's name, display name, instance name, address or id is `wanted`.
 pub fn is_called(object: &Value, wanted: &str) -> bool {
-    ["name", "displayname", "instancename", "id"]
+    ["name", "displayname", "instancename", "ipaddress", "id"]
         .iter()
         .any(|key| object[key].as_str() == Some(wanted))
 }

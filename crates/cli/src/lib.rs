@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the `outgate` program is made of. A library only so that tests drive a server with the same client.
 
+mod api;
 mod args;
 pub mod client;
 mod completions;

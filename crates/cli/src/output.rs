@@ -3,17 +3,44 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use anstyle::{AnsiColor, Style};
+use anstyle::AnsiColor;
 use comfy_table::{ContentArrangement, Table, presets};
 
 /// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// Aligned columns for people.
+    Table,
+    /// One JSON document for scripts.
+    Json,
+}
+
+/// How `-o` asks for results; `text` and `id` are for `outgate api` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Style {
     /// Aligned columns for people.
     #[default]
     Table,
     /// One JSON document for scripts.
     Json,
+    /// A line for each value, for grep (outgate api).
+    Text,
+    /// Only ids, one on a line (outgate api).
+    Id,
+}
+
+impl Style {
+    /// The format of a command that knows tables and JSON. Errors (usage) for the others.
+    pub fn format(self) -> anyhow::Result<Format> {
+        match self {
+            Self::Table => Ok(Format::Table),
+            Self::Json => Ok(Format::Json),
+            Self::Text | Self::Id => {
+                let told = "-o text and -o id are for `outgate api`; here there are table and json";
+                Err(crate::exit::Usage(told.to_owned()).into())
+            }
+        }
+    }
 }
 
 /// Prints one line on standard output.
@@ -26,7 +53,7 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
-/// A table with these column titles, without lines, as wide as the terminal at most.
+/// A table with these column titles, if any, without lines, as wide as the terminal at most.
 pub fn table(titles: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -35,7 +62,9 @@ pub fn table(titles: &[&str]) -> Table {
     if !std::io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Disabled);
     }
-    table.set_header(titles);
+    if !titles.is_empty() {
+        table.set_header(titles);
+    }
     table
 }
 
@@ -45,20 +74,21 @@ pub fn verdict(text: &str, good: bool) -> String {
         return text.to_owned();
     }
     let colour = if good { AnsiColor::Green } else { AnsiColor::Red };
-    let style = Style::new().fg_color(Some(colour.into())).bold();
+    let style = anstyle::Style::new().fg_color(Some(colour.into())).bold();
     format!("{style}{text}{style:#}")
 }
 
 /// The text in bold, under the same conditions as [`verdict`].
 pub fn strong(text: &str) -> String {
     if colour_wanted() {
-        let style = Style::new().bold();
+        let style = anstyle::Style::new().bold();
         format!("{style}{text}{style:#}")
     } else {
         text.to_owned()
     }
 }
 
-fn colour_wanted() -> bool {
+/// Whether standard output is a terminal and `NO_COLOR` is unset.
+pub fn colour_wanted() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }

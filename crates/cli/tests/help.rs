@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_command_teaches_with_examples() {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 11] = [
         &[],
         &["server"],
         &["lab"],
@@ -28,6 +28,7 @@ fn every_command_teaches_with_examples() {
         &["lab", "shell"],
         &["lab", "exec"],
         &["verify"],
+        &["api"],
         &["completions"],
     ];
     for command in commands {
@@ -115,5 +116,5 @@ fn completions_and_manual_pages_come_from_the_same_definition() {
             .status
             .success()
     );
-    assert!(folder.path().join("outgate-lab-up.1").exists());
+    assert!(folder.path().join("outgate-lab-up.1").exists() && folder.path().join("outgate-api.1").exists());
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! CloudStack's request signature (version 3): HMAC-SHA1 over the sorted, lower-cased parameters.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,12 +18,12 @@ const LITERAL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'*');
 
-/// How long a request may be under way, in seconds, before it is refused as a replay.
-const VALID_SECONDS: i64 = 600;
-
-/// The form body of a signed request.
-pub fn signed(command: &str, params: &[(&str, &str)], who: &Credentials) -> String {
-    let expires = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(VALID_SECONDS);
+/// The form body, or the query, of a signed request that is refused as a replay after `valid`.
+pub fn signed(command: &str, params: &[(&str, &str)], who: &Credentials, valid: Duration) -> String {
+    let valid = i64::try_from(valid.as_secs()).unwrap_or(i64::from(u32::MAX));
+    let expires = jiff::Timestamp::now()
+        .checked_add(jiff::SignedDuration::from_secs(valid))
+        .unwrap_or(jiff::Timestamp::MAX);
     signed_until(
         command,
         params,
