@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use outgate_manager::{Caller, Manager};
-use outgate_model::object::{Account, User};
+use outgate_model::object::User;
 
 use crate::wire::date;
 use crate::wire::error::ApiError;
@@ -12,9 +12,6 @@ use crate::wire::signature;
 
 /// The secret that stands in for an unknown user's.
 const NOBODY: &str = "no user has this secret; checking it costs as much as checking a real one does";
-
-/// CloudStack's account type of a root admin.
-const ROOT_ADMIN: u8 = 1;
 
 /// The caller, whose signature is right and not expired. Errors with 401.
 pub fn authenticate(manager: &Manager, raw: &RawParameters, now: Timestamp) -> Result<Caller, ApiError> {
@@ -47,18 +44,11 @@ fn check_expiry(raw: &RawParameters, now: Timestamp) -> Result<(), ApiError> {
 fn known_user(manager: &Manager, key: &str) -> Option<(String, Caller)> {
     let view = manager.view();
     let user: &User = view.user_by_api_key(key)?;
-    let account = view.get::<Account>(user.account)?;
     let secret = manager
         .secret_key(user)
         .map_err(|e| tracing::error!(user = %user.id, error = %e, "a user's secret key cannot be used"))
         .ok()?;
-    let caller = Caller {
-        user: user.id,
-        account: account.id,
-        domain: account.domain,
-        admin: account.account_type == ROOT_ADMIN,
-    };
-    user.enabled.then_some((secret, caller))
+    Some((secret, Caller::of(&view, user)?))
 }
 
 #[cfg(test)]

@@ -57,8 +57,13 @@ impl Api {
         let caller = auth::authenticate(&self.manager, &raw, Timestamp::now())?;
         let given = raw.fold()?;
         let name = given.get("command").unwrap_or_default();
+        let view = self.manager.view();
+        let look = Look {
+            view: &view,
+            caller: &caller,
+        };
         let command = command::find(name)
-            .filter(|command| caller.admin || !command.admin_only)
+            .filter(|command| command.open_to(&look))
             .ok_or_else(|| ApiError::unknown_command(name))?;
         Ok((command, caller, given))
     }
@@ -78,15 +83,13 @@ impl Api {
         let params = Params::parse(command.name, command.parameters(), given)?;
         {
             let view = self.manager.view();
-            exists::check(&view, command, &params)?;
+            let look = Look {
+                view: &view,
+                caller: &caller,
+            };
+            exists::check(&look, command, &params)?;
             if let Handler::Read(read) = command.handler {
-                return read(
-                    &Look {
-                        view: &view,
-                        caller: &caller,
-                    },
-                    &params,
-                );
+                return read(&look, &params);
             }
         }
         let call = Call {

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Whether the ids that a request gives are ids of something, as CloudStack checks before it runs a command.
+//! Whether the ids that a request gives are ids of something that the caller may see, as CloudStack checks before it
+//! runs a command.
 
-use outgate_manager::View;
+use outgate_manager::Row;
 use outgate_model::id::{
     AccountId, DomainId, EventId, FirewallRuleId, GuestId, HostId, JobId, NetworkId, NetworkOfferingId,
-    PhysicalNetworkId, PortForwardingRuleId, PublicIpId, PublicIpRangeId, RouterId, ServiceOfferingId,
-    TemplateId, ZoneId,
+    PhysicalNetworkId, PortForwardingRuleId, ProjectId, PublicIpId, PublicIpRangeId, RoleId, RouterId,
+    ServiceOfferingId, TemplateId, UserId, ZoneId,
 };
 use outgate_model::object::{
-    Account, Domain, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork,
-    PortForwardingRule, PublicIp, PublicIpRange, Router, ServiceOffering, Template, Zone,
+    Account, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork, PortForwardingRule,
+    PublicIp, PublicIpRange, Role, Router, ServiceOffering, Template, User, Zone,
 };
 use uuid::Uuid;
 
 use crate::command::Command;
+use crate::view::Look;
 use crate::wire::error::ApiError;
 use crate::wire::params::{Kind, Of, Params};
 
 /// Errors (431) for the first id that is of nothing, in the words that Go's clients look for.
-pub fn check(view: &View<'_>, command: &Command, params: &Params) -> Result<(), ApiError> {
+pub fn check(look: &Look<'_>, command: &Command, params: &Params) -> Result<(), ApiError> {
     for param in command.parameters() {
         let (of, ids) = match param.kind {
             Kind::Uuid(of) => (of, params.id(param.name).into_iter().collect()),
@@ -26,7 +28,7 @@ pub fn check(view: &View<'_>, command: &Command, params: &Params) -> Result<(), 
             _ => continue,
         };
         for id in ids {
-            if !exists(view, of, id) {
+            if !exists(look, of, id) {
                 return Err(ApiError::no_such(command.name, param.name, &id.to_string()));
             }
         }
@@ -34,26 +36,46 @@ pub fn check(view: &View<'_>, command: &Command, params: &Params) -> Result<(), 
     Ok(())
 }
 
-fn exists(view: &View<'_>, of: Of, id: Uuid) -> bool {
+/// Whether there is such an object and the caller may see it: one that it may not see is answered as none at all.
+fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
+    let (view, caller) = (look.view, look.caller);
     match of {
-        Of::Account => view.get::<Account>(AccountId(id)).is_some(),
-        Of::Address => view.get::<PublicIp>(PublicIpId(id)).is_some(),
-        Of::Domain => view.get::<Domain>(DomainId(id)).is_some(),
-        Of::Event => view.event(EventId(id)).is_some(),
-        Of::FirewallRule => view.get::<FirewallRule>(FirewallRuleId(id)).is_some(),
-        Of::Guest => view.get::<Guest>(GuestId(id)).is_some(),
+        Of::Account => owned(look, AccountId(id), |account: &Account| Some(account.id)),
+        Of::Address => owned(look, PublicIpId(id), |ip: &PublicIp| Some(ip.account)),
+        Of::Domain => caller.may_domain(view, DomainId(id)),
+        Of::Event => view
+            .event(EventId(id))
+            .is_some_and(|event| caller.may_any(view, event.account)),
+        Of::FirewallRule => owned(look, FirewallRuleId(id), |rule: &FirewallRule| Some(rule.account)),
+        Of::Guest => owned(look, GuestId(id), |guest: &Guest| Some(guest.account)),
         Of::Host => view.get::<Host>(HostId(id)).is_some(),
-        Of::Job => view.job(JobId(id)).is_some(),
-        Of::Network => view.get::<Network>(NetworkId(id)).is_some(),
+        Of::Job => view
+            .job(JobId(id))
+            .is_some_and(|job| caller.may(view, job.account)),
+        Of::Network => owned(look, NetworkId(id), |network: &Network| Some(network.account)),
         Of::NetworkOffering => view.get::<NetworkOffering>(NetworkOfferingId(id)).is_some(),
         Of::PhysicalNetwork => view.get::<PhysicalNetwork>(PhysicalNetworkId(id)).is_some(),
-        Of::PortForwardingRule => view.get::<PortForwardingRule>(PortForwardingRuleId(id)).is_some(),
+        Of::PortForwardingRule => owned(look, PortForwardingRuleId(id), |rule: &PortForwardingRule| {
+            Some(rule.account)
+        }),
+        Of::Project => caller.may_project(view, ProjectId(id)),
         Of::Range => view.get::<PublicIpRange>(PublicIpRangeId(id)).is_some(),
-        Of::Router => view.get::<Router>(RouterId(id)).is_some(),
+        Of::Role => view
+            .get::<Role>(RoleId(id))
+            .is_some_and(|role| caller.admin() || role.public),
+        Of::Router => owned(look, RouterId(id), |router: &Router| Some(router.account)),
         Of::ServiceOffering => view.get::<ServiceOffering>(ServiceOfferingId(id)).is_some(),
         Of::Template => view.get::<Template>(TemplateId(id)).is_some(),
+        Of::User => owned(look, UserId(id), |user: &User| Some(user.account)),
         Of::Zone => view.get::<Zone>(ZoneId(id)).is_some(),
         Of::Nothing => false,
         Of::Anything => true,
     }
+}
+
+/// Whether the object is there and its owner's objects are the caller's to see. An object of no account, such as a
+/// built-in one, is everybody's.
+fn owned<O: Row>(look: &Look<'_>, id: O::Id, account: fn(&O) -> Option<AccountId>) -> bool {
+    let object = look.view.get::<O>(id);
+    object.is_some_and(|object| account(object).is_none_or(|account| look.caller.may(look.view, account)))
 }

@@ -153,9 +153,9 @@ async fn tags_go_with_their_object_and_nobody_tags_what_is_not_theirs() {
         tags: Vec::new(),
     };
     let manager = &served.world.manager;
-    assert_eq!(manager.create_tags(&alice, create).await.unwrap_err().code(), 531);
+    assert_eq!(manager.create_tags(&alice, create).await.unwrap_err().code(), 431);
     tag(&served, "Network", &id, &[("env", "prod")]).await;
-    assert_eq!(manager.delete_tags(&alice, delete).await.unwrap_err().code(), 531);
+    assert_eq!(manager.delete_tags(&alice, delete).await.unwrap_err().code(), 431);
     served.job("deleteNetwork", &[("id", &id)]).await;
     assert_eq!(manager.view().all::<TagSet>().len(), 0);
 }

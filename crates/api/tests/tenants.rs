@@ -64,10 +64,13 @@ async fn an_account_sees_its_own_and_only_an_admin_sees_everything() {
         (&alice, by_id, 0),
     ] {
         let found = count(read(&world, caller, "listNetworks", params));
-        assert_eq!(found, expected, "admin {}: {params:?}", caller.admin);
+        assert_eq!(found, expected, "{:?}: {params:?}", caller.role);
     }
     let refused = read(&world, &alice, "listNetworks", of_admin).unwrap_err();
-    assert_eq!((refused.code, refused.cs_code), (531, 4365));
+    let nobody: &[(&str, &str)] = &[("account", "nobody"), ("domainid", &domain)];
+    let unknown = read(&world, &alice, "listNetworks", nobody).unwrap_err();
+    assert_eq!(refused.code, 431);
+    assert_eq!(refused.text, unknown.text.replace("nobody", "admin"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

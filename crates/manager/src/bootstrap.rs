@@ -10,13 +10,13 @@ use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use outgate_model::Ipv4Range;
 use outgate_model::id::{
-    AccountId, DomainId, HostId, NetworkOfferingId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId,
-    TemplateId, UserId, ZoneId,
+    DomainId, HostId, NetworkOfferingId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId, TemplateId,
+    ZoneId,
 };
 use outgate_model::key;
 use outgate_model::object::{
-    Account, Domain, Host, NetworkOffering, OfferingState, PhysicalNetwork, PublicIpRange, Service,
-    ServiceOffering, Template, User, Zone,
+    Account, Domain, Host, Limits, NetworkOffering, OfferingState, PhysicalNetwork, PublicIpRange, Role,
+    RoleType, Service, ServiceOffering, Template, User, Zone,
 };
 use outgate_model::router_spec::EgressPolicy;
 
@@ -90,7 +90,7 @@ impl std::fmt::Debug for Credentials {
 
 impl Credentials {
     /// A random pair: 64 characters each, of CloudStack's length class and free of characters that need quoting.
-    fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let text = || {
             rand::random::<[u8; 32]>()
                 .iter()
@@ -112,12 +112,22 @@ pub(crate) fn is_done(view: &View<'_>) -> bool {
 /// Adds what this version has built in and the store lacks, because an older version or the first start made it. Each
 /// part looks for its own and adds what is missing; run again, it adds nothing.
 pub(crate) fn heal(view: &View<'_>, draft: &mut Draft) {
+    roles(view, draft);
     infra::heal(view, draft);
     tier_offerings(view, draft);
 }
 
 fn claim() -> String {
     format!("{}{FIRST_START}", key::CLAIMS)
+}
+
+/// The built-in roles.
+fn roles(view: &View<'_>, draft: &mut Draft) {
+    for role_type in RoleType::ALL {
+        if view.get::<Role>(role_type.builtin()).is_none() {
+            draft.create(&Role::built_in(role_type));
+        }
+    }
 }
 
 /// Drafts the first start's objects.
@@ -156,26 +166,16 @@ fn admin(sealer: &Sealer, draft: &mut Draft) -> Result<(), SecretError> {
         name: "ROOT".to_owned(),
         path: "ROOT".to_owned(),
         parent: None,
+        network_domain: None,
+        leaving: false,
+        limits: Limits::new(),
+        created: Some(Timestamp::now()),
     };
-    let account = Account {
-        id: AccountId::new(),
-        number: draft.number("account"),
-        name: ADMIN.to_owned(),
-        domain: root.id,
-        account_type: 1,
-        created: Timestamp::now(),
-    };
+    let account = Account::new(draft.number("account"), ADMIN, root.id, RoleType::Admin);
     let pair = Credentials::random();
-    let id = UserId::new();
-    let user = User {
-        id,
-        account: account.id,
-        username: ADMIN.to_owned(),
-        api_key: pair.api_key,
-        sealed_secret_key: sealer.seal(&id.to_string(), &pair.secret_key)?,
-        enabled: true,
-        created: Timestamp::now(),
-    };
+    let mut user = User::new(account.id, ADMIN);
+    user.sealed_secret_key = sealer.seal(&user.id.to_string(), &pair.secret_key)?;
+    user.api_key = pair.api_key;
     draft.create(&root);
     draft.create(&account);
     draft.create(&user);

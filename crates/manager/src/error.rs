@@ -35,6 +35,20 @@ pub enum CommandError {
         /// What it is: `Network 0a1b…`.
         what: String,
     },
+    /// The object's owner does not allow it at the moment.
+    #[error("{what}")]
+    Forbidden {
+        /// Why, and what to do.
+        what: String,
+    },
+    /// An account, a domain or a project holds as much as it may.
+    #[error("Maximum number of resources of type '{kind}' for {whose} has been exceeded.")]
+    ResourceLimit {
+        /// CloudStack's word: `public_ip`.
+        kind: &'static str,
+        /// `account name=alice in domain id=0a1b…`.
+        whose: String,
+    },
     /// Nothing is free any more.
     #[error("insufficient capacity: {what}")]
     Capacity {
@@ -120,7 +134,8 @@ impl CommandError {
     pub fn code(&self) -> u16 {
         match self {
             Self::Invalid(_) | Self::NotFound { .. } | Self::Missing { .. } => 431,
-            Self::Permission { .. } => 531,
+            Self::Permission { .. } | Self::Forbidden { .. } => 531,
+            Self::ResourceLimit { .. } => 532,
             Self::Capacity { .. } => 533,
             Self::Unavailable { .. } => 534,
             Self::Limit { .. } | Self::TooComplex(_) => 535,
@@ -135,7 +150,8 @@ impl CommandError {
         match self {
             Self::Invalid(_) => 4350,
             Self::NotFound { .. } | Self::Missing { .. } => 9999,
-            Self::Permission { .. } => 4365,
+            Self::Permission { .. } | Self::Forbidden { .. } => 4365,
+            Self::ResourceLimit { .. } => 4370,
             Self::Capacity { .. } => 4320,
             Self::Unavailable { .. } => 4380,
             Self::Limit { .. } | Self::TooComplex(_) => 4370,

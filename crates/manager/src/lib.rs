@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Allocation, commands as transactions, jobs and reconciliation.
 
+pub mod access;
 pub mod bootstrap;
 pub mod command;
 pub mod config;
@@ -10,6 +11,7 @@ mod jobs;
 mod lead;
 pub mod manager;
 pub mod mirror;
+pub mod password;
 mod prune;
 pub mod read;
 mod reconcile;

@@ -4,6 +4,7 @@
 
 mod index;
 mod state;
+mod tenants;
 mod view;
 
 use std::collections::BTreeSet;

@@ -204,7 +204,7 @@ async fn what_does_not_exist_is_refused_in_the_words_that_clients_match() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_accounts_objects_are_refused() {
+async fn another_accounts_objects_are_as_if_they_were_not_there() {
     let world = World::new(8).await;
     let network = world.network("net").await;
     let guest = world.guest(network, "vm-1").await;
@@ -216,10 +216,10 @@ async fn another_accounts_objects_are_refused() {
         .unwrap();
     let tenant = world.tenant("mallory").await;
     let (manager, who) = (&world.manager, &tenant);
-    let refused = ["permission"];
+    let refused = ["entity does not exist"];
     world
         .refused(
-            531,
+            431,
             &refused,
             manager.delete_network(
                 who,
@@ -231,29 +231,29 @@ async fn another_accounts_objects_are_refused() {
         )
         .await;
     world
-        .refused(531, &refused, manager.start_guest(who, StartGuest { id: guest }))
+        .refused(431, &refused, manager.start_guest(who, StartGuest { id: guest }))
         .await;
     world
         .refused(
-            531,
+            431,
             &refused,
             manager.disassociate_ip(who, DisassociateIp { id: address }),
         )
         .await;
     world
         .refused(
-            531,
+            431,
             &refused,
             manager.create_firewall_rule(who, world.open(address, tcp(81, 81))),
         )
         .await;
     let forward = world.forward(address, guest, ports(80, 80), ports(80, 80));
     world
-        .refused(531, &refused, manager.create_port_forwarding(who, forward))
+        .refused(431, &refused, manager.create_port_forwarding(who, forward))
         .await;
     world
         .refused(
-            531,
+            431,
             &refused,
             manager.deploy_guest(who, world.deploy(network, "vm-2")),
         )
@@ -261,22 +261,22 @@ async fn another_accounts_objects_are_refused() {
     let id = FirewallRuleId(rule.id.unwrap());
     world
         .refused(
-            531,
+            431,
             &refused,
             manager.delete_firewall_rule(who, DeleteFirewallRule { id }),
         )
         .await;
     let id = world.router_id(network);
     world
-        .refused(531, &refused, manager.reboot_router(who, RebootRouter { id }))
+        .refused(431, &refused, manager.reboot_router(who, RebootRouter { id }))
         .await;
-    world.refused(531, &refused, manager.verify_router(who, id)).await;
+    world.refused(431, &refused, manager.verify_router(who, id)).await;
     let for_admin = CreateNetwork {
         owner: Some(world.admin.account),
         ..world.create_network("mine")
     };
     world
-        .refused(531, &refused, manager.create_network(who, for_admin))
+        .refused(431, &refused, manager.create_network(who, for_admin))
         .await;
 }
 

@@ -98,6 +98,12 @@ ids! {
     AccountId,
     /// A user of an account.
     UserId,
+    /// A role.
+    RoleId,
+    /// A rule of a role.
+    RolePermissionId,
+    /// A project.
+    ProjectId,
     /// An async job.
     JobId,
     /// An event.

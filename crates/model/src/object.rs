@@ -9,13 +9,15 @@ mod infra;
 mod load_balancer;
 mod network;
 mod network_offering;
+mod project;
+mod role;
 mod router;
 mod rule;
 pub mod tag;
 mod vpc;
 mod zone;
 
-pub use account::{Account, Domain, User};
+pub use account::{Account, AccountState, Domain, Limits, User};
 pub use guest::{Guest, GuestObserved, Nic, Power};
 pub use infra::{
     Alert, AlertKind, Cluster, Dedicated, Pod, ServiceProvider, Setting, SettingScope, Traffic, TrafficType,
@@ -24,6 +26,8 @@ pub use infra::{
 pub use load_balancer::{HealthCheckPolicy, IpForwardingRule, LbMember, LoadBalancerRule, StickinessPolicy};
 pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
 pub use network_offering::{NetworkOffering, OfferingState, Service};
+pub use project::{Project, ProjectMember, ProjectState};
+pub use role::{Role, RolePermission, RoleType};
 pub use router::{Router, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
 pub use tag::TagSet;
@@ -49,6 +53,8 @@ objects! {
     Domain, crate::id::DomainId, "domain", "Domain";
     Account, crate::id::AccountId, "account", "Account";
     User, crate::id::UserId, "user", "User";
+    Role, crate::id::RoleId, "role", "Role";
+    Project, crate::id::ProjectId, "project", "Project";
     Zone, crate::id::ZoneId, "zone", "Zone";
     PhysicalNetwork, crate::id::PhysicalNetworkId, "physical-network", "PhysicalNetwork";
     PublicIpRange, crate::id::PublicIpRangeId, "public-ip-range", "VlanIpRange";

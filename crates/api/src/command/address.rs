@@ -226,12 +226,13 @@ fn candidates<'a>(
     if let (Some(zone), Some(address)) = (zone, params.address("ipaddress")) {
         return Box::new(view.public_ip_at(zone, address).into_iter().map(|ip| &**ip));
     }
-    match (scope, zone) {
-        (Scope::Account(id), _) => Box::new(view.public_ips_of_account(id).map(|ip| &**ip)),
-        (Scope::Nothing, _) => Box::new(std::iter::empty()),
-        (_, Some(zone)) => Box::new(view.public_ips_of_zone(zone).map(|ip| &**ip)),
-        (_, None) => Box::new(view.all::<PublicIp>().map(|ip| &**ip)),
-    }
+    let all = || -> Box<dyn Iterator<Item = _>> {
+        match zone {
+            Some(zone) => Box::new(view.public_ips_of_zone(zone)),
+            None => Box::new(view.all::<PublicIp>()),
+        }
+    };
+    scope.pick(look, |id| view.public_ips_of_account(id), all)
 }
 
 /// The addresses of the ranges that nobody holds, with the filters that make sense for them.

@@ -66,7 +66,7 @@ fn events(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
 fn shown(look: &Look<'_>, scope: Scope, event: &Event) -> bool {
     match event.account {
         Some(account) => scope.shows(look, account),
-        None => look.caller.admin && scope != Scope::Nothing,
+        None => look.caller.admin() && scope != Scope::Nothing,
     }
 }
 

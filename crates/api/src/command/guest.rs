@@ -5,7 +5,7 @@ use outgate_manager::Started;
 use outgate_manager::command::request::{
     DeployGuest, DestroyGuest, RebootGuest, StartGuest, StopGuest, WantedNic,
 };
-use outgate_model::id::{AccountId, GuestId, NetworkId, ServiceOfferingId, TemplateId, ZoneId};
+use outgate_model::id::{GuestId, NetworkId, ServiceOfferingId, TemplateId, ZoneId};
 use outgate_model::object::{Guest, Host, Power};
 
 use super::filter::Filter;
@@ -94,11 +94,6 @@ const DEPLOY: &[Param] = &[
         "startvm",
         Kind::Bool,
         "whether it is started (true when left out)",
-    ),
-    Param::optional(
-        "projectid",
-        Kind::Uuid(Of::Nothing),
-        "the project; there are none",
     ),
 ];
 
@@ -304,11 +299,7 @@ fn candidates<'a>(
     if let Some(id) = params.id("networkid") {
         return Box::new(view.guests_of_network(NetworkId(id)).map(|g| &**g));
     }
-    match scope {
-        Scope::Account(id) => Box::new(view.guests_of_account(id).map(|g| &**g)),
-        Scope::Nothing => Box::new(std::iter::empty()),
-        Scope::Everything | Scope::Domain(..) => Box::new(view.all::<Guest>().map(|g| &**g)),
-    }
+    scope.pick(look, |id| view.guests_of_account(id), || view.all())
 }
 
 const NIC_FILTERS: &[Param] = &[
@@ -321,8 +312,7 @@ fn nics(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let filter = Filter(params);
     let id = params.need_id("virtualmachineid")?;
     let guest = look.view.get::<Guest>(GuestId(id)).map(|g| &**g);
-    let own = |account: AccountId| look.caller.admin || account == look.caller.account;
-    let Some(guest) = guest.filter(|g| own(g.account)) else {
+    let Some(guest) = guest.filter(|g| look.caller.may(look.view, g.account)) else {
         return Err(ApiError::no_such(
             params.command(),
             "virtualmachineid",

@@ -35,7 +35,7 @@ const QUERY: &[&[Param]] = &[&[Param::required("jobid", Kind::Uuid(Of::Job), "th
 fn query(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let id = params.need_id("jobid")?;
     let job = look.view.job(JobId(id)).map(|job| &**job);
-    match job.filter(|job| look.caller.admin || job.account == look.caller.account) {
+    match job.filter(|job| look.caller.may(look.view, job.account)) {
         Some(job) => Ok(view::job::render(look, job)),
         None => Err(ApiError::no_such(params.command(), "jobid", &id.to_string())),
     }

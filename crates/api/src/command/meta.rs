@@ -91,7 +91,7 @@ const API: &[Field] = &[
 fn apis(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let wanted = params.text("name");
     let matches: Vec<&Command> = super::all()
-        .filter(|c| look.caller.admin || !c.admin_only)
+        .filter(|c| c.open_to(look))
         .filter(|c| wanted.is_none_or(|name| c.name.eq_ignore_ascii_case(name)))
         .collect();
     if let (Some(name), true) = (wanted, matches.is_empty()) {
@@ -142,7 +142,7 @@ fn fields(command: &Command) -> &'static [Field] {
 fn user(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let key = params.need_text("userapikey")?;
     let found: Option<&User> = look.view.user_by_api_key(key).map(|u| &**u);
-    match found.filter(|u| look.caller.admin || u.account == look.caller.account) {
+    match found.filter(|u| look.caller.may(look.view, u.account)) {
         Some(user) => Ok(envelope::single(
             "user",
             Value::Object(view::user::render(look, user)),

@@ -24,6 +24,7 @@ use std::pin::Pin;
 
 pub use entity::Entity;
 use outgate_manager::{Caller, CommandError, Manager, Started};
+use outgate_model::object::RoleType;
 
 use crate::view::{Field, Look};
 use crate::wire::envelope::Object;
@@ -39,6 +40,28 @@ pub enum Mode {
     Async,
     /// With a job and the new object's id.
     AsyncCreate,
+}
+
+/// Which role types may call a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// Root admins.
+    RootAdmins,
+    /// Root admins and domain admins.
+    Admins,
+    /// Everybody.
+    Everybody,
+}
+
+impl Callers {
+    /// Whether callers of this type may call it.
+    pub fn include(self, role: RoleType) -> bool {
+        match self {
+            Self::RootAdmins => role == RoleType::Admin,
+            Self::Admins => role != RoleType::User,
+            Self::Everybody => true,
+        }
+    }
 }
 
 /// What a command's answer, or its job's result, holds.
@@ -135,8 +158,8 @@ pub struct Command {
     pub description: &'static str,
     /// How it answers.
     pub mode: Mode,
-    /// Whether only root admins may call it.
-    pub admin_only: bool,
+    /// Who may call it, unless a role's rules say otherwise.
+    pub callers: Callers,
     /// Its parameters, in groups.
     pub params: &'static [&'static [Param]],
     /// What its answer, or its job's result, holds.
@@ -158,7 +181,7 @@ impl Command {
             name,
             description,
             mode: Mode::Sync,
-            admin_only: false,
+            callers: Callers::Everybody,
             params,
             answers,
             handler,
@@ -177,7 +200,7 @@ impl Command {
             name,
             description,
             mode: Mode::Sync,
-            admin_only: false,
+            callers: Callers::Everybody,
             params,
             answers,
             handler,
@@ -196,7 +219,7 @@ impl Command {
             name,
             description,
             mode: Mode::Async,
-            admin_only: false,
+            callers: Callers::Everybody,
             params,
             answers,
             handler,
@@ -211,8 +234,20 @@ impl Command {
 
     /// The same, for root admins only.
     const fn for_admins(mut self) -> Self {
-        self.admin_only = true;
+        self.callers = Callers::RootAdmins;
         self
+    }
+
+    /// The same, for root admins and domain admins only.
+    const fn for_domain_admins(mut self) -> Self {
+        self.callers = Callers::Admins;
+        self
+    }
+
+    /// Whether this caller may call it: its role's rules decide, else its type.
+    pub fn open_to(&self, look: &Look<'_>) -> bool {
+        look.caller
+            .may_call(look.view, self.name, |role| self.callers.include(role))
     }
 
     /// Every parameter.

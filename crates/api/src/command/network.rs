@@ -200,15 +200,17 @@ fn candidates<'a>(
     scope: Scope,
 ) -> Box<dyn Iterator<Item = &'a Network> + 'a> {
     let view = look.view;
-    match (params.id("id"), scope) {
-        (Some(id), _) => Box::new(view.get::<Network>(NetworkId(id)).into_iter().map(|n| &**n)),
-        (None, Scope::Account(id)) => Box::new(view.networks_of_account(id).map(|n| &**n)),
-        (None, Scope::Nothing) => Box::new(std::iter::empty()),
-        (None, _) => match params.id("zoneid") {
-            Some(zone) => Box::new(view.networks_of_zone(ZoneId(zone)).map(|n| &**n)),
-            None => Box::new(view.all::<Network>().map(|n| &**n)),
-        },
+    if let Some(id) = params.id("id") {
+        return Box::new(view.get::<Network>(NetworkId(id)).into_iter().map(|n| &**n));
     }
+    let zone = params.id("zoneid").map(ZoneId);
+    let all = || -> Box<dyn Iterator<Item = _>> {
+        match zone {
+            Some(zone) => Box::new(view.networks_of_zone(zone)),
+            None => Box::new(view.all::<Network>()),
+        }
+    };
+    scope.pick(look, |id| view.networks_of_account(id), all)
 }
 
 const UPDATE: &[Param] = &[

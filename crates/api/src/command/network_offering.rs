@@ -461,7 +461,7 @@ fn offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let for_network = params
         .id("networkid")
         .and_then(|id| look.view.get::<Network>(NetworkId(id)))
-        .filter(|network| look.caller.admin || network.account == look.caller.account);
+        .filter(|network| look.caller.may(look.view, network.account));
     let matches = look.view.all::<NetworkOffering>().map(|o| &**o).filter(|o| {
         services.is_none_or(|wanted| view::service::all_supported(o, wanted))
             && filter.id("id", o.id.0)
@@ -497,7 +497,7 @@ fn may_use(look: &Look<'_>, params: &Params, offering: &NetworkOffering) -> bool
     let zone = params.id("zoneid").map(ZoneId);
     zone.is_none_or(|zone| offering.zones.is_empty() || offering.zones.contains(&zone))
         && params.id("domainid").map(DomainId).is_none_or(of_domain)
-        && (look.caller.admin || offering.domains.is_empty() || within(look, offering))
+        && (look.caller.admin() || offering.domains.is_empty() || within(look, offering))
 }
 
 /// Whether the caller's domain is one of the offering's, or below one.

@@ -24,7 +24,7 @@ pub const COMMANDS: &[Command] = &[
         Answers::List("router", view::router::FIELDS),
         routers,
     )
-    .for_admins(),
+    .for_domain_admins(),
     Command::start(
         "startRouter",
         "Starts a router.",
@@ -136,18 +136,11 @@ fn candidates<'a>(
     if let Some(id) = params.id("networkid") {
         return Box::new(view.router_of_network(NetworkId(id)).into_iter().map(|r| &**r));
     }
-    match scope {
-        Scope::Account(id) => {
-            let networks = view.networks_of_account(id);
-            Box::new(
-                networks
-                    .filter_map(move |n| view.router_of_network(n.id))
-                    .map(|r| &**r),
-            )
-        }
-        Scope::Nothing => Box::new(std::iter::empty()),
-        Scope::Everything | Scope::Domain(..) => Box::new(view.all::<Router>().map(|r| &**r)),
-    }
+    let of_account = move |id| {
+        let networks = view.networks_of_account(id);
+        networks.filter_map(move |network| view.router_of_network(network.id))
+    };
+    scope.pick(look, of_account, || view.all())
 }
 
 impl Call<'_> {

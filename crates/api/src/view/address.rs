@@ -15,7 +15,6 @@ use crate::wire::envelope::Object;
 view! {
     /// An acquired public address.
     (look, ip: &PublicIp) {
-        let owner = look.owner(ip.account);
         let range = look.view.get::<PublicIpRange>(ip.range);
         let network = ip.network.and_then(|id| look.view.get::<Network>(id));
         let guest = ip.static_nat.and_then(|s| look.view.get::<Guest>(s.guest));
@@ -45,11 +44,8 @@ view! {
     "virtualmachinedisplayname" string = guest.map(|g| &g.display_name);
     "virtualmachinetype" string = ip.static_nat.map(|_| "User");
     "vmipaddress" string = ip.static_nat.map(|s| s.address);
-    "account" string = owner.account;
-    "domain" string = owner.domain;
-    "domainid" string = owner.domain_id;
-    "domainpath" string = owner.domain_path;
     "tags" list = look.tags(PublicIp::NAME, ip.id.0);
+    owned by ip.account;
 }
 
 /// An address of a range that nobody holds. It is no stored object; its id is made from range and address, always

@@ -34,8 +34,10 @@ view! {
     "jobid" string = event.job;
     "username" string = job.and_then(|job| look.view.user(job.user)).map_or("system", |u| u.username.as_str());
     "archived" boolean = false;
-    "account" string = owner.account.unwrap_or_else(|| "system".to_owned());
+    "account" string = event.account.map_or(Some("system".to_owned()), |_| owner.account);
     "domain" string = owner.domain;
     "domainid" string = owner.domain_id;
     "domainpath" string = owner.domain_path;
+    "project" string = owner.project;
+    "projectid" string = owner.project_id;
 }

@@ -11,17 +11,16 @@ use crate::wire::date;
 view! {
     /// A guest.
     (look, guest: &Guest) {
-        let owner = look.owner(guest.account);
         let template = look.view.get::<Template>(guest.template);
         let size = look.view.get::<ServiceOffering>(guest.service_offering);
         let host = look.view.get::<Host>(guest.host);
-        let shown = host.filter(|_| look.caller.admin && guest.power == Power::On);
+        let shown = host.filter(|_| look.caller.admin() && guest.power == Power::On);
         let public = look.view.static_nat_of_guest(guest.id).next();
     }
     "id" string = guest.id;
     "name" string = &guest.name;
     "displayname" string = &guest.display_name;
-    "instancename" string = look.caller.admin.then_some(&guest.instance_name);
+    "instancename" string = look.caller.admin().then_some(&guest.instance_name);
     "created" date = date::format(guest.created);
     "state" string = look.view.guest_state(guest).name();
     "zoneid" string = guest.zone;
@@ -49,11 +48,8 @@ view! {
     "deleteprotection" boolean = false;
     "hasannotations" boolean = false;
     "vmtype" string = "User";
-    "account" string = owner.account;
-    "domain" string = owner.domain;
-    "domainid" string = owner.domain_id;
-    "domainpath" string = owner.domain_path;
     "affinitygroup" list = [""; 0];
     "securitygroup" list = [""; 0];
     "tags" list = look.tags(Guest::NAME, guest.id.0);
+    owned by guest.account;
 }

@@ -3,7 +3,7 @@
 
 use outgate_manager::{Caller, View};
 use outgate_model::id::{AccountId, TagSetId};
-use outgate_model::object::{Account, Domain, ServiceOffering, TagSet};
+use outgate_model::object::{Account, Domain, Project, ServiceOffering, TagSet};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -30,17 +30,24 @@ pub struct Owner {
     pub domain_id: Option<String>,
     /// The domain's path: `ROOT/sales`.
     pub domain_path: Option<String>,
+    /// The project's name, for what a project owns: it has no account's then.
+    pub project: Option<String>,
+    /// The project's id.
+    pub project_id: Option<String>,
 }
 
 impl<'a> Look<'a> {
-    /// Account and domain of an object's owner.
+    /// Account or project, and domain, of an object's owner.
     pub fn owner(&self, id: AccountId) -> Owner {
         let Some(account) = self.view.get::<Account>(id) else {
             return Owner::default();
         };
         let domain = self.view.get::<Domain>(account.domain);
+        let project = account.project.and_then(|id| self.view.get::<Project>(id));
         Owner {
-            account: Some(account.name.clone()),
+            account: account.project.is_none().then(|| account.name.clone()),
+            project: project.map(|project| project.name.clone()),
+            project_id: account.project.map(|id| id.to_string()),
             domain: domain.map(|d| d.name.clone()),
             domain_id: Some(account.domain.to_string()),
             domain_path: domain.map(|d| d.path.clone()),

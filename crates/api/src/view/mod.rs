@@ -43,21 +43,52 @@ fn put(object: &mut Object, key: &str, value: impl serde::Serialize) {
     }
 }
 
-/// Declares a module's `FIELDS` and its `render`.
+/// Says whose an object is: account and domain, or project and domain.
+fn put_owner(object: &mut Object, owner: Owner) {
+    put(object, "account", owner.account);
+    put(object, "domain", owner.domain);
+    put(object, "domainid", owner.domain_id);
+    put(object, "domainpath", owner.domain_path);
+    put(object, "project", owner.project);
+    put(object, "projectid", owner.project_id);
+}
+
+/// A field that says whose an object is.
+macro_rules! owner_field {
+    ($name:literal, $owner:expr) => {
+        ($name, "string")
+    };
+}
+pub(crate) use owner_field;
+
+/// Declares a module's `FIELDS` and its `render`. The line `owned by <account id>;` at the end stands for the six fields
+/// that say whose the object is.
 macro_rules! view {
     (
         $(#[$doc:meta])*
         ($look:ident, $object:ident: $type:ty) { $($setup:tt)* }
         $($key:literal $kind:ident = $value:expr;)+
+        $(owned by $owner:expr;)?
     ) => {
         /// The fields, by name and type.
-        pub const FIELDS: &[$crate::view::Field] = &[$(($key, stringify!($kind))),+];
+        pub const FIELDS: &[$crate::view::Field] = &[
+            $(($key, stringify!($kind)),)+
+            $(
+                $crate::view::owner_field!("account", $owner),
+                $crate::view::owner_field!("domain", $owner),
+                $crate::view::owner_field!("domainid", $owner),
+                $crate::view::owner_field!("domainpath", $owner),
+                $crate::view::owner_field!("project", $owner),
+                $crate::view::owner_field!("projectid", $owner),
+            )?
+        ];
 
         $(#[$doc])*
         pub fn render($look: &$crate::view::Look<'_>, $object: $type) -> $crate::wire::envelope::Object {
             $($setup)*
             let mut object = $crate::wire::envelope::Object::new();
             $($crate::view::put(&mut object, $key, $value);)+
+            $($crate::view::put_owner(&mut object, $look.owner($owner));)?
             object
         }
     };

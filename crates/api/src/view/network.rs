@@ -13,7 +13,6 @@ view! {
     (look, network: &Network) {
         let offering = look.view.get::<NetworkOffering>(network.offering);
         let zone = look.view.get::<Zone>(network.zone);
-        let owner = look.owner(network.account);
         let range = look.view.all::<PublicIpRange>().find(|r| r.zone == network.zone);
     }
     "id" string = network.id;
@@ -59,10 +58,7 @@ view! {
     "subdomainaccess" boolean = false;
     "hasannotations" boolean = false;
     "related" string = network.id;
-    "account" string = owner.account;
-    "domain" string = owner.domain;
-    "domainid" string = owner.domain_id;
-    "domainpath" string = owner.domain_path;
     "service" list = offering.map_or(serde_json::Value::Array(Vec::new()), |o| service::render(o));
     "tags" list = look.tags(Network::NAME, network.id.0);
+    owned by network.account;
 }

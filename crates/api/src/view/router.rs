@@ -93,7 +93,6 @@ impl<'a> Parts<'a> {
 view! {
     /// A router.
     (look, router: &Router) {
-        let owner = look.owner(router.account);
         let parts = Parts::of(look, router);
         let (network, range) = (parts.network, parts.range);
         let host = look.view.get::<Host>(router.host);
@@ -136,10 +135,7 @@ view! {
     "healthchecksfailed" boolean = parts.observed.is_some_and(|o| o.error.is_some());
     "healthcheckresults" list = parts.health();
     "hasannotations" boolean = false;
-    "account" string = owner.account;
-    "domain" string = owner.domain;
-    "domainid" string = owner.domain_id;
-    "domainpath" string = owner.domain_path;
+    owned by router.account;
 }
 
 /// A router with the `vpcid` that must be there.

@@ -34,10 +34,13 @@ pub enum Of {
     NetworkOffering,
     PhysicalNetwork,
     PortForwardingRule,
+    Project,
     Range,
+    Role,
     Router,
     ServiceOffering,
     Template,
+    User,
     Zone,
     /// Something that Outgate does not have, such as a VPC: no id is one.
     Nothing,

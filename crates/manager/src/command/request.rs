@@ -15,6 +15,7 @@ use outgate_model::id::{
     AccountId, DomainId, FirewallRuleId, GuestId, JobId, NetworkId, NetworkOfferingId, PortForwardingRuleId,
     PublicIpId, RouterId, ServiceOfferingId, TemplateId, UserId, ZoneId,
 };
+use outgate_model::object::RoleType;
 use outgate_model::{Match, PortRange, Protocol};
 use uuid::Uuid;
 
@@ -27,8 +28,8 @@ pub struct Caller {
     pub account: AccountId,
     /// The account's domain.
     pub domain: DomainId,
-    /// Whether it is a root admin, who may touch every account's objects.
-    pub admin: bool,
+    /// How far it sees, and which commands it may call unless its role's rules say otherwise.
+    pub role: RoleType,
 }
 
 /// A command that goes on as a job.

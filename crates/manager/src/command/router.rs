@@ -68,7 +68,7 @@ pub(crate) fn destroy(tx: &mut Tx<'_>, request: DestroyRouter) -> Result<Started
 /// The router that parameter `id` names; only admins may act on routers.
 pub(crate) fn of_admin(tx: &mut Tx<'_>, id: RouterId) -> Result<Stored<Router>, CommandError> {
     let router = tx.own::<Router>("id", id)?;
-    if tx.caller.admin {
+    if tx.caller.admin() {
         Ok(router)
     } else {
         Err(CommandError::permission("DomainRouter", id))

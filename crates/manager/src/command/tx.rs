@@ -6,7 +6,8 @@ use outgate_model::id::{AccountId, JobId, NetworkId};
 use outgate_model::job::Goal;
 use outgate_model::key::Object;
 use outgate_model::object::{
-    Account, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, PublicIp, Router,
+    Account, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, Project, ProjectState,
+    PublicIp, Router,
 };
 use uuid::Uuid;
 
@@ -85,10 +86,9 @@ impl Tx<'_> {
     /// The caller's object that parameter `param` names. The transaction depends on it.
     pub fn own<O: Owned>(&mut self, param: &str, id: O::Id) -> Result<Stored<O>, CommandError> {
         let found = self.view.get::<O>(id).filter(|object| !object.leaving()).cloned();
+        let found = found.filter(|object| self.caller.may(self.view, object.account()));
         let found = found.ok_or_else(|| CommandError::not_found(param, id))?;
-        if !self.caller.admin && found.account() != self.caller.account {
-            return Err(CommandError::permission(O::NAME, id));
-        }
+        self.live(found.account())?;
         self.draft.read(&found);
         Ok(found)
     }
@@ -112,13 +112,34 @@ impl Tx<'_> {
         Ok(found)
     }
 
-    /// For whom a command is: the caller's account unless an admin names another.
+    /// For whom a command is: the caller's account unless it names another that it may use.
     pub fn owner(&mut self, wanted: Option<AccountId>) -> Result<Stored<Account>, CommandError> {
         let id = wanted.unwrap_or(self.caller.account);
-        if id != self.caller.account && !self.caller.admin {
-            return Err(CommandError::permission(Account::NAME, id));
+        if !self.caller.may(self.view, id) {
+            return Err(CommandError::not_found("account", id));
         }
-        self.provided::<Account>("account", id)
+        self.live(id)
+    }
+
+    /// An account whose objects may be changed: neither on its way out nor a suspended project's. The transaction
+    /// depends on both, so that nothing is made for an account that goes meanwhile.
+    fn live(&mut self, id: AccountId) -> Result<Stored<Account>, CommandError> {
+        let account = self.known::<Account>(id)?;
+        if account.leaving {
+            let what = format!("account {} is being deleted", account.name);
+            return Err(CommandError::Unavailable { what });
+        }
+        if let Some(project) = account.project {
+            let project = self.known::<Project>(project)?;
+            if project.state != ProjectState::Active || project.leaving {
+                let what = format!(
+                    "project {} ({}) is not active: activateProject first",
+                    project.name, project.id
+                );
+                return Err(CommandError::Forbidden { what });
+            }
+        }
+        Ok(account)
     }
 
     /// Records that the caller did something to an object.

@@ -7,13 +7,13 @@ use std::net::Ipv4Addr;
 
 use outgate_model::Protocol;
 use outgate_model::id::{
-    AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId, TagSetId,
-    UserId, ZoneId,
+    AccountId, DomainId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, ProjectId, PublicIpId,
+    RouterId, TagSetId, UserId, ZoneId,
 };
 use outgate_model::object::{
     Account, Alert, Cluster, Direction, Domain, FirewallRule, Guest, Host, Network, NetworkOffering,
-    PhysicalNetwork, Pod, PortForwardingRule, PublicIp, PublicIpRange, Router, ServiceOffering,
-    ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
+    PhysicalNetwork, Pod, PortForwardingRule, Project, PublicIp, PublicIpRange, Role, Router,
+    ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
 
 use crate::runs::AddressRuns;
@@ -77,6 +77,13 @@ pub struct Indexes {
     pub(crate) networks_by_zone: Multi<ZoneId, NetworkId>,
     pub(crate) user_by_api_key: HashMap<String, UserId>,
     pub(crate) tag_sets_by_account: Multi<AccountId, TagSetId>,
+    pub(crate) users_by_account: Multi<AccountId, UserId>,
+    pub(crate) users_by_name: Multi<String, UserId>,
+    pub(crate) domains_by_parent: Multi<DomainId, DomainId>,
+    pub(crate) accounts_by_domain: Multi<DomainId, AccountId>,
+    pub(crate) account_by_name: HashMap<(DomainId, String), AccountId>,
+    pub(crate) projects_by_domain: Multi<DomainId, ProjectId>,
+    pub(crate) projects_by_member: Multi<AccountId, ProjectId>,
 }
 
 fn set_one<K: Eq + Hash, V: PartialEq>(index: &mut HashMap<K, V>, key: K, value: V, add: bool) {
@@ -97,7 +104,7 @@ macro_rules! not_indexed {
 }
 
 not_indexed! {
-    domains: Domain, accounts: Account, zones: Zone, physical_networks: PhysicalNetwork, ranges: PublicIpRange,
+    roles: Role, zones: Zone, physical_networks: PhysicalNetwork, ranges: PublicIpRange,
     hosts: Host, network_offerings: NetworkOffering, service_offerings: ServiceOffering, templates: Template,
     pods: Pod, clusters: Cluster, traffic_types: TrafficType, service_providers: ServiceProvider, settings: Setting,
     alerts: Alert,
@@ -105,7 +112,30 @@ not_indexed! {
 
 impl Indexes {
     pub(crate) fn users(&mut self, user: &User, add: bool) {
-        set_one(&mut self.user_by_api_key, user.api_key.clone(), user.id, add);
+        if !user.api_key.is_empty() {
+            set_one(&mut self.user_by_api_key, user.api_key.clone(), user.id, add);
+        }
+        self.users_by_account.set(user.account, user.id, add);
+        self.users_by_name.set(user.username.to_lowercase(), user.id, add);
+    }
+
+    pub(crate) fn domains(&mut self, domain: &Domain, add: bool) {
+        if let Some(parent) = domain.parent {
+            self.domains_by_parent.set(parent, domain.id, add);
+        }
+    }
+
+    pub(crate) fn accounts(&mut self, account: &Account, add: bool) {
+        self.accounts_by_domain.set(account.domain, account.id, add);
+        let place = (account.domain, account.name.clone());
+        set_one(&mut self.account_by_name, place, account.id, add);
+    }
+
+    pub(crate) fn projects(&mut self, project: &Project, add: bool) {
+        self.projects_by_domain.set(project.domain, project.id, add);
+        for member in &project.members {
+            self.projects_by_member.set(member.account, project.id, add);
+        }
     }
 
     pub(crate) fn networks(&mut self, network: &Network, add: bool) {

@@ -12,7 +12,7 @@ use outgate_model::job::{Goal, Job, JobState};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{
     Account, Alert, Cluster, Domain, FirewallRule, Guest, GuestObserved, Host, Network, NetworkOffering,
-    PhysicalNetwork, Pod, PortForwardingRule, PublicIp, PublicIpRange, Router, RouterObserved,
+    PhysicalNetwork, Pod, PortForwardingRule, Project, PublicIp, PublicIpRange, Role, Router, RouterObserved,
     ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
 use outgate_store::{Change, Entry, Revision};
@@ -142,6 +142,8 @@ tables! {
     domains: Domain => |_o, _affected| {};
     accounts: Account => |_o, _affected| {};
     users: User => |_o, _affected| {};
+    roles: Role => |_o, _affected| {};
+    projects: Project => |_o, _affected| {};
     zones: Zone => |_o, affected| { affected.all = true; };
     physical_networks: PhysicalNetwork => |_o, _affected| {};
     ranges: PublicIpRange => |_o, affected| { affected.all = true; };

@@ -66,7 +66,7 @@ impl View<'_> {
         O::table(&self.0.tables).values()
     }
 
-    fn each<O: Row>(&self, ids: impl Iterator<Item = O::Id>) -> impl Iterator<Item = &Stored<O>> {
+    pub(super) fn each<O: Row>(&self, ids: impl Iterator<Item = O::Id>) -> impl Iterator<Item = &Stored<O>> {
         ids.filter_map(|id| self.get::<O>(id))
     }
 

@@ -24,10 +24,11 @@ use outgate_manager::{
     BootstrapConfig, Caller, CommandError, CommitError, Drivers, Manager, ManagerConfig, Pace,
     RouterSettings, Started,
 };
-use outgate_model::id::{AccountId, GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId};
+use outgate_model::id::{GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId};
 use outgate_model::job::JobState;
 use outgate_model::object::{
-    Account, Guest, Network, NetworkOffering, PublicIp, Router, ServiceOffering, Template, User, Zone,
+    Account, Guest, Network, NetworkOffering, PublicIp, RoleType, Router, ServiceOffering, Template, User,
+    Zone,
 };
 use outgate_model::{Ipv4Range, Match, PortRange, Protocol};
 use outgate_store::{SqliteStore, Store};
@@ -111,7 +112,7 @@ impl World {
                 user: user.id,
                 account: account.id,
                 domain: account.domain,
-                admin: true,
+                role: RoleType::Admin,
             };
             (admin, view.all::<Zone>().next().unwrap().id)
         };
@@ -144,20 +145,13 @@ impl World {
         let domain = self.admin.domain;
         self.manager
             .commit(|_, draft| {
-                let account = Account {
-                    id: AccountId::new(),
-                    number: draft.number("account"),
-                    name: name.to_owned(),
-                    domain,
-                    account_type: 0,
-                    created: jiff::Timestamp::now(),
-                };
+                let account = Account::new(draft.number("account"), name, domain, RoleType::User);
                 draft.create(&account);
                 let caller = Caller {
                     user: UserId::new(),
                     account: account.id,
                     domain,
-                    admin: false,
+                    role: RoleType::User,
                 };
                 Ok::<_, CommitError>(caller)
             })

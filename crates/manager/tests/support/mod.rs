@@ -301,7 +301,7 @@ impl World {
                 user: user.id,
                 account: user.account,
                 domain,
-                admin: true,
+                role: outgate_model::object::RoleType::Admin,
             }
         };
         Self {
