@@ -8,10 +8,14 @@ use outgate_model::id::{
     PhysicalNetworkId, PortForwardingRuleId, ProjectId, PublicIpId, PublicIpRangeId, RoleId, RouterId,
     ServiceOfferingId, TemplateId, UserId, ZoneId,
 };
+use outgate_model::id::{
+    NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId, VpcOfferingId,
+};
 use outgate_model::object::{
     Account, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork, PortForwardingRule,
     PublicIp, PublicIpRange, Role, Router, ServiceOffering, Template, User, Zone,
 };
+use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
 use uuid::Uuid;
 
 use crate::command::Command;
@@ -68,6 +72,12 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
         Of::Template => view.get::<Template>(TemplateId(id)).is_some(),
         Of::User => owned(look, UserId(id), |user: &User| Some(user.account)),
         Of::Zone => view.get::<Zone>(ZoneId(id)).is_some(),
+        Of::Vpc => view.get::<Vpc>(VpcId(id)).is_some(),
+        Of::VpcOffering => view.get::<VpcOffering>(VpcOfferingId(id)).is_some(),
+        Of::NetworkAclList => view.get::<NetworkAclList>(NetworkAclListId(id)).is_some(),
+        Of::NetworkAclItem => view.get::<NetworkAclItem>(NetworkAclItemId(id)).is_some(),
+        Of::PrivateGateway => view.get::<PrivateGateway>(PrivateGatewayId(id)).is_some(),
+        Of::StaticRoute => view.get::<StaticRoute>(StaticRouteId(id)).is_some(),
         Of::Nothing => false,
         Of::Anything => true,
     }

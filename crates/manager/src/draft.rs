@@ -2,15 +2,16 @@
 //! One transaction in the making: what was decided on, and what is to be written.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use outgate_model::Realm;
 use outgate_model::event::{Event, Level};
-use outgate_model::id::{EventId, JobId, NetworkId};
+use outgate_model::id::{EventId, JobId};
 use outgate_model::job::{Goal, Job, JobState, Undo};
 use outgate_model::key::{self, Object};
-use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp, TagSet, tag};
+use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp, TagSet, Vpc, tag};
 use outgate_store::{Condition, Revision, Txn, Write};
 use uuid::Uuid;
 
@@ -43,13 +44,20 @@ enum Staged {
     Delete,
 }
 
+/// What a touched realm was.
+#[derive(Debug, Clone)]
+enum Base {
+    Network(Stored<Network>),
+    Vpc(Stored<Vpc>),
+}
+
 /// A transaction in the making. Everything that a decision rests on must be in it as a condition: what is written
 /// is so by itself, the rest by [`Draft::read`].
 #[derive(Debug)]
 pub struct Draft {
     conditions: BTreeMap<String, Condition>,
     writes: BTreeMap<String, Staged>,
-    touched: BTreeMap<NetworkId, Stored<Network>>,
+    touched: BTreeMap<Realm, Base>,
     counters: Arc<Counters>,
     jobs: Vec<Job>,
     events: Vec<Event>,
@@ -151,12 +159,28 @@ impl Draft {
         self.later.push(key);
     }
 
-    /// Raises the network's generation by one (however often it is called) and returns the new one. It may be
-    /// combined with an [`Draft::update`] of the same network, in any order.
-    pub fn touch(&mut self, network: &Stored<Network>) -> u64 {
-        self.read(network);
-        self.touched.entry(network.id).or_insert_with(|| network.clone());
-        network.generation + 1
+    /// Raises the generation of the realm by one (however often it is called) and returns the new one. It may be
+    /// combined with an [`Draft::update`] of the same network or VPC, in any order. A realm that the transaction
+    /// itself makes has generation 1 anyway.
+    ///
+    /// Every transaction that changes something of what a router's spec is made of calls it, so that two of them
+    /// never pass each other unseen.
+    pub fn touch(&mut self, view: &View<'_>, realm: Realm) -> u64 {
+        let (base, generation) = match realm {
+            Realm::Network(id) => {
+                let network = view.get::<Network>(id).filter(|network| network.tier.is_none());
+                let Some(network) = network else { return 1 };
+                self.read(network);
+                (Base::Network(network.clone()), network.generation)
+            }
+            Realm::Vpc(id) => {
+                let Some(vpc) = view.get::<Vpc>(id) else { return 1 };
+                self.read(vpc);
+                (Base::Vpc(vpc.clone()), vpc.generation)
+            }
+        };
+        self.touched.entry(realm).or_insert(base);
+        generation + 1
     }
 
     /// Starts a job: done when `goal` is observed. Events of the same transaction belong to it.
@@ -262,15 +286,13 @@ impl Draft {
             .map(|(key, staged)| (key.as_str(), typed(staged)))
     }
 
-    /// Networks whose routers' specs the transaction changes.
-    pub(crate) fn networks(&self) -> Vec<NetworkId> {
-        let mut ids: Vec<_> = self.touched.keys().copied().collect();
-        ids.extend(
-            self.staged_all::<Network>()
-                .filter_map(|(_, n)| Some(n?.id))
-                .filter(|id| !self.touched.contains_key(id)),
-        );
-        ids
+    /// The realms whose routers' specs the transaction changes.
+    pub(crate) fn realms(&self) -> BTreeSet<Realm> {
+        let networks = self.staged_all::<Network>().filter_map(|(_, n)| Some(n?.realm()));
+        let vpcs = self
+            .staged_all::<Vpc>()
+            .filter_map(|(_, v)| Some(Realm::Vpc(v?.id)));
+        self.touched.keys().copied().chain(networks).chain(vpcs).collect()
     }
 
     /// Writes `key` without a look at what it held, for what has one writer only.
@@ -286,24 +308,26 @@ impl Draft {
         self.writes.insert(key, Staged::Delete);
     }
 
-    /// Brings the touched networks' generations into their staged objects. Before the specs are built.
+    /// Brings the touched realms' generations into their staged objects. Before the specs are built.
     pub(crate) fn settle(&mut self) {
-        for (id, base) in std::mem::take(&mut self.touched) {
-            let staged = self.staged::<Network>(id);
-            let network = match &staged {
-                Some(None) => None,
-                Some(Some(network)) => Some(network),
-                None => Some(&base.object),
-            };
-            if let Some(network) = network {
-                let generation = base.generation + 1;
-                let next = Network {
-                    generation,
-                    ..Network::clone(network)
-                };
-                self.put(base.key(), &next);
+        for (realm, base) in std::mem::take(&mut self.touched) {
+            match &base {
+                Base::Network(base) => self.raise(base, |n: &mut Network| n.generation = base.generation + 1),
+                Base::Vpc(base) => self.raise(base, |v: &mut Vpc| v.generation = base.generation + 1),
             }
-            self.touched.insert(id, base);
+            self.touched.insert(realm, base);
+        }
+    }
+
+    fn raise<O: Row>(&mut self, base: &Stored<O>, raise: impl Fn(&mut O)) {
+        let latest = match self.staged::<O>(base.id()) {
+            Some(staged) => staged,
+            None => Some(Arc::clone(&base.object)),
+        };
+        if let Some(latest) = latest {
+            let mut next = O::clone(&latest);
+            raise(&mut next);
+            self.put(base.key(), &next);
         }
     }
 

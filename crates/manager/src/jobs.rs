@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use outgate_model::Realm;
 use outgate_model::event::Level;
-use outgate_model::id::{JobId, NetworkId};
+use outgate_model::id::JobId;
 use outgate_model::job::{Job, JobState};
 use outgate_model::key;
-use outgate_model::object::Network;
 
 use crate::draft::Draft;
 use crate::manager::{CommitError, Manager};
@@ -46,8 +46,8 @@ pub(crate) async fn run(manager: Manager) {
 
 /// The jobs that can be ended now, and those that can give their claims back.
 fn due(view: &View<'_>, affected: &Affected, deadline: Duration) -> Vec<JobId> {
-    let concerns = |job: &Job| match view.network_of_goal(&job.until) {
-        Some(network) => affected.all || affected.networks.contains(&network),
+    let concerns = |job: &Job| match view.realm_of_goal(&job.until) {
+        Some(realm) => affected.all || affected.realms.contains(&realm),
         None => true,
     };
     let now = Timestamp::now();
@@ -92,8 +92,8 @@ async fn end_with(manager: &Manager, jobs: &[JobId], undo: bool) -> Result<(), C
                 };
                 write(view, draft, job, state, now);
             }
-            for network in touched.iter().filter_map(|id| view.get::<Network>(*id)) {
-                draft.touch(network);
+            for realm in touched {
+                draft.touch(view, realm);
             }
             Ok(())
         })
@@ -146,12 +146,12 @@ fn refused(
     job: &Stored<Job>,
     text: &str,
     undo: bool,
-    touched: &mut BTreeSet<NetworkId>,
+    touched: &mut BTreeSet<Realm>,
 ) -> JobState {
-    let network = view.network_of_goal(&job.until);
-    let taken_back = undo && network.is_some() && undo::take_back(view, draft, job);
+    let realm = view.realm_of_goal(&job.until);
+    let taken_back = undo && realm.is_some() && undo::take_back(view, draft, job);
     let (text, description) = if taken_back {
-        touched.extend(network);
+        touched.extend(realm);
         (text.to_owned(), format!("{} was taken back: {text}", job.command))
     } else {
         (

@@ -14,6 +14,7 @@ pub mod mirror;
 pub mod password;
 mod prune;
 pub mod read;
+pub mod realm;
 mod reconcile;
 pub mod runs;
 pub mod secret;

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outgate_host::Host;
-use outgate_model::FieldError;
-use outgate_model::id::{HostId, NetworkId};
-use outgate_model::object;
+use outgate_model::id::HostId;
+use outgate_model::{FieldError, Realm, object};
 use outgate_store::{Outcome, Store, StoreError};
 use tokio::sync::{RwLock, watch};
 use tokio::task::JoinHandle;
@@ -39,11 +38,11 @@ pub enum CommitError {
     /// Somebody else changed the same objects each time.
     #[error("the same objects were changed by others {0} times in a row; try again")]
     Busy(u32),
-    /// The router of a network could not use the result.
-    #[error("the router of network {network} could not use this: {}", texts(.problems))]
+    /// A router could not use the result.
+    #[error("the router of {realm} could not use this: {}", texts(.problems))]
     Unusable {
-        /// The network.
-        network: NetworkId,
+        /// What it serves.
+        realm: Realm,
         /// Every problem.
         problems: Vec<FieldError>,
     },
@@ -333,10 +332,10 @@ impl Manager {
 
     /// Nothing is stored that a router could refuse.
     fn check_specs(&self, view: &View<'_>, draft: &Draft) -> Result<(), CommitError> {
-        for network in draft.networks() {
-            if let Some(spec) = router_spec(Source::after(view, draft), &self.inner.config.router, network)? {
+        for realm in draft.realms() {
+            if let Some(spec) = router_spec(Source::after(view, draft), &self.inner.config.router, realm)? {
                 spec.validate()
-                    .map_err(|problems| CommitError::Unusable { network, problems })?;
+                    .map_err(|problems| CommitError::Unusable { realm, problems })?;
                 outgate_plan::check(&spec).map_err(CommitError::TooComplex)?;
             }
         }

@@ -6,6 +6,7 @@ mod index;
 mod state;
 mod tenants;
 mod view;
+mod vpc;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -33,7 +34,7 @@ pub enum MirrorError {
     Unreadable(#[from] Unreadable),
 }
 
-/// Networks that something happened to, for one reader. Bounded by the number of networks.
+/// Realms that something happened to, for one reader. Bounded by the number of realms.
 #[derive(Debug, Default)]
 pub(crate) struct Wake {
     affected: Mutex<Affected>,
@@ -54,7 +55,7 @@ impl Wake {
     /// Makes the reader look at everything.
     pub(crate) fn all(&self) {
         self.add(&Affected {
-            networks: BTreeSet::new(),
+            realms: BTreeSet::new(),
             all: true,
         });
     }
@@ -76,9 +77,9 @@ impl Wake {
 pub struct Mirror {
     state: RwLock<State>,
     head: watch::Sender<Revision>,
-    /// Networks whose desired state changed: for the reconciler.
+    /// Realms whose desired state changed: for the reconciler.
     pub(crate) desired: Wake,
-    /// Networks where anything changed: for the jobs.
+    /// Realms where anything changed: for the jobs.
     pub(crate) any: Wake,
 }
 

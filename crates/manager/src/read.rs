@@ -7,6 +7,7 @@ use outgate_model::object::{
 };
 
 use crate::mirror::View;
+use crate::realm::Phase;
 
 /// A guest's state in CloudStack's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +87,12 @@ impl View<'_> {
     /// Whether the network lacks its router, so that a restart is due (`restartrequired`).
     pub fn restart_required(&self, network: &Network) -> bool {
         let router = self.router_of_network(network.id);
-        network.phase == NetworkPhase::Implemented && router.is_none_or(|router| router.power == Power::Gone)
+        let alive = self
+            .standing(network.realm())
+            .is_some_and(|s| s.phase == Phase::Alive);
+        alive
+            && network.phase == NetworkPhase::Implemented
+            && router.is_none_or(|router| router.power == Power::Gone)
     }
 
     /// A network without a running router holds its rules ready: they count as active.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Makes what runs match what is wanted: level-triggered, one task for a network at a time, many networks side by side.
+//! Makes what runs match what is wanted: level-triggered, one task for a realm (an isolated
+//! network or a VPC) at a time, many realms side by side.
 //!
-//! A network is looked at when its desired state changes, when its host reports something, when a failure's back-off is
+//! A realm is looked at when its desired state changes, when its host reports something, when a failure's back-off is
 //! over, and when the full pass finds a difference. However many changes came meanwhile, the next look sees them all
 //! and one apply brings them all.
 
@@ -15,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outgate_model::id::NetworkId;
+use outgate_model::Realm;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
@@ -30,7 +31,7 @@ pub(crate) use pass::answer;
 /// How many wake-ups from hosts may wait; beyond that the full pass finds what they were about.
 const WAKE_UPS: usize = 1024;
 
-/// Who may ask for a look at a network.
+/// Who may ask for a look at a realm.
 #[derive(Debug, Clone)]
 pub(crate) struct Waker(mpsc::Sender<Affected>);
 
@@ -43,10 +44,10 @@ impl Waker {
         (Self(sender), receiver)
     }
 
-    /// Asks for a look at `network` that takes nothing for granted.
-    pub(crate) fn network(&self, network: NetworkId) {
+    /// Asks for a look at `realm` that takes nothing for granted.
+    pub(crate) fn realm(&self, realm: Realm) {
         self.send(Affected {
-            networks: BTreeSet::from([network]),
+            realms: BTreeSet::from([realm]),
             all: false,
         });
     }
@@ -54,7 +55,7 @@ impl Waker {
     /// Asks for a full pass.
     pub(crate) fn all(&self) {
         self.send(Affected {
-            networks: BTreeSet::new(),
+            realms: BTreeSet::new(),
             all: true,
         });
     }
@@ -68,7 +69,7 @@ impl Waker {
     }
 }
 
-/// What the dispatcher knows of one network.
+/// What the dispatcher knows of one realm.
 #[derive(Debug, Default)]
 struct Slot {
     /// Away while a task works with it.
@@ -82,17 +83,17 @@ struct Slot {
     retry_at: Option<Instant>,
 }
 
-/// What a task gives back: the memo, whether the network is gone, and how it went.
+/// What a task gives back: the memo, whether the realm is gone, and how it went.
 type Outcome = (Memo, bool, Result<(), Failure>);
 
 struct Dispatcher {
     manager: Manager,
-    slots: HashMap<NetworkId, Slot>,
-    ready: BTreeSet<NetworkId>,
+    slots: HashMap<Realm, Slot>,
+    ready: BTreeSet<Realm>,
     tasks: JoinSet<Outcome>,
-    names: HashMap<Id, NetworkId>,
+    names: HashMap<Id, Realm>,
     /// The full pass that is under way, if one is: a host that hangs must not hold up the dispatcher.
-    passes: JoinSet<BTreeSet<NetworkId>>,
+    passes: JoinSet<BTreeSet<Realm>>,
     /// Another one was asked for meanwhile: the one under way may have looked too early.
     pass_again: bool,
 }
@@ -137,32 +138,28 @@ pub(crate) async fn run(manager: Manager, wake_ups: Arc<tokio::sync::Mutex<WakeU
 
 impl Dispatcher {
     fn mark(&mut self, affected: &Affected, force: bool) {
-        let ids: Vec<NetworkId> = if affected.all {
-            self.manager
-                .view()
-                .all::<outgate_model::object::Network>()
-                .map(|n| n.id)
-                .collect()
+        let realms: Vec<Realm> = if affected.all {
+            self.manager.view().realms().collect()
         } else {
-            affected.networks.iter().copied().collect()
+            affected.realms.iter().copied().collect()
         };
-        for id in ids {
-            self.mark_one(id, force);
+        for realm in realms {
+            self.mark_one(realm, force);
         }
     }
 
-    fn mark_one(&mut self, id: NetworkId, force: bool) {
-        let slot = self.slots.entry(id).or_default();
+    fn mark_one(&mut self, realm: Realm, force: bool) {
+        let slot = self.slots.entry(realm).or_default();
         slot.force |= force;
         slot.retry_at = None;
         if slot.working {
             slot.again = true;
         } else {
-            self.ready.insert(id);
+            self.ready.insert(realm);
         }
     }
 
-    /// Looks at what runs and marks every network where that is not what is wanted. Routers keep themselves in order;
+    /// Looks at what runs and marks every realm where that is not what is wanted. Routers keep themselves in order;
     /// this is for what a lost message or a lost event left behind.
     fn begin_full_pass(&mut self) {
         if self.passes.is_empty() {
@@ -173,11 +170,9 @@ impl Dispatcher {
         }
     }
 
-    fn end_full_pass(&mut self, found: Result<BTreeSet<NetworkId>, tokio::task::JoinError>) {
+    fn end_full_pass(&mut self, found: Result<BTreeSet<Realm>, tokio::task::JoinError>) {
         match found {
-            Ok(networks) => networks
-                .into_iter()
-                .for_each(|network| self.mark_one(network, true)),
+            Ok(realms) => realms.into_iter().for_each(|realm| self.mark_one(realm, true)),
             Err(error) => tracing::error!(%error, "a full pass ended by a panic"),
         }
         if std::mem::take(&mut self.pass_again) {
@@ -196,16 +191,18 @@ impl Dispatcher {
             .slots
             .iter()
             .filter(|(_, s)| s.retry_at.is_some_and(|at| at <= now));
-        let due: Vec<_> = due.map(|(id, _)| *id).collect();
-        for id in due {
-            self.mark_one(id, false);
+        let due: Vec<_> = due.map(|(realm, _)| *realm).collect();
+        for realm in due {
+            self.mark_one(realm, false);
         }
     }
 
     fn start_tasks(&mut self) {
         while self.tasks.len() < self.manager.config().pace.parallel.max(1) {
-            let Some(id) = self.ready.pop_first() else { return };
-            let slot = self.slots.entry(id).or_default();
+            let Some(realm) = self.ready.pop_first() else {
+                return;
+            };
+            let slot = self.slots.entry(realm).or_default();
             slot.working = true;
             slot.again = false;
             let force = std::mem::take(&mut slot.force);
@@ -215,11 +212,11 @@ impl Dispatcher {
             }
             let manager = self.manager.clone();
             let task = self.tasks.spawn(async move {
-                let result = pass::run(&manager, id, &mut memo).await;
-                let gone = manager.view().get::<outgate_model::object::Network>(id).is_none();
+                let result = pass::run(&manager, realm, &mut memo).await;
+                let gone = manager.view().standing(realm).is_none();
                 (memo, gone, result)
             });
-            self.names.insert(task.id(), id);
+            self.names.insert(task.id(), realm);
         }
     }
 
@@ -227,15 +224,15 @@ impl Dispatcher {
         let (task, outcome) = match ended {
             Ok((task, outcome)) => (task, Some(outcome)),
             Err(error) => {
-                tracing::error!(%error, "the work on a network ended by a panic");
+                tracing::error!(%error, "the work on a realm ended by a panic");
                 (error.id(), None)
             }
         };
-        let Some(id) = self.names.remove(&task) else {
+        let Some(realm) = self.names.remove(&task) else {
             return;
         };
         let pace = self.manager.config().pace.clone();
-        let Some(slot) = self.slots.get_mut(&id) else {
+        let Some(slot) = self.slots.get_mut(&realm) else {
             return;
         };
         slot.working = false;
@@ -250,15 +247,15 @@ impl Dispatcher {
                 slot.failures = slot.failures.saturating_add(1);
                 let factor = 1_u32 << (slot.failures - 1).min(16);
                 let wait = pace.retry_first.saturating_mul(factor).min(pace.retry_most);
-                tracing::warn!(network = %id, failures = slot.failures, ?wait, %failure, "a network is not as wanted");
+                tracing::warn!(%realm, failures = slot.failures, ?wait, %failure, "a realm is not as wanted");
                 slot.retry_at = Some(Instant::now() + wait);
             }
         }
         if slot.again {
             slot.retry_at = None;
-            self.ready.insert(id);
+            self.ready.insert(realm);
         } else if gone {
-            self.slots.remove(&id);
+            self.slots.remove(&realm);
         }
     }
 }

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From stored objects to the documents that hosts get: pure, and in an order that depends on nothing but the objects.
 
-use std::collections::HashSet;
+mod vpc;
+
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use outgate_model::guest_spec::GuestNic;
-use outgate_model::id::{NetworkId, PublicIpId};
+use outgate_model::id::PublicIpId;
 use outgate_model::object::{
     Direction, FirewallRule, Guest, Network, NetworkOffering, NetworkPhase, PortForwardingRule, Power,
-    PublicIp, PublicIpRange, Router, Zone,
+    PublicIp, PublicIpRange, Router, Vpc, Zone,
 };
 use outgate_model::router_spec::{
     self, Conntrack, ControlSide, Egress, EgressRule, GuestNetwork, Lease, PortForward, PublicAddress,
     PublicSide, SPEC_VERSION, Ssh,
 };
-use outgate_model::{GuestSpec, RouterSpec};
+use outgate_model::{GuestSpec, MacAddr, Realm, RouterSpec};
 
 use crate::draft::Draft;
 use crate::mirror::{Row, Stored, View};
+use crate::realm::{Phase, Standing};
 
 /// What every router of this installation has in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,57 +119,95 @@ impl<'a> Source<'a> {
         kept.chain(staged).collect()
     }
 
-    fn router_of(&self, network: NetworkId) -> Option<Arc<Router>> {
-        let stored = self.view.router_of_network(network);
-        self.each(stored.into_iter(), |r: &Router| r.network == network)
+    fn router_of(&self, realm: Realm) -> Option<Arc<Router>> {
+        let stored = self.view.router_of(realm);
+        self.each(stored.into_iter(), |r: &Router| r.realm == realm)
             .into_iter()
             .next()
     }
+
+    fn standing(&self, realm: Realm) -> Option<Standing> {
+        match realm {
+            Realm::Network(id) => Standing::of_network(&*self.get::<Network>(id)?),
+            Realm::Vpc(id) => Some(Standing::of_vpc(&*self.get::<Vpc>(id)?)),
+        }
+    }
+
+    /// The networks that the realm's router serves, by device.
+    fn networks_of(&self, realm: Realm) -> Vec<Arc<Network>> {
+        let mut networks = match realm {
+            Realm::Network(id) => self.get::<Network>(id).into_iter().collect(),
+            Realm::Vpc(id) => {
+                let is_tier = |n: &Network| n.tier.as_ref().is_some_and(|tier| tier.vpc == id);
+                self.each(self.view.tiers_of_vpc(id), is_tier)
+            }
+        };
+        networks.retain(|n| n.phase == NetworkPhase::Implemented);
+        networks.sort_by_key(|n| n.tier.as_ref().map_or(0, |tier| tier.device));
+        networks
+    }
+
+    fn ips_of(&self, realm: Realm) -> Vec<Arc<PublicIp>> {
+        let belongs = |ip: &PublicIp| match realm {
+            Realm::Network(id) => ip.vpc.is_none() && ip.network == Some(id),
+            Realm::Vpc(id) => ip.vpc == Some(id),
+        };
+        self.each(self.view.public_ips_of_realm(realm), belongs)
+    }
 }
 
-/// What the router of `network` must be; `None` when it needs none: the network is not implemented, has no router, or
-/// the router is to go.
+/// What the router of `realm` must be; `None` when it needs none: the realm is not implemented, has no router, or the
+/// router is to go.
 ///
 /// # Errors
 /// When an object that belongs to it is missing. The result is not validated yet.
 pub fn router_spec(
     source: Source<'_>,
     settings: &RouterSettings,
-    network: NetworkId,
+    realm: Realm,
 ) -> Result<Option<RouterSpec>, SpecError> {
-    let Some(network) = source.get::<Network>(network) else {
+    let (Some(standing), Some(router)) = (source.standing(realm), source.router_of(realm)) else {
         return Ok(None);
     };
-    let Some(router) = source.router_of(network.id) else {
-        return Ok(None);
-    };
-    if network.phase != NetworkPhase::Implemented || router.power == Power::Gone {
+    if standing.phase != Phase::Alive || router.power == Power::Gone {
         return Ok(None);
     }
     let control = Ipv4Net::new(router.link_local, settings.control_prefix).map_err(|e| SpecError {
         what: format!("control prefix length {}: {e}", settings.control_prefix),
     })?;
     let [guest_mac, control_mac, public_mac] = router.macs;
-    let zone = source.need::<Zone>(network.zone)?;
-    let rules = rules_of(source, &network);
-    let mut guest_network = guest_network(source, &network, &zone, &rules)?;
-    guest_network.mac = guest_mac;
+    let (control_interface, public_interface) = match realm {
+        Realm::Network(_) => ("eth1", "eth2"),
+        Realm::Vpc(_) => ("eth0", "eth1"),
+    };
+    let zone = source.need::<Zone>(standing.zone)?;
+    let networks = source.networks_of(realm);
+    let rules: Vec<_> = networks.iter().flat_map(|n| rules_of(source, n)).collect();
+    let guest_network = |network: &Arc<Network>| match &network.tier {
+        None => guest_network(source, network, &zone, &rules, guest_mac),
+        Some(tier) => vpc::tier(source, network, tier, &zone),
+    };
+    let guest_networks: Vec<_> = networks.iter().map(guest_network).collect::<Result<_, _>>()?;
     Ok(Some(RouterSpec {
         version: SPEC_VERSION,
         id: router.id,
         name: router.name.clone(),
-        generation: network.generation,
+        generation: standing.generation,
         control: ControlSide {
-            interface: "eth1".to_owned(),
+            interface: control_interface.to_owned(),
             mac: control_mac,
             address: control,
         },
         public: PublicSide {
+            interface: public_interface.to_owned(),
             mac: public_mac,
-            ..public_side(source, &network, &zone, &rules)?
+            ..public_side(source, realm, &networks, &zone, &rules)?
         },
-        guest_networks: vec![guest_network],
-        vpc: None,
+        guest_networks,
+        vpc: match realm {
+            Realm::Network(_) => None,
+            Realm::Vpc(id) => Some(vpc::side(source, id, &zone)?),
+        },
         conntrack: settings.conntrack.clone(),
         ssh: Ssh {
             port: settings.ssh_port,
@@ -177,16 +218,15 @@ pub fn router_spec(
 
 fn public_side(
     source: Source<'_>,
-    network: &Network,
+    realm: Realm,
+    networks: &[Arc<Network>],
     zone: &Zone,
     rules: &[Arc<FirewallRule>],
 ) -> Result<PublicSide, SpecError> {
-    let stored = source.view.public_ips_of_network(network.id);
-    let mut ips = source.each(stored, |ip: &PublicIp| ip.network == Some(network.id));
-    ips.retain(|ip| ip.network == Some(network.id));
+    let mut ips = source.ips_of(realm);
     ips.sort_by_key(|ip| (!ip.source_nat, ip.address));
     let mut firewall = ingress_by_ip(rules);
-    let mut forwards = forwards_by_ip(source, network);
+    let mut forwards = forwards_by_ip(source, networks);
     let mut addresses = Vec::with_capacity(ips.len());
     let mut gateway = Ipv4Addr::UNSPECIFIED;
     for (i, ip) in ips.iter().enumerate() {
@@ -205,22 +245,19 @@ fn public_side(
     }
     if let Some(ip) = firewall.keys().chain(forwards.keys()).next() {
         return Err(SpecError {
-            what: format!(
-                "a rule names IpAddress {ip}, which network {} does not have",
-                network.id
-            ),
+            what: format!("a rule names IpAddress {ip}, which {realm} does not have"),
         });
     }
     Ok(PublicSide {
-        interface: "eth2".to_owned(),
-        mac: outgate_model::MacAddr([0; 6]),
+        interface: String::new(),
+        mac: MacAddr([0; 6]),
         mtu: zone.public_mtu,
         gateway,
         addresses,
     })
 }
 
-type ByIp<T> = std::collections::BTreeMap<PublicIpId, Vec<T>>;
+type ByIp<T> = BTreeMap<PublicIpId, Vec<T>>;
 
 /// A network's rules in the order they were made.
 fn rules_of(source: Source<'_>, network: &Network) -> Vec<Arc<FirewallRule>> {
@@ -247,9 +284,12 @@ fn ingress_by_ip(rules: &[Arc<FirewallRule>]) -> ByIp<router_spec::FirewallRule>
     by_ip
 }
 
-fn forwards_by_ip(source: Source<'_>, network: &Network) -> ByIp<PortForward> {
-    let stored = source.view.forwards_of_network(network.id);
-    let mut forwards = source.each(stored, |r: &PortForwardingRule| r.network == network.id);
+fn forwards_by_ip(source: Source<'_>, networks: &[Arc<Network>]) -> ByIp<PortForward> {
+    let of_network = |network: &Arc<Network>| {
+        let stored = source.view.forwards_of_network(network.id);
+        source.each(stored, |r: &PortForwardingRule| r.network == network.id)
+    };
+    let mut forwards: Vec<_> = networks.iter().flat_map(of_network).collect();
     forwards.sort_by_key(|r| (r.protocol, r.public_ports, r.id));
     let mut by_ip = ByIp::new();
     for rule in forwards {
@@ -269,6 +309,7 @@ fn guest_network(
     network: &Network,
     zone: &Zone,
     rules: &[Arc<FirewallRule>],
+    mac: MacAddr,
 ) -> Result<GuestNetwork, SpecError> {
     let offering = source.need::<NetworkOffering>(network.offering)?;
     let egress = rules.iter().filter(|r| r.direction == Direction::Egress);
@@ -278,28 +319,10 @@ fn guest_network(
         sources: r.sources.clone(),
         destinations: r.destinations.clone(),
     });
-    let stored = source.view.guests_of_network(network.id);
-    let on_it = |g: &Guest| g.nics.iter().any(|n| n.network == network.id);
-    let guests = source.each(stored, on_it);
-    let leases = guests
-        .iter()
-        .filter(|g| g.power != Power::Gone)
-        .flat_map(|guest| {
-            let nics = guest.nics.iter().filter(|n| n.network == network.id);
-            nics.map(|n| {
-                (
-                    n.mac,
-                    Lease {
-                        address: n.address,
-                        hostname: guest.name.clone(),
-                    },
-                )
-            })
-        });
     Ok(GuestNetwork {
         id: network.id,
         interface: "eth0".to_owned(),
-        mac: outgate_model::MacAddr([0; 6]),
+        mac,
         mtu: network.mtu,
         gateway: network.gateway,
         domain: network.domain.clone(),
@@ -309,8 +332,27 @@ fn guest_network(
             rules: rules.collect(),
         },
         acl: None,
-        leases: leases.collect(),
+        leases: leases(source, network),
     })
+}
+
+fn leases(source: Source<'_>, network: &Network) -> BTreeMap<MacAddr, Lease> {
+    let stored = source.view.guests_of_network(network.id);
+    let on_it = |g: &Guest| g.nics.iter().any(|n| n.network == network.id);
+    let mut leases = BTreeMap::new();
+    for guest in source.each(stored, on_it) {
+        if guest.power == Power::Gone {
+            continue;
+        }
+        for nic in guest.nics.iter().filter(|n| n.network == network.id) {
+            let lease = Lease {
+                address: nic.address,
+                hostname: guest.name.clone(),
+            };
+            leases.insert(nic.mac, lease);
+        }
+    }
+    leases
 }
 
 /// What a host must run for `guest`.

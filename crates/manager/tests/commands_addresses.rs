@@ -161,9 +161,13 @@ async fn the_source_nat_address_changes_to_another_of_the_network_and_the_old_on
     assert!(!ordinary.source_nat && ordinary.network == Some(network));
     {
         let view = world.manager.view();
-        let spec = router_spec(Source::stored(&view), &world.manager.config().router, network)
-            .unwrap()
-            .unwrap();
+        let spec = router_spec(
+            Source::stored(&view),
+            &world.manager.config().router,
+            outgate_model::Realm::Network(network),
+        )
+        .unwrap()
+        .unwrap();
         assert_eq!(spec.source_nat_address().unwrap().address.addr(), new_address);
         assert_eq!(spec.public.addresses[0].address.addr(), new_address);
         assert_eq!(spec.validate(), Ok(()));

@@ -349,7 +349,7 @@ impl Net {
         let nic = self.world.guest_now(self.guest).nics.remove(0);
         let (network, account, public_ip) = (self.network, self.world.admin.account, self.address);
         let stored = self.world.manager.commit(|view, draft| {
-            let since = draft.touch(view.get::<Network>(network).unwrap());
+            let since = draft.touch(view, outgate_model::Realm::Network(network));
             for port in 1..=count {
                 draft.create(&PortForwardingRule {
                     id: PortForwardingRuleId::new(),

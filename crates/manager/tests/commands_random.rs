@@ -325,7 +325,12 @@ fn check_network(world: &World, view: &View<'_>, network: &Network) {
     }
     let each: BTreeSet<_> = used.iter().collect();
     assert_eq!(each.len(), used.len(), "a guest address is used twice");
-    let spec = router_spec(Source::stored(view), &world.manager.config().router, network.id).unwrap();
+    let spec = router_spec(
+        Source::stored(view),
+        &world.manager.config().router,
+        network.realm(),
+    )
+    .unwrap();
     if let Some(spec) = spec {
         assert_eq!(spec.validate(), Ok(()));
     }

@@ -504,7 +504,7 @@ async fn nothing_is_stored_that_a_router_could_refuse() {
         let mut next = Network::clone(network);
         next.mtu = 9000;
         draft.update(network, next);
-        draft.touch(network);
+        draft.touch(view, network.realm());
         Ok::<_, CommitError>(())
     });
     let Err(CommitError::Unusable { problems, .. }) = outcome.await else {

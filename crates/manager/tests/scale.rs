@@ -116,7 +116,7 @@ async fn one_more_rule_beside_10_000_is_checked_and_stored_in_milliseconds() {
     };
     let anywhere: Ipv4Net = "0.0.0.0/0".parse().unwrap();
     let fill = w.manager.commit(|view, draft| {
-        let since = draft.touch(view.get::<Network>(network).unwrap());
+        let since = draft.touch(view, outgate_model::Realm::Network(network));
         for port in 1..=u16::try_from(MANY / 2).unwrap() {
             let ports = PortRange::single(port).unwrap();
             draft.create(&PortForwardingRule {

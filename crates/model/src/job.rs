@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Realm;
 use crate::id::{AccountId, JobId, UserId};
 
 /// Where a job stands.
@@ -79,28 +80,52 @@ pub enum Undo {
 pub enum Goal {
     /// Nothing more: the transaction that started the job was all of it.
     Stored,
-    /// The network's router has applied this generation or a later one (or needs no router).
-    NetworkApplied {
-        /// The network.
-        network: crate::id::NetworkId,
+    /// The realm's router has applied this generation or a later one (or needs no router).
+    #[serde(alias = "network_applied")]
+    Applied {
+        /// The isolated network or the VPC.
+        #[serde(alias = "network", deserialize_with = "crate::realm::realm_or_network")]
+        realm: Realm,
         /// The generation.
         generation: u64,
     },
-    /// The network and all that belongs to it are gone.
+    /// The VPC and all that belongs to it are gone.
+    VpcGone {
+        /// The VPC.
+        vpc: crate::id::VpcId,
+    },
+    /// The network or tier and all that belongs to it are gone.
     NetworkGone {
         /// The network.
         network: crate::id::NetworkId,
     },
-    /// The guest is in the wanted power state and its network's router knows it.
+    /// The guest is in the wanted power state and its realm's router knows it.
     GuestSettled {
         /// The guest.
         guest: crate::id::GuestId,
     },
-    /// The router is in the wanted power state (running: with its network's rules, and at least this boot).
+    /// The router is in the wanted power state (running: with its realm's rules, and at least this boot).
     RouterSettled {
         /// The router.
         router: crate::id::RouterId,
         /// The boot that was asked for; see `object::Router::boot`.
         boot: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::NetworkId;
+
+    #[test]
+    fn a_goal_stored_before_there_were_vpcs_is_its_networks() {
+        let network = NetworkId::new();
+        let old = format!(r#"{{"goal":"network_applied","network":"{network}","generation":7}}"#);
+        let realm = Realm::Network(network);
+        let goal = Goal::Applied { realm, generation: 7 };
+        assert_eq!(serde_json::from_str::<Goal>(&old).unwrap(), goal);
+        let json = serde_json::to_string(&goal).unwrap();
+        assert_eq!(serde_json::from_str::<Goal>(&json).unwrap(), goal);
+    }
 }

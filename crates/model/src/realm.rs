@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::{NetworkId, VpcId};
 
@@ -24,4 +24,21 @@ impl fmt::Display for Realm {
             Self::Vpc(id) => write!(f, "VPC {id}"),
         }
     }
+}
+
+/// A realm as it is written now, or as it was before there were VPCs: a network's id.
+///
+/// # Errors
+/// When it is neither.
+pub(crate) fn realm_or_network<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Realm, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Realm(Realm),
+        Network(NetworkId),
+    }
+    Ok(match Stored::deserialize(deserializer)? {
+        Stored::Realm(realm) => realm,
+        Stored::Network(id) => Realm::Network(id),
+    })
 }

@@ -3,9 +3,11 @@
 
 use outgate_manager::command::request::{DestroyRouter, RebootRouter, StartRouter, StopRouter};
 use outgate_manager::{Started, read};
+use outgate_model::Realm;
 use outgate_model::id::{NetworkId, RouterId};
-use outgate_model::object::Router;
+use outgate_model::object::{Network, Router};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::filter::Filter;
 use super::scope::{self, Scope};
@@ -93,12 +95,8 @@ const FILTERS: &[Param] = &[
     Param::optional("zoneid", Kind::Uuid(Of::Zone), "routers of this zone"),
     Param::optional("networkid", Kind::Uuid(Of::Network), "the router of this network"),
     Param::optional("hostid", Kind::Uuid(Of::Host), "routers on this host"),
-    Param::optional("forvpc", Kind::Bool, "routers of VPCs; there are none"),
-    Param::optional(
-        "vpcid",
-        Kind::Uuid(Of::Nothing),
-        "routers of this VPC; there are none",
-    ),
+    Param::optional("forvpc", Kind::Bool, "whether it is a VPC's router"),
+    Param::optional("vpcid", Kind::Uuid(Of::Vpc), "the router of this VPC"),
     Param::optional("version", Kind::Text(32), "routers of this version"),
     Param::optional("healthchecksfailed", Kind::Bool, "whether it is not as wanted"),
     Param::optional("fetchhealthcheckresults", Kind::Bool, "they are always there"),
@@ -113,9 +111,12 @@ fn routers(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.exact("name", &r.name)
             && filter.word("state", read::router_state_name(look.view.router_state(r)))
             && filter.id("zoneid", r.zone.0)
-            && filter.id("networkid", r.network.0)
+            && params
+                .id("networkid")
+                .is_none_or(|id| serves(look, r, NetworkId(id)))
+            && filter.maybe_id("vpcid", vpc_of(r))
             && filter.id("hostid", r.host.0)
-            && filter.flag("forvpc", false)
+            && filter.flag("forvpc", matches!(r.realm, Realm::Vpc(_)))
             && filter.exact("version", env!("CARGO_PKG_VERSION"))
             && filter.flag("healthchecksfailed", failed)
             && filter.keyword(&[&r.name])
@@ -137,10 +138,24 @@ fn candidates<'a>(
         return Box::new(view.router_of_network(NetworkId(id)).into_iter().map(|r| &**r));
     }
     let of_account = move |id| {
-        let networks = view.networks_of_account(id);
-        networks.filter_map(move |network| view.router_of_network(network.id))
+        let networks = view.networks_of_account(id).filter(|n| n.tier.is_none());
+        let vpcs = view.vpcs_of_account(id).map(|vpc| Realm::Vpc(vpc.id));
+        let realms = networks.map(|network| network.realm()).chain(vpcs);
+        realms.filter_map(move |realm| view.router_of(realm))
     };
     scope.pick(look, of_account, || view.all())
+}
+
+fn serves(look: &Look<'_>, router: &Router, network: NetworkId) -> bool {
+    let network = look.view.get::<Network>(network);
+    network.is_some_and(|network| network.realm() == router.realm)
+}
+
+fn vpc_of(router: &Router) -> Option<Uuid> {
+    match router.realm {
+        Realm::Network(_) => None,
+        Realm::Vpc(id) => Some(id.0),
+    }
 }
 
 impl Call<'_> {
@@ -188,7 +203,10 @@ async fn verify(call: &Call<'_>) -> Result<Object, Refused> {
     let verification = json!({
         "routerid": id,
         "router": router.map(|r| r.name.clone()),
-        "networkid": router.map(|r| r.network),
+        "networkid": router.and_then(|r| match r.realm {
+            Realm::Network(id) => Some(id),
+            Realm::Vpc(_) => None,
+        }),
         "pass": pass,
         "check": check,
     });

@@ -4,7 +4,8 @@
 use std::net::Ipv4Addr;
 
 use outgate_manager::read;
-use outgate_model::object::{Host, Network, PublicIp, PublicIpRange, Router, RouterObserved, Zone};
+use outgate_model::object::{Host, Network, PublicIp, PublicIpRange, Router, RouterObserved, Vpc, Zone};
+use outgate_model::{MacAddr, Realm};
 use serde_json::{Value, json};
 
 use crate::view::nic::{self, RouterNic};
@@ -18,6 +19,7 @@ const CONTROL_NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 0, 0);
 /// What a router's response is put together from.
 struct Parts<'a> {
     network: Option<&'a Network>,
+    vpc: Option<&'a Vpc>,
     zone: Option<&'a Zone>,
     source_nat: Option<&'a PublicIp>,
     range: Option<&'a PublicIpRange>,
@@ -26,13 +28,14 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(look: &Look<'a>, router: &Router) -> Self {
-        let source_nat = look
-            .view
-            .public_ips_of_network(router.network)
-            .map(|ip| &**ip)
-            .find(|ip| ip.source_nat);
+        let (network, vpc) = match router.realm {
+            Realm::Network(id) => (look.view.get::<Network>(id).map(|n| &**n), None),
+            Realm::Vpc(id) => (None, look.view.get::<Vpc>(id).map(|v| &**v)),
+        };
+        let source_nat = look.view.source_nat_of(router.realm).map(|ip| &**ip);
         Self {
-            network: look.view.get::<Network>(router.network).map(|n| &**n),
+            network,
+            vpc,
             zone: look.view.get::<Zone>(router.zone).map(|z| &**z),
             source_nat,
             range: source_nat
@@ -42,14 +45,18 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn nics(&self, router: &Router) -> Vec<Value> {
-        let guest = self.network.map(|network| RouterNic {
-            traffic_type: "Guest",
-            mac: router.macs[0],
-            address: network.gateway.addr(),
-            netmask: network.gateway.netmask(),
-            gateway: None,
-            network: Some(network),
+    /// In the order of the router's interfaces: guest, control, public; of a VPC's control, public, tiers.
+    fn nics(&self, look: &Look<'_>, router: &Router) -> Vec<Value> {
+        let tiers = match router.realm {
+            Realm::Network(_) => Vec::new(),
+            Realm::Vpc(_) => look.view.networks_of_realm(router.realm),
+        };
+        let guest = self.network.map(|network| guest_nic(network, router.macs[0]));
+        let tiers = tiers.iter().filter_map(|tier| {
+            Some((
+                tier.tier.as_ref()?.device,
+                guest_nic(tier, tier.tier.as_ref()?.mac),
+            ))
         });
         let control = RouterNic {
             traffic_type: "Control",
@@ -67,10 +74,15 @@ impl<'a> Parts<'a> {
             gateway: Some(range.gateway.addr()),
             network: None,
         });
-        [guest, Some(control), public]
+        let mut nics: Vec<_> = [guest, Some(control), public]
             .into_iter()
+            .flatten()
             .enumerate()
-            .filter_map(|(device, nic)| Some(nic::render_router(router, device, nic?)))
+            .collect();
+        nics.extend(tiers.map(|(device, nic)| (usize::from(device), nic)));
+        nics.sort_by_key(|(device, _)| *device);
+        let each = nics.into_iter();
+        each.map(|(device, nic)| nic::render_router(router, device, nic))
             .collect()
     }
 
@@ -90,11 +102,22 @@ impl<'a> Parts<'a> {
     }
 }
 
+fn guest_nic(network: &Network, mac: MacAddr) -> RouterNic<'_> {
+    RouterNic {
+        traffic_type: "Guest",
+        mac,
+        address: network.gateway.addr(),
+        netmask: network.gateway.netmask(),
+        gateway: None,
+        network: Some(network),
+    }
+}
+
 view! {
     /// A router.
     (look, router: &Router) {
         let parts = Parts::of(look, router);
-        let (network, range) = (parts.network, parts.range);
+        let (network, vpc, range) = (parts.network, parts.vpc, parts.range);
         let host = look.view.get::<Host>(router.host);
         let system = look.system_offering();
     }
@@ -117,12 +140,13 @@ view! {
     "hypervisor" string = host.map(|h| &h.hypervisor);
     "serviceofferingid" string = system.map(|s| s.id);
     "serviceofferingname" string = system.map(|s| &s.name);
-    "networkdomain" string = network.map(|n| &n.domain);
-    "guestnetworkid" string = router.network;
+    "networkdomain" string = network.map(|n| &n.domain).or(vpc.map(|v| &v.domain));
+    "vpcname" string = vpc.map(|v| &v.name);
+    "guestnetworkid" string = network.map(|n| n.id);
     "guestnetworkname" string = network.map(|n| &n.name);
     "guestipaddress" string = network.map(|n| n.gateway.addr());
     "guestnetmask" string = network.map(|n| n.gateway.netmask());
-    "guestmacaddress" string = router.macs[0];
+    "guestmacaddress" string = network.map(|_| router.macs[0]);
     "linklocalip" string = router.link_local;
     "linklocalnetmask" string = CONTROL_NETMASK;
     "linklocalmacaddress" string = router.macs[1];
@@ -131,7 +155,7 @@ view! {
     "publicmacaddress" string = router.macs[2];
     "publicnetworkid" string = range.map(|r| r.physical_network);
     "gateway" string = range.map(|r| r.gateway.addr());
-    "nic" list = parts.nics(router);
+    "nic" list = parts.nics(look, router);
     "healthchecksfailed" boolean = parts.observed.is_some_and(|o| o.error.is_some());
     "healthcheckresults" list = parts.health();
     "hasannotations" boolean = false;
@@ -141,6 +165,10 @@ view! {
 /// A router with the `vpcid` that must be there.
 pub fn render_with_vpc(look: &Look<'_>, router: &Router) -> Object {
     let mut object = render(look, router);
-    object.insert("vpcid".to_owned(), Value::Null);
+    let vpc = match router.realm {
+        Realm::Network(_) => Value::Null,
+        Realm::Vpc(id) => id.to_string().into(),
+    };
+    object.insert("vpcid".to_owned(), vpc);
     object
 }

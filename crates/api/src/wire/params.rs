@@ -42,7 +42,13 @@ pub enum Of {
     Template,
     User,
     Zone,
-    /// Something that Outgate does not have, such as a VPC: no id is one.
+    Vpc,
+    VpcOffering,
+    NetworkAclList,
+    NetworkAclItem,
+    PrivateGateway,
+    StaticRoute,
+    /// Something that Outgate does not have, such as a storage pool: no id is one.
     Nothing,
     /// Anything; no check.
     Anything,

@@ -4,11 +4,11 @@
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
-use outgate_model::Ipv4Range;
-use outgate_model::id::{AccountId, NetworkId, PublicIpId};
+use outgate_model::id::{AccountId, PublicIpId};
 use outgate_model::job::Goal;
 use outgate_model::key;
 use outgate_model::object::{Network, NetworkPhase, PublicIp, PublicIpRange, Zone};
+use outgate_model::{Ipv4Range, Realm};
 
 use super::implement;
 use super::request::{AssociateIp, DisassociateIp, Started};
@@ -25,11 +25,11 @@ const TRIES: usize = 64;
 pub(crate) struct Wanted {
     /// For whom.
     pub account: AccountId,
-    /// For which network.
-    pub network: Option<NetworkId>,
+    /// On which router.
+    pub realm: Option<Realm>,
     /// This one and no other; `field` names the parameter.
     pub address: Option<(&'static str, Ipv4Addr)>,
-    /// Whether the network's guests will leave through it.
+    /// Whether the realm's guests will leave through it.
     pub source_nat: bool,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn associate(tx: &mut Tx<'_>, request: &AssociateIp) -> Result<Starte
                 &zone,
                 Wanted {
                     account,
-                    network: None,
+                    realm: None,
                     address,
                     source_nat: false,
                 },
@@ -78,21 +78,21 @@ fn associate_to_network(
     address: Option<(&'static str, Ipv4Addr)>,
 ) -> Result<Started, CommandError> {
     let zone = tx.known::<Zone>(network.zone)?;
-    let source_nat = source_nat_of(tx, network.id).is_none();
+    let source_nat = source_nat_of(tx, network.realm()).is_none();
     let wanted = Wanted {
         account: network.account,
-        network: Some(network.id),
+        realm: Some(network.realm()),
         address,
         source_nat,
     };
     let ip = acquire(tx, &zone, wanted)?;
     let generation = if network.phase == NetworkPhase::Allocated {
-        implement::with_source_nat(tx, network, None)?
+        implement::with_source_nat(tx, network.realm(), None)?
     } else {
-        tx.draft.touch(network)
+        tx.touch(network)
     };
     Ok(tx
-        .applied::<PublicIp>("associateIpAddress", ip.id.0, network.id, generation)
+        .applied::<PublicIp>("associateIpAddress", ip.id.0, network.realm(), generation)
         .made(ip.id.0))
 }
 
@@ -111,13 +111,13 @@ pub(crate) fn disassociate(tx: &mut Tx<'_>, request: &DisassociateIp) -> Result<
     let generation = match ip.network {
         Some(network) => {
             let network = tx.known::<Network>(network)?;
-            Some((network.id, tx.draft.touch(&network)))
+            Some((network.realm(), tx.touch(&network)))
         }
         None => None,
     };
     release(tx, &ip);
     let goal = match generation {
-        Some((network, generation)) => Goal::NetworkApplied { network, generation },
+        Some((realm, generation)) => Goal::Applied { realm, generation },
         None => Goal::Stored,
     };
     Ok(Started {
@@ -139,12 +139,9 @@ pub(crate) fn release(tx: &mut Tx<'_>, ip: &Stored<PublicIp>) {
     );
 }
 
-/// The address through which a network's guests leave.
-pub(crate) fn source_nat_of(tx: &Tx<'_>, network: NetworkId) -> Option<Stored<PublicIp>> {
-    tx.view
-        .public_ips_of_network(network)
-        .find(|ip| ip.source_nat)
-        .cloned()
+/// The address through which a realm's guests leave.
+pub(crate) fn source_nat_of(tx: &Tx<'_>, realm: Realm) -> Option<Stored<PublicIp>> {
+    tx.view.source_nat_of(realm).cloned()
 }
 
 /// Takes a free address of the zone with its claim.
@@ -153,14 +150,19 @@ pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<Pu
         Some((field, address)) => this_one(tx, zone, field, address)?,
         None => free_one(tx, zone)?,
     };
+    let (network, vpc) = match wanted.realm {
+        None => (None, None),
+        Some(Realm::Network(id)) => (Some(id), None),
+        Some(Realm::Vpc(id)) => (None, Some(id)),
+    };
     let ip = PublicIp {
         id: PublicIpId::new(),
         address,
         range,
         zone: zone.id,
         account: wanted.account,
-        network: wanted.network,
-        vpc: None,
+        network,
+        vpc,
         source_nat: wanted.source_nat,
         static_nat: None,
         created: Timestamp::now(),

@@ -40,7 +40,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateFirewallRule) -> Result<St
     conflicts::pass_beside_passes(wanted, others, ip.address)?;
     let rule = ingress(tx, &network, &ip, request.matches, sources);
     Ok(tx
-        .applied::<FirewallRule>("createFirewallRule", rule.id.0, network.id, rule.since)
+        .applied::<FirewallRule>("createFirewallRule", rule.id.0, network.realm(), rule.since)
         .made(rule.id.0))
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn create_egress(tx: &mut Tx<'_>, request: &CreateEgressRule) -> Resu
         &text,
     );
     Ok(tx
-        .applied::<FirewallRule>("createEgressFirewallRule", rule.id.0, network.id, rule.since)
+        .applied::<FirewallRule>("createEgressFirewallRule", rule.id.0, network.realm(), rule.since)
         .made(rule.id.0))
 }
 
@@ -117,7 +117,7 @@ fn add(
         matches,
         sources,
         destinations,
-        since: tx.draft.touch(network),
+        since: tx.touch(network),
         created: Timestamp::now(),
     };
     tx.draft.create(&rule);
@@ -147,7 +147,7 @@ fn remove(tx: &mut Tx<'_>, id: FirewallRuleId, egress: bool) -> Result<Started, 
     }
     let network = tx.known::<Network>(rule.network)?;
     tx.draft.delete(&rule);
-    let generation = tx.draft.touch(&network);
+    let generation = tx.touch(&network);
     let (command, kind) = if egress {
         ("deleteEgressFirewallRule", "FIREWALL.EGRESS.CLOSE")
     } else {
@@ -159,5 +159,5 @@ fn remove(tx: &mut Tx<'_>, id: FirewallRuleId, egress: bool) -> Result<Started, 
         id.0,
         format!("removed rule {}", match_text(rule.matches)),
     );
-    Ok(tx.applied::<FirewallRule>(command, id.0, network.id, generation))
+    Ok(tx.applied::<FirewallRule>(command, id.0, network.realm(), generation))
 }

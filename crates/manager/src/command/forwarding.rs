@@ -56,7 +56,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
     };
     let rule = add(tx, request, &network, &nic, opened);
     Ok(tx
-        .applied::<PortForwardingRule>("createPortForwardingRule", rule.id.0, network.id, rule.since)
+        .applied::<PortForwardingRule>("createPortForwardingRule", rule.id.0, network.realm(), rule.since)
         .made(rule.id.0))
 }
 
@@ -79,7 +79,7 @@ fn add(
         nic: nic.id,
         guest_address: nic.address,
         opened,
-        since: tx.draft.touch(network),
+        since: tx.touch(network),
         created: Timestamp::now(),
     };
     tx.draft.create(&rule);
@@ -125,8 +125,8 @@ pub(crate) fn delete(tx: &mut Tx<'_>, request: DeletePortForwarding) -> Result<S
     let rule = tx.own::<PortForwardingRule>("id", request.id)?;
     let network = tx.known::<Network>(rule.network)?;
     remove(tx, &rule);
-    let generation = tx.draft.touch(&network);
-    Ok(tx.applied::<PortForwardingRule>("deletePortForwardingRule", rule.id.0, network.id, generation))
+    let generation = tx.touch(&network);
+    Ok(tx.applied::<PortForwardingRule>("deletePortForwardingRule", rule.id.0, network.realm(), generation))
 }
 
 /// Removes a rule and what was opened for it. The caller touches the network.

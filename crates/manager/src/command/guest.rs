@@ -212,7 +212,7 @@ fn plug(tx: &mut Tx<'_>, networks: &[Plugged], start: bool) -> Result<HostId, Co
         if start {
             implement::network_on(tx, network, Some(host))?;
         } else {
-            tx.draft.touch(network);
+            tx.touch(network);
         }
     }
     Ok(host)
@@ -291,7 +291,7 @@ pub(crate) fn leave(tx: &mut Tx<'_>, guest: &Stored<Guest>) -> Result<(), Comman
     }
     for nic in &guest.nics {
         let network = tx.known::<Network>(nic.network)?;
-        tx.draft.touch(&network);
+        tx.touch(&network);
     }
     power(tx, guest, Power::Gone, ("VM.DESTROY", "destroying"));
     Ok(())

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! To give a network its router: a source NAT address, a router with its control address, and the phase.
+//! To give an isolated network or a VPC its router: a source NAT address, a router with its control address, and the phase.
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
-use outgate_model::MacAddr;
-use outgate_model::id::{HostId, RouterId, ZoneId};
-use outgate_model::key;
-use outgate_model::object::{Guest, Host, Network, NetworkPhase, Power, Router, Zone};
+use outgate_model::id::{HostId, NetworkId, RouterId, VpcId, ZoneId};
+use outgate_model::object::{Guest, Host, Network, NetworkPhase, Power, Router, Vpc, VpcPhase, Zone};
+use outgate_model::{MacAddr, Realm, key};
 
 use super::address::{self, Wanted};
 use super::tx::Tx;
 use crate::CommandError;
-use crate::mirror::Stored;
+use crate::realm::{Phase, Standing};
 
 /// The counter that numbers routers and guests, as CloudStack numbers all its VMs together.
 pub(crate) const VM_NUMBERS: &str = "vm";
@@ -22,66 +21,98 @@ const LINK_LOCAL_COUNT: u32 = 254 * 256;
 const LINK_LOCAL_FIRST: u32 = Ipv4Addr::new(169, 254, 1, 0).to_bits();
 
 /// Makes the network be implemented with a running router, and returns the generation that brings it.
-pub(crate) fn network(tx: &mut Tx<'_>, network: &Stored<Network>) -> Result<u64, CommandError> {
-    network_on(tx, network, None)
+pub(crate) fn network(tx: &mut Tx<'_>, network: &Network) -> Result<u64, CommandError> {
+    realm_on(tx, network.realm(), None)
 }
 
 /// The same with the router on `host`, where a guest is: a network's bridge is on one host.
 pub(crate) fn network_on(
     tx: &mut Tx<'_>,
-    network: &Stored<Network>,
+    network: &Network,
     host: Option<HostId>,
 ) -> Result<u64, CommandError> {
-    if address::source_nat_of(tx, network.id).is_none() {
-        let zone = tx.known::<Zone>(network.zone)?;
+    realm_on(tx, network.realm(), host)
+}
+
+/// Makes the isolated network or the VPC have a source NAT address and a running router, and returns the generation
+/// that brings it.
+pub(crate) fn realm_on(tx: &mut Tx<'_>, realm: Realm, host: Option<HostId>) -> Result<u64, CommandError> {
+    if address::source_nat_of(tx, realm).is_none() {
+        let standing = standing(tx, realm)?;
+        let zone = tx.known::<Zone>(standing.zone)?;
         let wanted = Wanted {
-            account: network.account,
-            network: Some(network.id),
+            account: standing.account,
+            realm: Some(realm),
             address: None,
             source_nat: true,
         };
         address::acquire(tx, &zone, wanted)?;
     }
-    with_source_nat(tx, network, host)
+    with_source_nat(tx, realm, host)
 }
 
-/// The same for a network that has its source NAT address, or gets it in this transaction.
+/// The same for a realm that has its source NAT address, or gets it in this transaction.
 pub(crate) fn with_source_nat(
     tx: &mut Tx<'_>,
-    network: &Stored<Network>,
+    realm: Realm,
     host: Option<HostId>,
 ) -> Result<u64, CommandError> {
-    let generation = tx.draft.touch(network);
-    if network.phase == NetworkPhase::Allocated {
-        tx.draft.update(
-            network,
-            Network {
-                phase: NetworkPhase::Implemented,
-                ..Network::clone(network)
-            },
-        );
-        let text = format!("network {} is being implemented", network.name);
-        tx.event::<Network>("NETWORK.IMPLEMENT", network.account, network.id.0, text);
+    let generation = tx.draft.touch(tx.view, realm);
+    let standing = standing(tx, realm)?;
+    if standing.phase == Phase::Idle {
+        match realm {
+            Realm::Network(id) => network_alive(tx, id)?,
+            Realm::Vpc(id) => vpc_alive(tx, id)?,
+        }
     }
-    running_router(tx, network, host)?;
+    running_router(tx, &standing, host)?;
     Ok(generation)
 }
 
-/// Makes the network have a router that is meant to run. One that was on its way out comes back fresh.
+fn standing(tx: &Tx<'_>, realm: Realm) -> Result<Standing, CommandError> {
+    let missing = || CommandError::Internal(format!("{realm} is missing"));
+    tx.view.standing(realm).ok_or_else(missing)
+}
+
+fn network_alive(tx: &mut Tx<'_>, id: NetworkId) -> Result<(), CommandError> {
+    let network = tx.known::<Network>(id)?;
+    let next = Network {
+        phase: NetworkPhase::Implemented,
+        ..Network::clone(&network)
+    };
+    tx.draft.update(&network, next);
+    let text = format!("network {} is being implemented", network.name);
+    tx.event::<Network>("NETWORK.IMPLEMENT", network.account, id.0, text);
+    Ok(())
+}
+
+fn vpc_alive(tx: &mut Tx<'_>, id: VpcId) -> Result<(), CommandError> {
+    let vpc = tx.known::<Vpc>(id)?;
+    let next = Vpc {
+        phase: VpcPhase::Enabled,
+        ..Vpc::clone(&vpc)
+    };
+    tx.draft.update(&vpc, next);
+    let text = format!("VPC {} is being started", vpc.name);
+    tx.event::<Vpc>("VPC.START", vpc.account, id.0, text);
+    Ok(())
+}
+
+/// Makes the realm have a router that is meant to run. One that was on its way out comes back fresh.
 pub(crate) fn running_router(
     tx: &mut Tx<'_>,
-    network: &Network,
+    standing: &Standing,
     host: Option<HostId>,
 ) -> Result<(), CommandError> {
-    let Some(router) = tx.view.router_of_network(network.id).cloned() else {
-        let host = host.map_or_else(|| place(tx, network.zone), Ok)?;
-        return new_router(tx, network, host);
+    let Some(router) = tx.view.router_of(standing.realm).cloned() else {
+        let host = host.map_or_else(|| place(tx, standing.zone), Ok)?;
+        return new_router(tx, standing, host);
     };
     tx.draft.read(&router);
     if let Some(host) = host.filter(|host| *host != router.host) {
         let what = format!(
-            "network {} is on host {}, the guest on host {host}",
-            network.id, router.host
+            "{} is on host {}, the guest on host {host}",
+            standing.realm, router.host
         );
         return Err(CommandError::Unavailable { what });
     }
@@ -103,15 +134,15 @@ pub(crate) fn running_router(
     Ok(())
 }
 
-fn new_router(tx: &mut Tx<'_>, network: &Network, host: HostId) -> Result<(), CommandError> {
+fn new_router(tx: &mut Tx<'_>, standing: &Standing, host: HostId) -> Result<(), CommandError> {
     let number = tx.draft.number(VM_NUMBERS);
     let router = Router {
         id: RouterId::new(),
         number,
         name: format!("r-{number}-VM"),
-        network: network.id,
-        zone: network.zone,
-        account: network.account,
+        realm: standing.realm,
+        zone: standing.zone,
+        account: standing.account,
         host,
         power: Power::On,
         boot: 1,
@@ -120,7 +151,10 @@ fn new_router(tx: &mut Tx<'_>, network: &Network, host: HostId) -> Result<(), Co
         created: Timestamp::now(),
     };
     tx.draft.create(&router);
-    let text = format!("creating router {} for network {}", router.name, network.name);
+    let text = format!(
+        "creating router {} for {} ({})",
+        router.name, standing.name, standing.realm
+    );
     tx.event::<Router>("ROUTER.CREATE", router.account, router.id.0, text);
     Ok(())
 }

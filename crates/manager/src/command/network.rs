@@ -16,6 +16,7 @@ use super::tx::Tx;
 use super::{checks, guest, implement};
 use crate::CommandError;
 use crate::mirror::Stored;
+use crate::realm::Standing;
 
 /// The counter that numbers networks. Every `createNetwork` writes it, so two of them never pass each other unseen.
 const NUMBERS: &str = "network";
@@ -70,14 +71,16 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
             .map(|address| ("sourcenatipaddress", address));
         let wanted = Wanted {
             account: account.id,
-            network: Some(network.id),
+            realm: Some(network.realm()),
             address,
             source_nat: true,
         };
         address::acquire(tx, &zone, wanted)?;
     }
-    if offering.persistent {
-        implement::running_router(tx, &network, None)?;
+    if offering.persistent
+        && let Some(standing) = Standing::of_network(&network)
+    {
+        implement::running_router(tx, &standing, None)?;
     }
     Ok(network.id)
 }
@@ -113,7 +116,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateNetwork) -> Result<Started
     if let Some(address) = request.source_nat_address {
         change_source_nat(tx, &network, address)?;
     }
-    let generation = tx.draft.touch(&network);
+    let generation = tx.touch(&network);
     if next != *network.object {
         tx.draft.update(&network, next);
     }
@@ -123,7 +126,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateNetwork) -> Result<Started
         network.id.0,
         format!("updated network {}", network.name),
     );
-    Ok(tx.applied::<Network>("updateNetwork", network.id.0, network.id, generation))
+    Ok(tx.applied::<Network>("updateNetwork", network.id.0, network.realm(), generation))
 }
 
 /// Makes `address` the one through which the network's guests leave. The old one stays the network's, as an ordinary
@@ -134,7 +137,7 @@ fn change_source_nat(
     address: Ipv4Addr,
 ) -> Result<(), CommandError> {
     const FIELD: &str = "sourcenatipaddress";
-    let old = address::source_nat_of(tx, network.id);
+    let old = address::source_nat_of(tx, network.realm());
     if old.as_ref().is_some_and(|old| old.address == address) {
         return Ok(());
     }
@@ -159,7 +162,7 @@ fn change_source_nat(
             let address = Some((FIELD, address));
             let wanted = Wanted {
                 account: network.account,
-                network: Some(network.id),
+                realm: Some(network.realm()),
                 address,
                 source_nat: true,
             };
@@ -220,7 +223,7 @@ pub(crate) fn restart(tx: &mut Tx<'_>, request: RestartNetwork) -> Result<Starte
                 id: None,
             })
         }
-        None => Ok(tx.applied::<Network>("restartNetwork", network.id.0, network.id, generation)),
+        None => Ok(tx.applied::<Network>("restartNetwork", network.id.0, network.realm(), generation)),
     }
 }
 
@@ -251,7 +254,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteNetwork) -> Result<Started,
     for guest in staying {
         guest::leave(tx, guest)?;
     }
-    tx.draft.touch(&network);
+    tx.touch(&network);
     tx.draft.update(
         &network,
         Network {

@@ -38,11 +38,11 @@ pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option
             ..checks::attached(&ip, &network)
         },
     );
-    let generation = tx.draft.touch(&network);
+    let generation = tx.touch(&network);
     let text = format!("{} belongs to guest {} ({})", ip.address, guest.name, nic.address);
     tx.event::<PublicIp>("STATICNAT.ENABLE", ip.account, ip.id.0, text);
     Ok(Some(
-        tx.applied::<PublicIp>("enableStaticNat", ip.id.0, network.id, generation)
+        tx.applied::<PublicIp>("enableStaticNat", ip.id.0, network.realm(), generation)
             .job,
     ))
 }
@@ -92,8 +92,8 @@ pub(crate) fn disable(tx: &mut Tx<'_>, request: DisableStaticNat) -> Result<Star
             ..PublicIp::clone(&ip)
         },
     );
-    let generation = tx.draft.touch(&network);
+    let generation = tx.touch(&network);
     let text = format!("{} no longer belongs to a guest", ip.address);
     tx.event::<PublicIp>("STATICNAT.DISABLE", ip.account, ip.id.0, text);
-    Ok(tx.applied::<PublicIp>("disableStaticNat", ip.id.0, network.id, generation))
+    Ok(tx.applied::<PublicIp>("disableStaticNat", ip.id.0, network.realm(), generation))
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What each command works with: the view it decides on, the transaction it fills, and who asks.
 
+use outgate_model::Realm;
 use outgate_model::event::Level;
-use outgate_model::id::{AccountId, JobId, NetworkId};
+use outgate_model::id::{AccountId, JobId};
 use outgate_model::job::Goal;
 use outgate_model::key::Object;
 use outgate_model::object::{
     Account, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, Project, ProjectState,
     PublicIp, Router,
 };
+use outgate_model::object::{PrivateGateway, StaticRoute, Vpc, VpcPhase};
 use uuid::Uuid;
 
 use super::request::{Caller, Started};
@@ -70,6 +72,27 @@ impl Owned for Guest {
     }
     fn leaving(&self) -> bool {
         self.power == Power::Gone
+    }
+}
+
+impl Owned for Vpc {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+    fn leaving(&self) -> bool {
+        self.phase == VpcPhase::Destroyed
+    }
+}
+
+impl Owned for StaticRoute {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+impl Owned for PrivateGateway {
+    fn account(&self) -> AccountId {
+        self.account
     }
 }
 
@@ -158,15 +181,14 @@ impl Tx<'_> {
         self.draft.job(command, self.caller, Instance::of::<O>(id), goal)
     }
 
-    /// Starts a job that is done once the network's router has applied `generation`.
-    pub fn applied<O: Object>(
-        &mut self,
-        command: &str,
-        id: Uuid,
-        network: NetworkId,
-        generation: u64,
-    ) -> Started {
-        let job = self.job::<O>(command, id, Goal::NetworkApplied { network, generation });
+    /// Raises the generation of the network's realm and returns the new one; see [`Draft::touch`].
+    pub fn touch(&mut self, network: &Network) -> u64 {
+        self.draft.touch(self.view, network.realm())
+    }
+
+    /// Starts a job that is done once the realm's router has applied `generation`.
+    pub fn applied<O: Object>(&mut self, command: &str, id: Uuid, realm: Realm, generation: u64) -> Started {
+        let job = self.job::<O>(command, id, Goal::Applied { realm, generation });
         Started { job, id: None }
     }
 }

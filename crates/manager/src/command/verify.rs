@@ -5,13 +5,13 @@ use std::net::Ipv4Addr;
 
 use outgate_model::host::Check;
 use outgate_model::id::{GuestId, HostId, RouterId};
-use outgate_model::object::{Guest, Network, PublicIpRange, Router, RouterState, Zone};
+use outgate_model::object::{Guest, PublicIpRange, Router, RouterState, Zone};
 
 use super::request::Caller;
 use super::tx::Tx;
 use super::{address, router};
 use crate::draft::Draft;
-use crate::mirror::View;
+use crate::mirror::{Stored, View};
 use crate::read::{GuestState, router_state_name};
 use crate::{CommandError, Manager};
 
@@ -68,14 +68,12 @@ fn unreachable(seen: String) -> Check {
 
 fn believed(tx: &mut Tx<'_>, id: RouterId) -> Result<Known, CommandError> {
     let router = router::of_admin(tx, id)?;
-    let network = tx.known::<Network>(router.network)?;
     let zone = tx.known::<Zone>(router.zone)?;
-    let guests = tx.view.guests_of_network(network.id);
-    let mut running = guests.filter(|guest| tx.view.guest_state(guest) == GuestState::Running);
-    let guest = running
-        .next()
-        .map(|guest: &crate::mirror::Stored<Guest>| guest.id);
-    let gateway = address::source_nat_of(tx, network.id).and_then(|ip| {
+    let networks = tx.view.networks_of_realm(router.realm);
+    let mut guests = networks.iter().flat_map(|n| tx.view.guests_of_network(n.id));
+    let guest = guests.find(|guest| tx.view.guest_state(guest) == GuestState::Running);
+    let guest = guest.map(|guest: &Stored<Guest>| guest.id);
+    let gateway = address::source_nat_of(tx, router.realm).and_then(|ip| {
         tx.view
             .get::<PublicIpRange>(ip.range)
             .map(|range| range.gateway.addr())
@@ -88,29 +86,26 @@ fn believed(tx: &mut Tx<'_>, id: RouterId) -> Result<Known, CommandError> {
         .unwrap_or(Ipv4Addr::LOCALHOST);
     Ok(Known {
         host: router.host,
-        first: first_step(tx.view, &router, &network),
+        first: first_step(tx.view, &router),
         guest,
         ping,
     })
 }
 
 /// Step 1: the router is running, has a source NAT address, and has taken the newest generation.
-fn first_step(view: &View<'_>, router: &Router, network: &Network) -> Check {
+fn first_step(view: &View<'_>, router: &Router) -> Check {
     let state = view.router_state(router);
     let applied = view.router_observed(router.id).map_or(0, |seen| seen.generation);
-    let source_nat = view
-        .public_ips_of_network(network.id)
-        .find(|ip| ip.source_nat)
-        .map(|ip| ip.address);
-    let pass = state == RouterState::Running && source_nat.is_some() && applied >= network.generation;
+    let wanted = view.standing(router.realm).map_or(0, |realm| realm.generation);
+    let source_nat = view.source_nat_of(router.realm).map(|ip| ip.address);
+    let pass = state == RouterState::Running && source_nat.is_some() && applied >= wanted;
     let address = source_nat.map_or_else(|| "none".to_owned(), |address| address.to_string());
     let error = view
         .router_observed(router.id)
         .and_then(|seen| seen.error.clone());
     let mut seen = format!(
-        "state {}, source NAT address {address}, generation {applied} of {}",
-        router_state_name(state),
-        network.generation
+        "state {}, source NAT address {address}, generation {applied} of {wanted}",
+        router_state_name(state)
     );
     if let Some(error) = error {
         seen = format!("{seen}, error: {error}");

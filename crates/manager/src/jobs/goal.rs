@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether a job's goal is observed. Pure.
 
-use outgate_model::id::{GuestId, NetworkId, RouterId};
+use outgate_model::Realm;
+use outgate_model::id::{GuestId, RouterId};
 use outgate_model::job::Goal;
-use outgate_model::object::{Guest, Network, NetworkPhase, Power, Router, RouterState};
+use outgate_model::object::{Guest, Network, Power, Router, RouterState, Vpc};
 
 use crate::mirror::View;
+use crate::realm::Phase;
 
 /// How far a goal is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,47 +24,47 @@ pub(super) enum Progress {
 pub(super) fn progress(view: &View<'_>, goal: &Goal) -> Progress {
     match goal {
         Goal::Stored => Progress::Reached,
-        Goal::NetworkApplied { network, generation } => applied(view, *network, *generation),
+        Goal::Applied { realm, generation } => applied(view, *realm, *generation),
         Goal::NetworkGone { network } => match view.get::<Network>(*network) {
             None => Progress::Reached,
-            Some(_) => Progress::Waiting(router_error(view, *network)),
+            Some(network) => Progress::Waiting(router_error(view, network.realm())),
+        },
+        Goal::VpcGone { vpc } => match view.get::<Vpc>(*vpc) {
+            None => Progress::Reached,
+            Some(vpc) => Progress::Waiting(router_error(view, Realm::Vpc(vpc.id))),
         },
         Goal::GuestSettled { guest } => guest_settled(view, *guest),
         Goal::RouterSettled { router, boot } => router_settled(view, *router, *boot),
     }
 }
 
-fn router_error(view: &View<'_>, network: NetworkId) -> Option<String> {
-    view.router_observed(view.router_of_network(network)?.id)?
-        .error
-        .clone()
+fn router_error(view: &View<'_>, realm: Realm) -> Option<String> {
+    view.router_observed(view.router_of(realm)?.id)?.error.clone()
 }
 
-/// A network without a running router holds its rules ready: they count as applied.
-fn applied(view: &View<'_>, network: NetworkId, generation: u64) -> Progress {
-    let wanted = view
-        .get::<Network>(network)
-        .filter(|n| n.phase == NetworkPhase::Implemented);
-    let router = view.router_of_network(network).filter(|r| r.power == Power::On);
-    let (Some(_), Some(router)) = (wanted, router) else {
-        return Progress::Reached;
-    };
-    reached(view, router.id, 0, generation)
+fn is_alive(view: &View<'_>, realm: Realm) -> bool {
+    view.standing(realm).is_some_and(|s| s.phase == Phase::Alive)
+}
+
+/// A realm without a running router holds its rules ready: they count as applied.
+fn applied(view: &View<'_>, realm: Realm, generation: u64) -> Progress {
+    let router = view.router_of(realm).filter(|r| r.power == Power::On);
+    match router {
+        Some(router) if is_alive(view, realm) => reached(view, router.id, 0, generation),
+        _ => Progress::Reached,
+    }
 }
 
 /// Whether no router can hold any more what a change with this goal has taken away. Stricter than [`progress`]: a router
 /// that is meant to be off or to go holds it until it is seen to be off.
 pub(super) fn has_let_go(view: &View<'_>, goal: &Goal) -> bool {
-    let Goal::NetworkApplied { network, generation } = goal else {
+    let Goal::Applied { realm, generation } = goal else {
         return progress(view, goal) == Progress::Reached;
     };
-    let Some(router) = view.router_of_network(*network) else {
+    let Some(router) = view.router_of(*realm) else {
         return true;
     };
-    let implemented = view
-        .get::<Network>(*network)
-        .is_some_and(|n| n.phase == NetworkPhase::Implemented);
-    if implemented && router.power == Power::On {
+    if is_alive(view, *realm) && router.power == Power::On {
         return reached(view, router.id, 0, *generation) == Progress::Reached;
     }
     view.router_observed(router.id)
@@ -89,7 +91,8 @@ fn guest_settled(view: &View<'_>, guest: GuestId) -> Progress {
     let seen = view.guest_observed(guest.id);
     let running = seen.is_some_and(|s| s.running);
     let error = || {
-        let routers = || guest.nics.iter().find_map(|nic| router_error(view, nic.network));
+        let of_nic = |network| router_error(view, view.get::<Network>(network)?.realm());
+        let routers = || guest.nics.iter().find_map(|nic| of_nic(nic.network));
         seen.and_then(|s| s.error.clone()).or_else(routers)
     };
     match guest.power {
@@ -105,9 +108,9 @@ fn router_settled(view: &View<'_>, router: RouterId, boot: u64) -> Progress {
     };
     let seen = view.router_observed(router.id);
     match router.power {
-        // Whatever generation it runs: it came up with the newest there was, and a network that changes all the time
+        // Whatever generation it runs: it came up with the newest there was, and a realm that changes all the time
         // would else keep the job waiting.
-        Power::On if view.get::<Network>(router.network).is_some() => reached(view, router.id, boot, 1),
+        Power::On if view.standing(router.realm).is_some() => reached(view, router.id, boot, 1),
         Power::On => Progress::Reached,
         Power::Off if seen.is_some_and(|s| s.state == RouterState::Stopped) => Progress::Reached,
         Power::Off | Power::Gone => Progress::Waiting(seen.and_then(|s| s.error.clone())),

@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::net::Ipv4Addr;
 
-use outgate_model::Protocol;
 use outgate_model::id::{
     AccountId, DomainId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, ProjectId, PublicIpId,
     RouterId, TagSetId, UserId, ZoneId,
+};
+use outgate_model::id::{
+    NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId, VpcOfferingId,
 };
 use outgate_model::object::{
     Account, Alert, Cluster, Direction, Domain, FirewallRule, Guest, Host, Network, NetworkOffering,
     PhysicalNetwork, Pod, PortForwardingRule, Project, PublicIp, PublicIpRange, Role, Router,
     ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
+use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
+use outgate_model::{Protocol, Realm};
 
 use crate::runs::AddressRuns;
 
@@ -72,7 +76,20 @@ pub struct Indexes {
     pub(crate) forwards_by_guest: Multi<GuestId, PortForwardingRuleId>,
     pub(crate) guests_by_network: Multi<NetworkId, GuestId>,
     pub(crate) guests_by_account: Multi<AccountId, GuestId>,
-    pub(crate) router_by_network: HashMap<NetworkId, RouterId>,
+    pub(crate) router_by_realm: HashMap<Realm, RouterId>,
+    pub(crate) vpcs_by_account: Multi<AccountId, VpcId>,
+    pub(crate) vpcs_by_offering: Multi<VpcOfferingId, VpcId>,
+    pub(crate) tiers_by_vpc: Multi<VpcId, NetworkId>,
+    pub(crate) tiers_by_acl: Multi<NetworkAclListId, NetworkId>,
+    pub(crate) ips_by_vpc: Multi<VpcId, PublicIpId>,
+    /// The lists of a VPC; under `None` the built-in ones.
+    pub(crate) acls_by_vpc: Multi<Option<VpcId>, NetworkAclListId>,
+    /// The items of a list by number.
+    pub(crate) items_by_acl: Multi<NetworkAclListId, (u16, NetworkAclItemId)>,
+    pub(crate) gateways_by_vpc: Multi<VpcId, PrivateGatewayId>,
+    pub(crate) gateways_by_acl: Multi<NetworkAclListId, PrivateGatewayId>,
+    pub(crate) routes_by_vpc: Multi<VpcId, StaticRouteId>,
+    pub(crate) routes_by_gateway: Multi<PrivateGatewayId, StaticRouteId>,
     pub(crate) networks_by_account: Multi<AccountId, NetworkId>,
     pub(crate) networks_by_zone: Multi<ZoneId, NetworkId>,
     pub(crate) user_by_api_key: HashMap<String, UserId>,
@@ -108,6 +125,7 @@ not_indexed! {
     hosts: Host, network_offerings: NetworkOffering, service_offerings: ServiceOffering, templates: Template,
     pods: Pod, clusters: Cluster, traffic_types: TrafficType, service_providers: ServiceProvider, settings: Setting,
     alerts: Alert,
+    vpc_offerings: VpcOffering,
 }
 
 impl Indexes {
@@ -141,6 +159,10 @@ impl Indexes {
     pub(crate) fn networks(&mut self, network: &Network, add: bool) {
         self.networks_by_account.set(network.account, network.id, add);
         self.networks_by_zone.set(network.zone, network.id, add);
+        if let Some(tier) = &network.tier {
+            self.tiers_by_vpc.set(tier.vpc, network.id, add);
+            self.tiers_by_acl.set(tier.acl, network.id, add);
+        }
     }
 
     pub(crate) fn public_ips(&mut self, ip: &PublicIp, add: bool) {
@@ -149,6 +171,9 @@ impl Indexes {
         self.ips_by_account.set(ip.account, ip.id, add);
         if let Some(network) = ip.network {
             self.ips_by_network.set(network, ip.id, add);
+        }
+        if let Some(vpc) = ip.vpc {
+            self.ips_by_vpc.set(vpc, ip.id, add);
         }
         if let Some(static_nat) = ip.static_nat {
             self.static_nat_by_guest.set(static_nat.guest, ip.id, add);
@@ -197,7 +222,32 @@ impl Indexes {
     }
 
     pub(crate) fn routers(&mut self, router: &Router, add: bool) {
-        set_one(&mut self.router_by_network, router.network, router.id, add);
+        set_one(&mut self.router_by_realm, router.realm, router.id, add);
+    }
+
+    pub(crate) fn vpcs(&mut self, vpc: &Vpc, add: bool) {
+        self.vpcs_by_account.set(vpc.account, vpc.id, add);
+        self.vpcs_by_offering.set(vpc.offering, vpc.id, add);
+    }
+
+    pub(crate) fn acl_lists(&mut self, list: &NetworkAclList, add: bool) {
+        self.acls_by_vpc.set(list.vpc, list.id, add);
+    }
+
+    pub(crate) fn acl_items(&mut self, item: &NetworkAclItem, add: bool) {
+        self.items_by_acl.set(item.list, (item.number, item.id), add);
+    }
+
+    pub(crate) fn private_gateways(&mut self, gateway: &PrivateGateway, add: bool) {
+        self.gateways_by_vpc.set(gateway.vpc, gateway.id, add);
+        self.gateways_by_acl.set(gateway.acl, gateway.id, add);
+    }
+
+    pub(crate) fn static_routes(&mut self, route: &StaticRoute, add: bool) {
+        self.routes_by_vpc.set(route.vpc, route.id, add);
+        if let Some(gateway) = route.gateway {
+            self.routes_by_gateway.set(gateway, route.id, add);
+        }
     }
 
     pub(crate) fn tag_sets(&mut self, set: &TagSet, add: bool) {

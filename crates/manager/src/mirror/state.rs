@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use outgate_model::Realm;
 use outgate_model::event::Event;
 use outgate_model::id::{EventId, GuestId, JobId, NetworkId, RouterId};
 use outgate_model::job::{Goal, Job, JobState};
@@ -15,6 +16,7 @@ use outgate_model::object::{
     PhysicalNetwork, Pod, PortForwardingRule, Project, PublicIp, PublicIpRange, Role, Router, RouterObserved,
     ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
+use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
 use outgate_store::{Change, Entry, Revision};
 
 use super::index::Indexes;
@@ -57,26 +59,38 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// Which networks a change is about.
+/// Which realms a change is about.
 #[derive(Debug, Clone, Default)]
 pub struct Affected {
     /// These.
-    pub networks: BTreeSet<NetworkId>,
-    /// Every network there is.
+    pub realms: BTreeSet<Realm>,
+    /// Every realm there is.
     pub all: bool,
 }
 
 impl Affected {
-    /// Whether it is about no network.
+    /// Whether it is about no realm.
     pub fn is_empty(&self) -> bool {
-        !self.all && self.networks.is_empty()
+        !self.all && self.realms.is_empty()
     }
 
     /// Adds what `other` is about.
     pub fn merge(&mut self, other: &Self) {
         self.all |= other.all;
-        self.networks.extend(&other.networks);
+        self.realms.extend(&other.realms);
     }
+}
+
+/// What an object says of the realms whose routers or guests depend on it.
+#[doc(hidden)]
+#[derive(Debug, Default)]
+pub struct Mentions {
+    /// These.
+    pub realms: Vec<Realm>,
+    /// Those of these networks.
+    pub networks: Vec<NetworkId>,
+    /// Every realm there is.
+    pub all: bool,
 }
 
 /// An object kind that the mirror keeps.
@@ -90,9 +104,9 @@ pub trait Row: Object {
     /// Enters it into (`add`) or takes it out of the indexes.
     #[doc(hidden)]
     fn index(&self, indexes: &mut Indexes, add: bool);
-    /// Notes the networks whose routers or guests depend on it.
+    /// Notes the realms whose routers or guests depend on it.
     #[doc(hidden)]
-    fn affects(&self, affected: &mut Affected);
+    fn affects(&self, affected: &mut Mentions);
 }
 
 macro_rules! tables {
@@ -114,7 +128,7 @@ macro_rules! tables {
             fn index(&self, indexes: &mut Indexes, add: bool) {
                 indexes.$field(self, add);
             }
-            fn affects(&self, $affected: &mut Affected) {
+            fn affects(&self, $affected: &mut Mentions) {
                 let $o = self;
                 $affects
             }
@@ -151,10 +165,13 @@ tables! {
     network_offerings: NetworkOffering => |_o, affected| { affected.all = true; };
     service_offerings: ServiceOffering => |_o, _affected| {};
     templates: Template => |_o, _affected| {};
-    networks: Network => |o, affected| { affected.networks.insert(o.id); };
-    public_ips: PublicIp => |o, affected| { affected.networks.extend(o.network); };
-    firewall_rules: FirewallRule => |o, affected| { affected.networks.insert(o.network); };
-    forwards: PortForwardingRule => |o, affected| { affected.networks.insert(o.network); };
+    networks: Network => |o, affected| { affected.realms.push(o.realm()); };
+    public_ips: PublicIp => |o, affected| {
+        affected.networks.extend(o.network);
+        affected.realms.extend(o.vpc.map(Realm::Vpc));
+    };
+    firewall_rules: FirewallRule => |o, affected| { affected.networks.push(o.network); };
+    forwards: PortForwardingRule => |o, affected| { affected.networks.push(o.network); };
     guests: Guest => |o, affected| { affected.networks.extend(o.nics.iter().map(|n| n.network)); };
     pods: Pod => |_o, _affected| {};
     clusters: Cluster => |_o, _affected| {};
@@ -162,8 +179,14 @@ tables! {
     service_providers: ServiceProvider => |_o, _affected| {};
     settings: Setting => |o, affected| { affected.all |= crate::settings::is_of_routers(&o.name); };
     alerts: Alert => |_o, _affected| {};
-    routers: Router => |o, affected| { affected.networks.insert(o.network); };
     tag_sets: TagSet => |_o, _affected| {};
+    routers: Router => |o, affected| { affected.realms.push(o.realm); };
+    vpcs: Vpc => |o, affected| { affected.realms.push(Realm::Vpc(o.id)); };
+    vpc_offerings: VpcOffering => |_o, _affected| {};
+    acl_lists: NetworkAclList => |o, affected| { affected.realms.extend(o.vpc.map(Realm::Vpc)); };
+    acl_items: NetworkAclItem => |_o, _affected| {};
+    private_gateways: PrivateGateway => |o, affected| { affected.realms.push(Realm::Vpc(o.vpc)); };
+    static_routes: StaticRoute => |o, affected| { affected.realms.push(Realm::Vpc(o.vpc)); };
 }
 
 /// Counters by name: value and the revision that wrote it.
@@ -263,8 +286,8 @@ impl State {
             let seen: RouterObserved = read(entry)?;
             touched
                 .observed
-                .networks
-                .extend(self.tables.routers.get(&seen.id).map(|r| r.network));
+                .realms
+                .extend(self.tables.routers.get(&seen.id).map(|r| r.realm));
             self.routers_observed.insert(
                 seen.id,
                 Stored {
@@ -274,12 +297,12 @@ impl State {
             );
         } else if entry.key.starts_with("observed/guest/") {
             let seen: GuestObserved = read(entry)?;
-            let networks = self.networks_of_guest(seen.id);
+            let realms = self.realms_of_guest(seen.id);
             if !seen.running && seen.error.is_none() {
                 // Somebody switched it off or lost it: the reconciler must look, too.
-                touched.desired.networks.extend(&networks);
+                touched.desired.realms.extend(&realms);
             }
-            touched.observed.networks.extend(networks);
+            touched.observed.realms.extend(realms);
             self.guests_observed.insert(
                 seen.id,
                 Stored {
@@ -293,7 +316,7 @@ impl State {
 
     fn put_job(&mut self, entry: &Entry, affected: &mut Affected) -> Result<(), Unreadable> {
         let job: Job = read(entry)?;
-        affected.networks.extend(self.network_of_goal(&job.until));
+        affected.realms.extend(self.realm_of_goal(&job.until));
         match (&job.state, job.completed) {
             (JobState::Pending, _) => {
                 self.pending.insert(job.id);
@@ -355,10 +378,10 @@ impl State {
         let id = object.id();
         if let Some(old) = O::table(&self.tables).get(&id) {
             old.index(&mut self.indexes, false);
-            old.affects(affected);
+            self.mention(&**old, affected);
         }
         object.index(&mut self.indexes, true);
-        object.affects(affected);
+        self.mention(&object, affected);
         let stored = Stored {
             object: Arc::new(object),
             modified: entry.modified,
@@ -371,24 +394,43 @@ impl State {
         let Ok(id) = id.parse::<O::Id>() else { return };
         if let Some(old) = O::table_mut(&mut self.tables).remove(&id) {
             old.index(&mut self.indexes, false);
-            old.affects(affected);
+            self.mention(&*old, affected);
         }
     }
 
-    fn networks_of_guest(&self, id: GuestId) -> Vec<NetworkId> {
-        let guest = self.tables.guests.get(&id);
-        guest
-            .map(|g| g.nics.iter().map(|n| n.network).collect())
-            .unwrap_or_default()
+    fn mention<O: Row>(&self, object: &O, affected: &mut Affected) {
+        let mut mentions = Mentions::default();
+        object.affects(&mut mentions);
+        // Whoever writes or deletes a network mentions its realm himself.
+        let of_networks = mentions.networks.iter().filter_map(|id| self.realm_of(*id));
+        affected.realms.extend(of_networks);
+        affected.realms.extend(mentions.realms);
+        affected.all |= mentions.all;
     }
 
-    /// The network that a job waits for, as far as it is known (its objects may be gone already).
-    pub(crate) fn network_of_goal(&self, goal: &Goal) -> Option<NetworkId> {
+    fn realm_of(&self, network: NetworkId) -> Option<Realm> {
+        self.tables.networks.get(&network).map(|network| network.realm())
+    }
+
+    fn realms_of_guest(&self, id: GuestId) -> Vec<Realm> {
+        let nics = self
+            .tables
+            .guests
+            .get(&id)
+            .into_iter()
+            .flat_map(|guest| &guest.nics);
+        nics.filter_map(|nic| self.realm_of(nic.network)).collect()
+    }
+
+    /// The realm that a job waits for, as far as it is known (its objects may be gone already).
+    pub(crate) fn realm_of_goal(&self, goal: &Goal) -> Option<Realm> {
         match goal {
             Goal::Stored => None,
-            Goal::NetworkApplied { network, .. } | Goal::NetworkGone { network } => Some(*network),
-            Goal::GuestSettled { guest } => self.networks_of_guest(*guest).first().copied(),
-            Goal::RouterSettled { router, .. } => self.tables.routers.get(router).map(|r| r.network),
+            Goal::Applied { realm, .. } => Some(*realm),
+            Goal::VpcGone { vpc } => Some(Realm::Vpc(*vpc)),
+            Goal::NetworkGone { network } => self.realm_of(*network),
+            Goal::GuestSettled { guest } => self.realms_of_guest(*guest).first().copied(),
+            Goal::RouterSettled { router, .. } => self.tables.routers.get(router).map(|r| r.realm),
         }
     }
 }

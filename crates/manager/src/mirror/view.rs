@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, RwLockReadGuard};
 
+use outgate_model::Realm;
 use outgate_model::event::Event;
 use outgate_model::id::{
     AccountId, EventId, GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId,
@@ -16,6 +17,7 @@ use outgate_model::object::{
 use outgate_model::{Ipv4Range, PortRange, Protocol};
 use outgate_store::Revision;
 
+use crate::realm::Phase;
 use crate::runs::AddressRuns;
 
 use super::state::{Counters, Row, State, Stored};
@@ -175,9 +177,14 @@ impl View<'_> {
         self.each(self.0.indexes.guests_by_account.get(id))
     }
 
-    /// A network's router.
+    /// A realm's router.
+    pub fn router_of(&self, realm: Realm) -> Option<&Stored<Router>> {
+        self.get(*self.0.indexes.router_by_realm.get(&realm)?)
+    }
+
+    /// The router that serves a network: its own, or its VPC's.
     pub fn router_of_network(&self, id: NetworkId) -> Option<&Stored<Router>> {
-        self.get(*self.0.indexes.router_by_network.get(&id)?)
+        self.router_of(self.get::<Network>(id)?.realm())
     }
 
     /// The networks of an account.
@@ -264,8 +271,8 @@ impl View<'_> {
         Arc::clone(&self.0.counters)
     }
 
-    pub(crate) fn network_of_goal(&self, goal: &outgate_model::job::Goal) -> Option<NetworkId> {
-        self.0.network_of_goal(goal)
+    pub(crate) fn realm_of_goal(&self, goal: &outgate_model::job::Goal) -> Option<Realm> {
+        self.0.realm_of_goal(goal)
     }
 
     /// A router's state as users see it: what is wanted beside what was observed.
@@ -282,11 +289,16 @@ impl View<'_> {
         }
     }
 
+    fn is_idle(&self, realm: Realm) -> bool {
+        self.standing(realm).is_some_and(|s| s.phase == Phase::Idle)
+    }
+
     /// A network's state as users see it.
     pub fn network_state(&self, network: &Network) -> NetworkState {
         match network.phase {
             NetworkPhase::Allocated => NetworkState::Allocated,
             NetworkPhase::Destroyed => NetworkState::Destroy,
+            NetworkPhase::Implemented if self.is_idle(network.realm()) => NetworkState::Allocated,
             NetworkPhase::Implemented => match self.router_of_network(network.id) {
                 Some(r)
                     if r.power == Power::On

@@ -56,13 +56,13 @@ async fn take(
             differences,
             error,
         } => {
-            let network = manager.view().get::<Router>(*router).map(|r| r.network);
+            let realm = manager.view().get::<Router>(*router).map(|r| r.realm);
             let text = drift_text(differences, error.as_deref());
             if error.is_none() {
                 failures.remove(router);
             } else {
                 // The router could not help itself.
-                network.into_iter().for_each(|n| waker.network(n));
+                realm.into_iter().for_each(|realm| waker.realm(realm));
                 if failures
                     .get(router)
                     .is_some_and(|(last, at)| *last == text && at.elapsed() < SAME_FAILURE)
@@ -83,8 +83,8 @@ async fn take(
                 .view()
                 .get::<Router>(*router)
                 .filter(|r| r.power == Power::On)
-                .map(|r| r.network);
-            let Some(network) = wanted else { return Ok(()) };
+                .map(|r| r.realm);
+            let Some(realm) = wanted else { return Ok(()) };
             note_router(
                 manager,
                 *router,
@@ -94,7 +94,7 @@ async fn take(
             )
             .await?;
             observed::router(manager, *router, Seen::lost()).await?;
-            waker.network(network);
+            waker.realm(realm);
             Ok(())
         }
         HostEvent::GuestLost { guest } => guest_lost(manager, waker, *guest).await,
@@ -142,12 +142,12 @@ async fn note_router(
 }
 
 async fn guest_lost(manager: &Manager, waker: &Waker, id: GuestId) -> Result<(), CommitError> {
-    let network = {
+    let realm = {
         let view = manager.view();
         let guest = view.get::<Guest>(id).filter(|g| g.power == Power::On);
-        guest.and_then(|g| g.nics.first().map(|n| n.network))
+        guest.and_then(|guest| view.realm_of_guest(guest))
     };
-    let Some(network) = network else { return Ok(()) };
+    let Some(realm) = realm else { return Ok(()) };
     manager
         .commit(|view, draft| {
             if let Some(guest) = view.get::<Guest>(id) {
@@ -167,6 +167,6 @@ async fn guest_lost(manager: &Manager, waker: &Waker, id: GuestId) -> Result<(),
         })
         .await?;
     observed::guest(manager, id, false, None).await?;
-    waker.network(network);
+    waker.realm(realm);
     Ok(())
 }

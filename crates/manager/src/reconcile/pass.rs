@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One look at one network, and what follows from it.
+//! One look at one realm, and what follows from it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use outgate_host::{Host, HostError};
-use outgate_model::id::{GuestId, HostId, NetworkId, RouterId};
+use outgate_model::Realm;
+use outgate_model::id::{GuestId, HostId, NetworkId, RouterId, VpcId};
 use outgate_model::key;
-use outgate_model::object::{Guest, Network, NetworkPhase, Power, Router};
+use outgate_model::object::{Guest, Network, NetworkPhase, Power, PublicIp, Router, Vpc, VpcPhase};
 use outgate_store::Revision;
 use tokio::task::JoinSet;
 
 use super::observed::{self, Failure, Seen};
 use super::work::{GuestWork, Work, look};
+use crate::draft::Draft;
 use crate::manager::{CommitError, Manager};
-use crate::mirror::Stored;
+use crate::mirror::{Stored, View};
+use crate::realm::Phase;
 
-/// How many guests of one network are started side by side.
+/// How many guests of one realm are started side by side.
 const GUESTS_AT_ONCE: usize = 8;
 
 /// What the last looks have brought about, so that only differences reach the host. Empty means: take nothing for
@@ -29,9 +32,9 @@ pub(super) struct Memo {
     guests: HashMap<GuestId, Revision>,
 }
 
-/// Makes the network as wanted.
-pub(super) async fn run(manager: &Manager, id: NetworkId, memo: &mut Memo) -> Result<(), Failure> {
-    let work = look(&manager.view(), &manager.config().router, id)?;
+/// Makes the realm as wanted.
+pub(super) async fn run(manager: &Manager, realm: Realm, memo: &mut Memo) -> Result<(), Failure> {
+    let work = look(&manager.view(), &manager.config().router, realm)?;
     let Some(work) = work else { return Ok(()) };
     let leaving = leaving_guests(manager, &work).await;
     let routed = match &work.router {
@@ -41,10 +44,13 @@ pub(super) async fn run(manager: &Manager, id: NetworkId, memo: &mut Memo) -> Re
     // A guest without its router gets no address: it waits. The other way round nothing waits.
     routed?;
     leaving?;
-    if work.network.phase == NetworkPhase::Destroyed {
-        return finish(manager, &work).await;
+    for network in &work.leaving {
+        finish_network(manager, *network).await?;
     }
-    start_guests(manager, work, memo).await
+    match work.realm {
+        Realm::Vpc(id) if work.phase == Phase::Leaving => finish_vpc(manager, id).await,
+        _ => start_guests(manager, work, memo).await,
+    }
 }
 
 fn host(manager: &Manager, id: HostId) -> Result<Arc<dyn Host>, Failure> {
@@ -54,7 +60,7 @@ fn host(manager: &Manager, id: HostId) -> Result<Arc<dyn Host>, Failure> {
         .ok_or_else(|| Failure::other(format!("host {id} has no driver")))
 }
 
-/// Waits for a host's answer, but not forever: a host that hangs must not hold its network for good.
+/// Waits for a host's answer, but not forever: a host that hangs must not hold its realm for good.
 pub(crate) async fn answer<T>(
     manager: &Manager,
     asked: impl Future<Output = Result<T, HostError>>,
@@ -104,7 +110,7 @@ async fn forget_guest(manager: &Manager, guest: &Stored<Guest>) -> Result<(), Co
                 touched.extend(ip.network);
             }
             for network in touched.iter().filter_map(|n| view.get::<Network>(*n)) {
-                draft.touch(network);
+                draft.touch(view, network.realm());
             }
             draft.delete(guest);
             draft.delete_raw(key::observed_guest(id));
@@ -120,7 +126,7 @@ async fn make_router(
     router: &Stored<Router>,
     memo: &mut Memo,
 ) -> Result<(), Failure> {
-    let gone = router.power == Power::Gone || work.network.phase == NetworkPhase::Destroyed;
+    let gone = router.power == Power::Gone || work.phase == Phase::Leaving;
     let target = work.spec.as_ref().map(|spec| (router.boot, spec.generation));
     if !gone && memo.router == Some((router.id, target)) {
         return Ok(());
@@ -130,7 +136,7 @@ async fn make_router(
     let Some(spec) = &work.spec else {
         answer(manager, host.remove_router(router.id)).await?;
         observed::router(manager, router.id, Seen::down(router.boot)).await?;
-        if router.power == Power::Gone && work.network.phase != NetworkPhase::Destroyed {
+        if router.power == Power::Gone && work.phase != Phase::Leaving {
             forget_router(manager, router.id).await?;
         } else if !gone {
             memo.router = Some((router.id, None));
@@ -171,9 +177,7 @@ async fn forget_router(manager: &Manager, id: RouterId) -> Result<(), CommitErro
     manager
         .commit(|view, draft| {
             if let Some(router) = view.get::<Router>(id).filter(|r| r.power == Power::Gone) {
-                draft.delete(router);
-                draft.release(key::link_local_claim(router.link_local));
-                draft.delete_raw(key::observed_router(id));
+                delete_router(view, draft, router.realm);
             }
             Ok(())
         })
@@ -229,17 +233,14 @@ async fn start_guest(manager: &Manager, work: GuestWork) -> Result<(GuestId, Rev
     }
 }
 
-/// The last step of a network's life: everything of it is released and deleted, in one transaction.
-async fn finish(manager: &Manager, work: &Work) -> Result<(), Failure> {
-    if work.visitors > 0 {
-        tracing::debug!(network = %work.network.id, visitors = work.visitors, "waits for guests of other networks");
-        return Ok(());
-    }
-    let id = work.network.id;
+/// The last step of a network's life: everything of it is released and deleted, in one transaction. A tier's public
+/// addresses stay the VPC's.
+async fn finish_network(manager: &Manager, id: NetworkId) -> Result<(), Failure> {
     let done = manager.commit(|view, draft| {
         let Some(network) = view.get::<Network>(id) else {
             return Ok(());
         };
+        // Guests of other networks with a NIC here leave first.
         if network.phase != NetworkPhase::Destroyed || view.guests_of_network(id).next().is_some() {
             return Ok(());
         }
@@ -247,16 +248,65 @@ async fn finish(manager: &Manager, work: &Work) -> Result<(), Failure> {
             .for_each(|rule| draft.delete(rule));
         view.forwards_of_network(id).for_each(|rule| draft.delete(rule));
         for ip in view.public_ips_of_network(id) {
-            draft.delete(ip);
-            draft.release(key::ip_claim(ip.zone, ip.address));
+            match network.realm() {
+                Realm::Network(_) => release(draft, ip),
+                Realm::Vpc(_) => draft.update(ip, untied(ip)),
+            }
         }
-        if let Some(router) = view.router_of_network(id) {
-            draft.delete(router);
-            draft.release(key::link_local_claim(router.link_local));
-            draft.delete_raw(key::observed_router(router.id));
+        match network.realm() {
+            Realm::Network(_) => delete_router(view, draft, network.realm()),
+            Realm::Vpc(_) => {
+                draft.touch(view, network.realm());
+            }
         }
         draft.delete(network);
         Ok(())
     });
     done.await.map_err(|error: CommitError| error.into())
+}
+
+/// The last step of a VPC's life, once its tiers are gone.
+async fn finish_vpc(manager: &Manager, id: VpcId) -> Result<(), Failure> {
+    let done = manager.commit(|view, draft| {
+        let Some(vpc) = view.get::<Vpc>(id) else {
+            return Ok(());
+        };
+        if vpc.phase != VpcPhase::Destroyed || view.tiers_of_vpc(id).next().is_some() {
+            return Ok(());
+        }
+        view.public_ips_of_vpc(id).for_each(|ip| release(draft, ip));
+        view.routes_of_vpc(id).for_each(|route| draft.delete(route));
+        view.gateways_of_vpc(id).for_each(|gateway| draft.delete(gateway));
+        for list in view.acl_lists_of_vpc(Some(id)) {
+            view.acl_items_of_list(list.id)
+                .for_each(|item| draft.delete(item));
+            draft.delete(list);
+        }
+        delete_router(view, draft, Realm::Vpc(id));
+        draft.delete(vpc);
+        Ok(())
+    });
+    done.await.map_err(|error: CommitError| error.into())
+}
+
+fn release(draft: &mut Draft, ip: &Stored<PublicIp>) {
+    draft.delete(ip);
+    draft.release(key::ip_claim(ip.zone, ip.address));
+}
+
+/// A VPC's address without the tier that it was used for.
+fn untied(ip: &PublicIp) -> PublicIp {
+    PublicIp {
+        network: None,
+        static_nat: None,
+        ..ip.clone()
+    }
+}
+
+fn delete_router(view: &View<'_>, draft: &mut Draft, realm: Realm) {
+    if let Some(router) = view.router_of(realm) {
+        draft.delete(router);
+        draft.release(key::link_local_claim(router.link_local));
+        draft.delete_raw(key::observed_router(router.id));
+    }
 }

@@ -3,27 +3,29 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use outgate_model::Realm;
 use outgate_model::event::Level;
 use outgate_model::host::{HostObserved, Inventory};
-use outgate_model::id::{GuestId, HostId, NetworkId, RouterId};
-use outgate_model::object::{self, Guest, Network, NetworkPhase, Power, Router, RouterState};
+use outgate_model::id::{GuestId, HostId, RouterId};
+use outgate_model::object::{self, Guest, Power, Router, RouterState};
 
 use super::observed;
 use super::pass::answer;
 use crate::draft::Instance;
 use crate::manager::{CommitError, Manager};
 use crate::mirror::View;
+use crate::realm::Phase;
 
 /// How often a host that fails is asked to remove orphans before the work begins without that.
 const TRIES: u32 = 3;
 
-/// Everything that may exist on a host. What is meant to be off or to go is no orphan: the networks' own tasks see to it.
+/// Everything that may exist on a host. What is meant to be off or to go is no orphan: the realms' own tasks see to it.
 fn inventory(view: &View<'_>, host: HostId) -> Inventory {
     let mut networks = BTreeSet::new();
     let mut keep = Inventory::default();
     for router in view.all::<Router>().filter(|r| r.host == host) {
         keep.routers.push(router.id);
-        networks.insert(router.network);
+        networks.extend(view.networks_of_realm(router.realm).iter().map(|n| n.id));
     }
     for guest in view.all::<Guest>().filter(|g| g.host == host) {
         keep.guests.push(guest.id);
@@ -67,17 +69,17 @@ async fn note_orphans(manager: &Manager, host: HostId, removed: &[String]) -> Re
 /// What a look at the hosts found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The networks where what runs is not what is wanted.
-    pub(super) differing: BTreeSet<NetworkId>,
+    /// The realms where what runs is not what is wanted.
+    pub(super) differing: BTreeSet<Realm>,
     /// Routers that are written down as running and do not run.
     pub(super) lost_routers: Vec<RouterId>,
     /// The same of guests.
     pub(super) lost_guests: Vec<GuestId>,
 }
 
-/// Compares what runs with what is wanted, and corrects what is written down of it. Returns the networks to work on. A
+/// Compares what runs with what is wanted, and corrects what is written down of it. Returns the realms to work on. A
 /// host that does not answer is left out and reported.
-pub(super) async fn differing(manager: &Manager) -> BTreeSet<NetworkId> {
+pub(super) async fn differing(manager: &Manager) -> BTreeSet<Realm> {
     let mut found = Found::default();
     for (id, host) in &manager.inner.hosts {
         // What comes up while the host looks is not lost.
@@ -119,13 +121,13 @@ fn compare(view: &View<'_>, host: HostId, seen: &HostObserved, found: &mut Found
         .map(|r| (r.id, (r.boot, r.generation)))
         .collect();
     for router in view.all::<Router>().filter(|r| r.host == host) {
-        let network = view.get::<Network>(router.network);
-        let wanted = network
-            .filter(|n| n.phase == NetworkPhase::Implemented && router.power == Power::On)
-            .map(|n| (router.boot, Some(n.generation)));
+        let wanted = view
+            .standing(router.realm)
+            .filter(|realm| realm.phase == Phase::Alive && router.power == Power::On)
+            .map(|realm| (router.boot, Some(realm.generation)));
         let runs = routers.get(&router.id).copied();
         if runs != wanted {
-            found.differing.insert(router.network);
+            found.differing.insert(router.realm);
         }
         if runs.is_none() && is_believed(view, router.id) {
             found.lost_routers.push(router.id);
@@ -135,7 +137,7 @@ fn compare(view: &View<'_>, host: HostId, seen: &HostObserved, found: &mut Found
     for guest in view.all::<Guest>().filter(|g| g.host == host) {
         let runs = guests.contains(&guest.id);
         if runs != (guest.power == Power::On) {
-            found.differing.extend(guest.nics.first().map(|n| n.network));
+            found.differing.extend(view.realm_of_guest(guest));
         }
         if !runs && view.guest_observed(guest.id).is_some_and(|s| s.running) {
             found.lost_guests.push(guest.id);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is to be done for one network: read from the mirror, without a look at any host.
+//! What is to be done for one realm: read from the mirror, without a look at any host.
 
 use outgate_model::id::NetworkId;
 use outgate_model::object::{Guest, GuestObserved, Network, NetworkPhase, Power, Router};
-use outgate_model::{GuestSpec, RouterSpec};
+use outgate_model::{GuestSpec, Realm, RouterSpec};
 
 use crate::mirror::{Stored, View};
+use crate::realm::Phase;
 use crate::spec::{RouterSettings, Source, SpecError, guest_spec, router_spec};
 
-/// A guest that this network's task looks after: its first NIC is here.
+/// A guest that this realm's task looks after: its first NIC is here.
 #[derive(Debug)]
 pub(super) struct GuestWork {
     pub(super) guest: Stored<Guest>,
@@ -24,44 +25,61 @@ impl GuestWork {
     }
 }
 
-/// Everything that one look at a network needs.
+/// Everything that one look at a realm needs.
 #[derive(Debug)]
 pub(super) struct Work {
-    pub(super) network: Stored<Network>,
+    pub(super) realm: Realm,
+    pub(super) phase: Phase,
     pub(super) router: Option<Stored<Router>>,
     /// What the router must be, if it is to run.
     pub(super) spec: Option<RouterSpec>,
     pub(super) guests: Vec<GuestWork>,
-    /// Guests with another NIC here, looked after elsewhere.
-    pub(super) visitors: usize,
+    /// The networks that are on their way out: the isolated network itself, or tiers.
+    pub(super) leaving: Vec<NetworkId>,
 }
 
-/// Reads the work for `id`; `None` when the network is gone.
+/// Reads the work for `realm`; `None` when it is gone.
 pub(super) fn look(
     view: &View<'_>,
     settings: &RouterSettings,
-    id: NetworkId,
+    realm: Realm,
 ) -> Result<Option<Work>, SpecError> {
-    let Some(network) = view.get::<Network>(id).cloned() else {
+    let Some(standing) = view.standing(realm) else {
         return Ok(None);
     };
-    let router = view.router_of_network(id).cloned();
+    let router = view.router_of(realm).cloned();
     let runs = router.as_ref().is_some_and(|r| r.power == Power::On);
     let spec = if runs {
-        router_spec(Source::stored(view), settings, id)?
+        router_spec(Source::stored(view), settings, realm)?
     } else {
         None
     };
-    let alive = network.phase == NetworkPhase::Implemented;
-    let mut guests = Vec::new();
-    let mut visitors = 0;
-    for guest in view.guests_of_network(id) {
-        if guest.nics.first().is_none_or(|nic| nic.network != id) {
-            visitors += 1;
+    let mut work = Work {
+        realm,
+        phase: standing.phase,
+        router,
+        spec,
+        guests: Vec::new(),
+        leaving: Vec::new(),
+    };
+    for network in view.networks_of_realm(realm) {
+        if network.phase == NetworkPhase::Destroyed {
+            work.leaving.push(network.id);
+        }
+        add_guests(view, &network, &mut work)?;
+    }
+    Ok(Some(work))
+}
+
+fn add_guests(view: &View<'_>, network: &Network, work: &mut Work) -> Result<(), SpecError> {
+    let alive = network.phase == NetworkPhase::Implemented && work.phase == Phase::Alive;
+    for guest in view.guests_of_network(network.id) {
+        // With another NIC first it is looked after elsewhere.
+        if guest.nics.first().is_none_or(|nic| nic.network != network.id) {
             continue;
         }
         let wanted = alive && guest.power == Power::On;
-        guests.push(GuestWork {
+        work.guests.push(GuestWork {
             guest: guest.clone(),
             spec: if wanted {
                 Some(guest_spec(Source::stored(view), guest)?)
@@ -73,11 +91,5 @@ pub(super) fn look(
                 .map(|seen: &Stored<GuestObserved>| seen.running),
         });
     }
-    Ok(Some(Work {
-        network,
-        router,
-        spec,
-        guests,
-        visitors,
-    }))
+    Ok(())
 }

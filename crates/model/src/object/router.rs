@@ -5,11 +5,11 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::MacAddr;
-use crate::id::{AccountId, HostId, NetworkId, RouterId, ZoneId};
+use crate::id::{AccountId, HostId, RouterId, ZoneId};
 use crate::object::Power;
+use crate::{MacAddr, Realm};
 
-/// A virtual router as wanted. What it does follows from its network: see `RouterSpec`.
+/// A virtual router as wanted. What it does follows from its realm: see `RouterSpec`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
     /// Its id.
@@ -18,11 +18,12 @@ pub struct Router {
     pub number: u64,
     /// `r-12-VM`.
     pub name: String,
-    /// Its network.
-    pub network: NetworkId,
+    /// What it serves.
+    #[serde(alias = "network", deserialize_with = "crate::realm::realm_or_network")]
+    pub realm: Realm,
     /// Its zone.
     pub zone: ZoneId,
-    /// Its owner, the network's.
+    /// Its owner, the realm's.
     pub account: AccountId,
     /// Where it runs.
     pub host: HostId,
@@ -32,7 +33,8 @@ pub struct Router {
     pub boot: u64,
     /// Its address on the host's control network, unique there.
     pub link_local: Ipv4Addr,
-    /// Ethernet addresses: guest (eth0), control (eth1), public (eth2).
+    /// Ethernet addresses: guest, control, public. An isolated network's router has them on eth0, eth1 and eth2. A
+    /// VPC's has control on eth0 and public on eth1; its tiers have addresses of their own.
     pub macs: [MacAddr; 3],
     /// When it was made.
     pub created: jiff::Timestamp,
@@ -72,4 +74,46 @@ pub struct RouterObserved {
     pub refused: Option<u64>,
     /// When this was observed.
     pub at: jiff::Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{NetworkId, VpcId};
+
+    fn router(realm: Realm) -> Router {
+        Router {
+            id: RouterId::new(),
+            number: 12,
+            name: "r-12-VM".to_owned(),
+            realm,
+            zone: ZoneId::new(),
+            account: AccountId::new(),
+            host: HostId::new(),
+            power: Power::On,
+            boot: 1,
+            link_local: Ipv4Addr::new(169, 254, 1, 12),
+            macs: [MacAddr([2, 0, 0, 0, 0, 12]); 3],
+            created: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_router_reads_what_it_wrote() {
+        for realm in [Realm::Network(NetworkId::new()), Realm::Vpc(VpcId::new())] {
+            let json = serde_json::to_string(&router(realm)).unwrap();
+            assert_eq!(serde_json::from_str::<Router>(&json).unwrap().realm, realm);
+        }
+    }
+
+    #[test]
+    fn a_router_stored_before_there_were_vpcs_serves_its_network() {
+        let network = NetworkId::new();
+        let mut json = serde_json::to_value(router(Realm::Network(network))).unwrap();
+        let object = json.as_object_mut().unwrap();
+        object.remove("realm");
+        object.insert("network".to_owned(), network.to_string().into());
+        let read: Router = serde_json::from_value(json).unwrap();
+        assert_eq!(read.realm, Realm::Network(network));
+    }
 }
