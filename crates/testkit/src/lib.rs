@@ -15,7 +15,7 @@ mod udp;
 
 pub use http::{HttpServer, http_get};
 pub use namespace::{Namespace, connect};
-pub use packet::{Packet, Sniffer, ipv4_packet, send_packet, udp_packet};
+pub use packet::{Packet, RawSender, Sniffer, ipv4_packet, send_packet, udp_packet};
 pub use poll::{poll_until, wait_until};
 pub use scan::{Scan, scan_tcp, scan_udp};
 pub use tcp::{TcpEcho, TcpProbe};

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Namespace;
@@ -27,6 +28,8 @@ pub struct Packet {
     pub destination: Ipv4Addr,
     /// Its protocol's number: 1 ICMP, 6 TCP, 17 UDP.
     pub protocol: u8,
+    /// Its time to live: one less for each router on its way.
+    pub ttl: u8,
     /// Everything behind the IPv4 header, at most 2,048 bytes.
     pub payload: Vec<u8>,
 }
@@ -43,6 +46,7 @@ impl Packet {
             source: address(12)?,
             destination: address(16)?,
             protocol: *bytes.get(9)?,
+            ttl: *bytes.get(8)?,
             payload: bytes.get(header..total.min(bytes.len()))?.to_vec(),
         })
     }
@@ -80,6 +84,7 @@ impl Sniffer {
         })??;
         // Best effort: more than net.core.rmem_max is cut to that.
         let _ = socket.set_recv_buffer_size(64 << 20);
+        let _ = setsockopt(&socket, RcvBufForce, &(64 << 20));
         socket.set_read_timeout(Some(Duration::from_millis(20)))?;
         let (packets, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (seen, stopping) = (Arc::clone(&packets), Arc::clone(&stop));
@@ -111,6 +116,14 @@ impl Sniffer {
             .map_or(0, |packets| packets.iter().filter(|p| like(p)).count())
     }
 
+    /// Every packet since the last call.
+    pub fn take(&self) -> Vec<Packet> {
+        self.packets
+            .lock()
+            .map(|mut packets| std::mem::take(&mut *packets))
+            .unwrap_or_default()
+    }
+
     /// Every packet so far.
     pub fn packets(&self) -> Vec<Packet> {
         self.packets
@@ -137,6 +150,32 @@ pub(crate) fn raw_socket(namespace: &Namespace) -> anyhow::Result<Socket> {
         Ok(socket)
     })??;
     Ok(socket)
+}
+
+/// Sends many packets out of a namespace, each as it is.
+#[derive(Debug)]
+pub struct RawSender {
+    socket: Socket,
+}
+
+impl RawSender {
+    /// For packets out of this namespace.
+    ///
+    /// # Errors
+    /// When it cannot be entered.
+    pub fn new(namespace: &Namespace) -> anyhow::Result<Self> {
+        let socket = raw_socket(namespace)?;
+        Ok(Self { socket })
+    }
+
+    /// Sends an IPv4 packet; the namespace's routes for `to` choose the interface and the next hop.
+    ///
+    /// # Errors
+    /// When there is no route or the kernel refuses.
+    pub fn send(&self, packet: &[u8], to: Ipv4Addr) -> anyhow::Result<()> {
+        let sent = self.socket.send_to(packet, &SocketAddrV4::new(to, 0).into());
+        sent.map(drop).with_context(|| format!("sending to {to}"))
+    }
 }
 
 /// Sends an IPv4 packet out of a namespace as it is; the namespace's routes for `to` choose the interface and the next

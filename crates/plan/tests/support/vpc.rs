@@ -287,7 +287,7 @@ pub fn vpc_packets() -> impl Strategy<Value = Packet> {
         Just([10, 0, 9, 5])
     ];
     let guest = guest().prop_map(|a| a.octets());
-    let destination = prop_oneof![4 => public, 4 => guest, 2 => outside(), 3 => behind(), 1 => own];
+    let destination = prop_oneof![2 => public, 5 => guest, 3 => outside(), 3 => behind(), 1 => own];
     (sender(), destination, header()).prop_map(|((interface, source), destination, header)| Packet {
         interface,
         source: source.into(),
