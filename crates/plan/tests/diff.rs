@@ -15,6 +15,7 @@ use outgate_plan::router_plan::{Link, Service, Sysctl};
 use outgate_plan::{Changes, RouterPlan, Ruleset, ServiceAction, Step, diff, plan};
 use proptest::prelude::*;
 use support::random::specs;
+use support::vpc::{vpc_spec, vpc_specs};
 use support::{public, spec};
 
 /// What a router holds that has only been plugged in.
@@ -252,11 +253,58 @@ fn many_differences_are_summed_up() {
     );
 }
 
+/// Neither the other tiers' rules nor a set nor a service.
+#[test]
+fn a_replaced_acl_rewrites_the_chains_of_its_tier_only() {
+    let mut new = vpc_spec();
+    let acl = new.guest_networks[1].acl.as_mut().unwrap();
+    acl.items.remove(0);
+    let changes = diff(&plan(&vpc_spec()), &plan(&new));
+    let [Step::Nft(script)] = &changes.steps[..] else {
+        panic!("{changes:#?}")
+    };
+    assert_eq!(
+        script,
+        "flush chain ip outgate acl_in_eth3\nadd rule ip outgate acl_in_eth3 drop\n"
+    );
+    says(&changes, "rule should not be in chain acl_in_eth3: return");
+}
+
+#[test]
+fn a_new_tier_is_an_interface_more_and_dnsmasq_learns_of_it() {
+    let mut old = vpc_spec();
+    old.guest_networks.pop();
+    old.vpc.as_mut().unwrap().static_routes.remove(2);
+    let changes = diff(&plan(&old), &plan(&vpc_spec()));
+    assert!(changes.missing_links.contains("eth4"), "it is not plugged in yet");
+    says(&changes, "chain acl_in_eth4 is missing in table ip outgate");
+    says(&changes, "dnsmasq's file /run/outgate-vr/dnsmasq.conf differs");
+}
+
+#[test]
+fn a_vpc_without_tiers_runs_no_dnsmasq() {
+    let mut bare = vpc_spec();
+    bare.guest_networks.clear();
+    bare.vpc.as_mut().unwrap().static_routes.remove(2);
+    let changes = diff(&plan(&vpc_spec()), &plan(&bare));
+    says(&changes, "dnsmasq runs and should not");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_difference_applied_leads_to_the_plan(from in specs(), to in specs()) {
+        let (from, to) = (plan(&from), plan(&to));
+        let changes = diff(&from, &to);
+        prop_assert_eq!(changes.steps.is_empty(), changes.differences.is_empty());
+        let held = apply(from, changes, &to);
+        prop_assert!(diff(&held, &to).is_empty());
+        prop_assert_eq!(held, to);
+    }
+
+    #[test]
+    fn a_difference_between_vpcs_applied_leads_to_the_plan(from in vpc_specs(), to in vpc_specs()) {
         let (from, to) = (plan(&from), plan(&to));
         let changes = diff(&from, &to);
         prop_assert_eq!(changes.steps.is_empty(), changes.differences.is_empty());

@@ -85,3 +85,21 @@ fn egress_allow() {
 fn dhcp_dns_and_mtu() {
     golden("dhcp_dns_and_mtu");
 }
+
+/// Tiers leave with one source NAT address; whatever leads to a guest passes the gate, and the ACLs of the sides on a new
+/// session's way judge it, one rule an item, in order. What none of them lists passes as each list's default says: in
+/// never, out only where there is no egress item. A private gateway translates to its own address.
+#[test]
+fn vpc() {
+    let ruleset = golden("vpc");
+    let forward = ruleset.split("chain forward {").nth(2).unwrap();
+    let known = forward.find("ct state 0x2,0x4 accept").unwrap();
+    let acls = forward.find("vmap @acl_").unwrap();
+    assert!(known < acls, "a packet of a known session meets no ACL");
+}
+
+/// A VPC has its router before it has a tier: nobody is served, nothing passes.
+#[test]
+fn vpc_without_tiers() {
+    golden("vpc_without_tiers");
+}

@@ -11,9 +11,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use outgate_model::router_spec::{EgressRule, FirewallRule, PortForward};
+use outgate_model::router_spec::{AclItem, EgressRule, FirewallRule, PortForward};
 use outgate_model::{Match, Protocol, RouterSpec};
 use outgate_plan::{Step, check, diff, narrowed, plan};
+use support::vpc::vpc_spec;
 use support::{ports, spec};
 
 /// `n` forwards of single ports, each with its firewall rule.
@@ -117,4 +118,51 @@ fn rules_that_would_make_elements_without_bound_are_refused_in_bounded_time() {
     let refused = check(&spec).expect_err("twenty thousand are not");
     assert!(refused.field.starts_with("egress rules of network"), "{refused}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+/// The first tier has `n` items, each with two CIDRs of its own.
+fn with_acl(n: u16) -> RouterSpec {
+    let mut spec = vpc_spec();
+    let items = &mut spec.guest_networks[0].acl.as_mut().unwrap().items;
+    let like = items[0].clone();
+    items.clear();
+    for number in 1..=n {
+        let [high, low] = number.to_be_bytes();
+        let cidrs = [
+            format!("198.18.{high}.{low}/32"),
+            format!("198.19.{high}.{low}/32"),
+        ];
+        items.push(AclItem {
+            number,
+            cidrs: cidrs.map(|c| c.parse().unwrap()).to_vec(),
+            ..like.clone()
+        });
+    }
+    spec
+}
+
+#[test]
+fn rules_outside_the_acl_chains_do_not_grow_with_the_acls() {
+    let rules = |spec: &RouterSpec| {
+        let chains = plan(spec).ruleset.chains;
+        let outside = chains.iter().filter(|(name, _)| !name.starts_with("acl_"));
+        outside.map(|(_, chain)| chain.rules.len()).sum::<usize>()
+    };
+    assert_eq!(rules(&vpc_spec()), rules(&with_acl(1_000)));
+}
+
+#[test]
+fn a_thousand_acl_items_are_planned_in_milliseconds_and_too_many_are_refused() {
+    let (old, new) = (plan(&with_acl(1_000)), with_acl(1_001));
+    let best = (0..10).map(|_| {
+        let start = Instant::now();
+        check(&new).unwrap();
+        assert_eq!(diff(&old, &plan(&new)).steps.len(), 1);
+        start.elapsed()
+    });
+    let best = best.min().unwrap();
+    let limit = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 10 });
+    assert!(best < limit, "{best:?}, at most {limit:?}");
+    let refused = check(&with_acl(8_193)).expect_err("more than a router takes");
+    assert!(refused.field.starts_with("network ACLs"), "{refused}");
 }

@@ -10,11 +10,12 @@
 mod support;
 
 use outgate_model::RouterSpec;
-use outgate_model::router_spec::EgressPolicy;
+use outgate_model::router_spec::{AclAction, AclItem, EgressPolicy, NetworkAcl};
 use outgate_plan::packet::{Packet, Verdict, verdict};
 use outgate_plan::sessions::{Flow, Session, may_live, narrowed};
 use proptest::prelude::*;
 use support::random::{packets, specs};
+use support::vpc::{vpc_packets, vpc_spec, vpc_specs};
 use support::{public, spec};
 
 /// The session that a packet opens, if the router lets it.
@@ -113,6 +114,113 @@ fn an_egress_default_of_deny_cuts_what_leaves_but_not_the_routers_own_sessions()
     let mut own = outgoing([203, 0, 113, 10]);
     own.original.source = [203, 0, 113, 10].into();
     assert!(may_live(&new, &own));
+}
+
+/// A few allowances more, a few denials less, or something that takes away.
+fn edited(acl: &NetworkAcl, other: &NetworkAcl, edits: &[u8]) -> NetworkAcl {
+    let mut items = Vec::new();
+    let mut extra = other.items.iter().cloned();
+    for (item, edit) in acl.items.iter().zip(edits.iter().cycle()) {
+        match edit {
+            0 if item.action == AclAction::Deny => {}
+            1 => items.extend(extra.next().filter(|i| i.action == AclAction::Allow)),
+            2 => items.extend(extra.next()),
+            _ => {}
+        }
+        if !(*edit == 0 && item.action == AclAction::Deny) && *edit != 3 {
+            items.push(item.clone());
+        }
+    }
+    for (item, number) in items.iter_mut().zip(1..) {
+        item.number = number;
+    }
+    support::vpc::acl(items)
+}
+
+#[test]
+fn an_acl_takes_a_right_unless_it_only_allows_more() {
+    let old = vpc_spec();
+    let with = |change: &dyn Fn(&mut Vec<AclItem>)| {
+        let mut new = old.clone();
+        let items = &mut new.guest_networks[0].acl.as_mut().unwrap().items;
+        change(items);
+        for (item, number) in items.iter_mut().zip(1..) {
+            item.number = number;
+        }
+        assert_eq!(new.validate(), Ok(()));
+        new
+    };
+    let narrow = |items: &mut Vec<AclItem>, action| {
+        let cidrs = vec!["10.0.2.0/24".parse().unwrap()];
+        items.insert(
+            0,
+            AclItem {
+                action,
+                cidrs,
+                ..items[0].clone()
+            },
+        );
+    };
+    assert!(!narrowed(&old, &old));
+    assert!(!narrowed(&old, &with(&|items| narrow(items, AclAction::Allow))));
+    let denying = with(&|items| narrow(items, AclAction::Deny));
+    assert!(narrowed(&old, &denying) && !narrowed(&denying, &old));
+    assert!(narrowed(&old, &with(&|items| drop(items.remove(0)))));
+    assert!(narrowed(
+        &denying,
+        &with(&|items| {
+            narrow(items, AclAction::Deny);
+            items.swap(0, 1);
+        })
+    ));
+    let no_egress = with(&|items| items.truncate(1));
+    assert!(narrowed(&old, &no_egress), "in doubt yes");
+    assert!(
+        narrowed(&no_egress, &old),
+        "the first egress item turns the default"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_a_vpc_lets_open_may_live_under_it(spec in vpc_specs(), packet in vpc_packets()) {
+        if let Some(session) = opened(&spec, &packet) {
+            prop_assert!(may_live(&spec, &session), "{session:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_through_a_vpc_lives_on_only_where_it_could_be_opened_again(
+        old in vpc_specs(), new in vpc_specs(), packet in vpc_packets(),
+    ) {
+        if let (Some(session), Verdict::Forward { .. }) = (opened(&old, &packet), verdict(&old, &packet)) {
+            let again = opened(&new, &packet).is_some_and(|s| s.reply == session.reply);
+            let another_address_of_the_guests = matches!(
+                verdict(&new, &packet),
+                Verdict::Forward { source, destination, .. }
+                    if source != session.reply.destination && destination == session.reply.source
+            );
+            prop_assert!(again || another_address_of_the_guests || !may_live(&new, &session), "{session:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_acls_that_narrows_nothing_cuts_nothing(
+        old in vpc_specs(), other in vpc_specs(), edits in proptest::collection::vec(0_u8..12, 8),
+        packets in proptest::collection::vec(vpc_packets(), 32),
+    ) {
+        let mut new = old.clone();
+        for (tier, theirs) in new.guest_networks.iter_mut().zip(&other.guest_networks) {
+            tier.acl = Some(edited(tier.acl.as_ref().unwrap(), theirs.acl.as_ref().unwrap(), &edits));
+        }
+        prop_assert_eq!(new.validate(), Ok(()));
+        let narrowed = narrowed(&old, &new);
+        for session in packets.iter().filter_map(|packet| opened(&old, packet)) {
+            prop_assert!(narrowed || may_live(&new, &session), "{session:?}");
+        }
+    }
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 //! The native table's differences as one transaction: elements where only elements differ, a chain's rules where only
 //! rules do, the whole table otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use super::{Changes, Step};
@@ -115,14 +115,8 @@ impl Changes {
                 continue;
             }
             let before = self.differences.len();
-            for rule in chain.rules.iter().filter(|r| !seen.contains(r)) {
-                self.differences
-                    .push(format!("rule missing in chain {name}: {rule}"));
-            }
-            for rule in seen.iter().filter(|r| !chain.rules.contains(r)).take(NAMED) {
-                self.differences
-                    .push(format!("rule should not be in chain {name}: {rule}"));
-            }
+            self.name_rules(&chain.rules, seen, &format!("rule missing in chain {name}"));
+            self.name_rules(seen, &chain.rules, &format!("rule should not be in chain {name}"));
             if self.differences.len() == before {
                 self.differences
                     .push(format!("rules of chain {name} are in another order or doubled"));
@@ -131,6 +125,22 @@ impl Changes {
             for rule in &chain.rules {
                 let _ = writeln!(script, "add rule ip {TABLE} {name} {rule}");
             }
+        }
+    }
+}
+
+impl Changes {
+    /// Names the rules that are not among `others`. An ACL may have thousands.
+    fn name_rules(&mut self, rules: &[String], others: &[String], what: &str) {
+        let others: HashSet<&String> = others.iter().collect();
+        let mut differing = rules.iter().filter(|rule| !others.contains(rule));
+        for rule in differing.by_ref().take(NAMED) {
+            self.differences.push(format!("{what}: {rule}"));
+        }
+        let more = differing.count();
+        if more > 0 {
+            self.differences
+                .push(format!("the same is true of {more} more: {what}"));
         }
     }
 }
