@@ -10,7 +10,7 @@ pub use namespace::{NamespaceConfig, NamespaceHost};
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, Run, RunOutput};
+use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, LbStatistics, Run, RunOutput};
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::{GuestSpec, RouterSpec};
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,14 @@ pub trait Host: Send + Sync + Debug {
         guest: Option<GuestId>,
         ping: std::net::Ipv4Addr,
     ) -> Result<Vec<Check>, HostError>;
+
+    /// What the load balancer rules of a router have done.
+    async fn load_balancer_statistics(&self, id: RouterId) -> Result<Vec<LbStatistics>, HostError> {
+        Err(HostError::Failed {
+            doing: format!("reading the load balancer statistics of router {id}"),
+            reason: "this kind of host has none".to_owned(),
+        })
+    }
 
     /// Runs a program in a router's namespaces.
     async fn run_in_router(&self, id: RouterId, run: &Run) -> Result<RunOutput, HostError>;

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use outgate_kernel::link::Links;
-use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, Run, RunOutput};
+use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, LbStatistics, Run, RunOutput};
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::{GuestSpec, RouterSpec};
 use tokio::sync::{RwLock, broadcast};
@@ -149,6 +149,10 @@ impl Host for NamespaceHost {
         ping: std::net::Ipv4Addr,
     ) -> Result<Vec<Check>, HostError> {
         self.shared.verify(id, guest, ping).await
+    }
+
+    async fn load_balancer_statistics(&self, id: RouterId) -> Result<Vec<LbStatistics>, HostError> {
+        self.shared.balanced(id).await
     }
 
     async fn run_in_router(&self, id: RouterId, run: &Run) -> Result<RunOutput, HostError> {

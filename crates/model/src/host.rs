@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GuestId, NetworkId, PhysicalNetworkId, RouterId};
+use crate::id::{GuestId, LoadBalancerRuleId, NetworkId, PhysicalNetworkId, RouterId};
 
 /// What a router did to make the kernel match a spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,4 +130,43 @@ pub struct RunOutput {
     pub stdout: String,
     /// Standard error, at most 64 KiB.
     pub stderr: String,
+}
+
+/// What a load balancer rule has done since haproxy's worker started: a change of any rule of the router starts a new
+/// one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LbStatistics {
+    /// The rule.
+    pub rule: LoadBalancerRuleId,
+    /// Sessions right now.
+    pub sessions: u64,
+    /// Sessions so far.
+    pub total_sessions: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    pub bytes_out: u64,
+    /// Its members.
+    pub members: Vec<LbMemberStatistics>,
+}
+
+/// What one member of a load balancer rule has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LbMemberStatistics {
+    /// The guest's address.
+    pub address: std::net::Ipv4Addr,
+    /// Whether it gets connections.
+    pub healthy: bool,
+    /// haproxy's word for its health: `UP`, `DOWN`, `UP 1/3` ...
+    pub status: String,
+    /// Sessions right now.
+    pub sessions: u64,
+    /// Sessions so far.
+    pub total_sessions: u64,
+    /// Bytes to the member.
+    pub bytes_in: u64,
+    /// Bytes from the member.
+    pub bytes_out: u64,
+    /// Connections that it did not take.
+    pub connection_errors: u64,
 }

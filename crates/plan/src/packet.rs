@@ -227,6 +227,7 @@ fn new_session(spec: &RouterSpec, packet: &Packet) -> Result<Verdict, Reason> {
         Some(public) => match rights::target(public, packet.header) {
             Some(target) => inbound(spec, packet, target),
             None if is_ping(packet.header) => Ok(Verdict::Deliver),
+            None if rights::balanced(public, packet.header, packet.source).is_some() => Ok(Verdict::Deliver),
             None => Err(Reason::NothingListens),
         },
         None if packet.interface == spec.public.interface => Err(Reason::NoFirewallRule),

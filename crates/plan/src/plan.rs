@@ -2,11 +2,13 @@
 //! What a router must hold for its spec. One module per concern.
 
 mod acl;
+mod balancers;
 mod build;
 mod dnsmasq;
 mod egress;
 mod filter;
 mod gate;
+mod haproxy;
 mod iptables;
 mod links;
 mod nat;
@@ -24,6 +26,7 @@ use crate::router_plan::Service;
 use crate::{RouterPlan, Ruleset};
 
 pub use dnsmasq::{DNSMASQ_CONF, DNSMASQ_DHCP_HOSTS, DNSMASQ_DNS_HOSTS, DNSMASQ_LEASES};
+pub use haproxy::{HAPROXY_CFG, HAPROXY_ROOT, HAPROXY_SOCKET, HAPROXY_STATE, HAPROXY_UID};
 pub use sshd::{SSH_HOST_KEY, SSHD_AUTHORIZED_KEYS, SSHD_CONFIG};
 
 /// Where the router's files live, in its own mount namespace.
@@ -48,6 +51,7 @@ fn services(spec: &RouterSpec) -> BTreeMap<String, Service> {
     if !spec.guest_networks.is_empty() {
         services.insert("dnsmasq".to_owned(), dnsmasq::service(spec));
     }
+    services.extend(haproxy::service(spec).map(|haproxy| ("haproxy".to_owned(), haproxy)));
     services
 }
 
@@ -73,6 +77,12 @@ pub fn check(spec: &RouterSpec) -> Result<(), FieldError> {
             return refused(
                 format!("firewall rules of {}", public.address.addr()),
                 rules.len(),
+            );
+        }
+        if !balancers::is_bounded(public) {
+            return refused(
+                format!("load balancer rules of {}", public.address.addr()),
+                public.load_balancers.len(),
             );
         }
     }

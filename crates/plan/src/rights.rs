@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use outgate_model::router_spec::{
-    Egress, EgressPolicy, FirewallRule, GuestNetwork, PortForward, PublicAddress,
+    Egress, EgressPolicy, FirewallRule, GuestNetwork, LoadBalancer, PortForward, PublicAddress,
 };
 use outgate_model::{Match, Protocol, RouterSpec};
 
@@ -78,6 +78,16 @@ pub(crate) fn forwarded(forward: &PortForward, header: Header) -> Option<Target>
     ours.then(|| Target {
         guest: forward.guest,
         port: Some(private()),
+    })
+}
+
+/// The load balancer that a packet to a public address is for, if its sources may reach one.
+pub(crate) fn balanced(public: &PublicAddress, header: Header, source: Ipv4Addr) -> Option<&LoadBalancer> {
+    let (protocol, port) = header.ports()?;
+    public.load_balancers.iter().find(|balancer| {
+        protocol == Protocol::Tcp
+            && balancer.public_port == port
+            && balancer.sources.iter().any(|s| s.contains(&source))
     })
 }
 

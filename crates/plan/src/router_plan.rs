@@ -71,6 +71,12 @@ pub struct Service {
     pub argv: Vec<String>,
     /// Its files: absolute path in the router's own mount namespace to content.
     pub files: BTreeMap<String, File>,
+    /// A program with arguments that must find the files good before the service gets them; empty for none. `diff` does
+    /// not look at it.
+    pub check: Vec<String>,
+    /// The socket on which its master process tells whether it has taken its files over; `None` for a service that
+    /// does not tell. `diff` does not look at it.
+    pub control: Option<String>,
 }
 
 /// A file.

@@ -143,6 +143,14 @@ impl<'a> Public<'a> {
         }
     }
 
+    /// Whether the session is a client's with haproxy, which balances its port for it.
+    fn is_balanced(&self, session: &Session) -> bool {
+        let Flow { source, destination } = session.original;
+        session.reply.source == destination
+            && session.reply.destination == source
+            && rights::balanced(self.address, session.header, source).is_some()
+    }
+
     /// Whether firewall and forwards would send the session's first packet where the session goes.
     fn lets_in(&self, session: &Session) -> bool {
         let Session {
@@ -158,7 +166,8 @@ impl<'a> Public<'a> {
         }
         match self.target(*header) {
             Some(target) => is_for(target, session),
-            // The router itself answers: ping.
+            // The router itself answers: ping, or haproxy.
+            None if header.ports().is_some() => self.is_balanced(session),
             None => reply.source == original.destination && reply.destination == original.source,
         }
     }
@@ -220,7 +229,12 @@ fn public_narrowed(old: &PublicAddress, new: &PublicAddress) -> bool {
             .map(|f| (f.protocol, f.public_ports, f.guest, f.private_ports))
             .collect()
     };
+    let balanced = |a: &PublicAddress| -> HashSet<_> {
+        let parts = a.load_balancers.iter();
+        parts.map(|b| (b.public_port, b.sources.clone())).collect()
+    };
     (old.firewall != new.firewall && !rules(old).is_subset(&rules(new)))
+        || (old.load_balancers != new.load_balancers && !balanced(old).is_subset(&balanced(new)))
         || (!same_forwards && !forwards(old).is_subset(&forwards(new)))
 }
 

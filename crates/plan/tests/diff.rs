@@ -74,9 +74,12 @@ fn apply(mut held: RouterPlan, changes: Changes, wanted: &RouterPlan) -> RouterP
             Step::Service { name, write, action } => match action {
                 ServiceAction::Stop => drop(held.services.remove(&name)),
                 action => {
+                    let planned = &wanted.services[&name];
                     let service = held.services.entry(name).or_insert(Service {
                         argv: Vec::new(),
                         files: write.clone(),
+                        check: planned.check.clone(),
+                        control: planned.control.clone(),
                     });
                     service.files.extend(write);
                     if let ServiceAction::Start { argv } = action {

@@ -103,3 +103,10 @@ fn vpc() {
 fn vpc_without_tiers() {
     golden("vpc_without_tiers");
 }
+
+/// Load balancing: haproxy listens on the balanced ports only, as a user without rights in an empty root directory; a
+/// rule without guests is not served. Chain `gate` wants a firewall rule, `input` the rule's own sources.
+#[test]
+fn load_balancing() {
+    golden("load_balancing");
+}

@@ -156,6 +156,7 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
         static_nat: None,
         firewall: firewall.collect::<Result<_>>()?,
         port_forwarding,
+        load_balancers: Vec::new(),
     };
     let network = GuestNetwork {
         id: NetworkId::new(),

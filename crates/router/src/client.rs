@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outgate_model::RouterSpec;
-use outgate_model::host::{Applied, Check, HostEvent, Run, RunOutput};
+use outgate_model::host::{Applied, Check, HostEvent, LbStatistics, Run, RunOutput};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -76,6 +76,17 @@ impl RouterClient {
     pub async fn verify(&self) -> Result<Vec<Check>, RouterError> {
         match self.ask(&Request::Verify, PATIENCE).await? {
             Reply::Checks(checks) => Ok(checks),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What haproxy has balanced.
+    ///
+    /// # Errors
+    /// The router's own; [`RouterError::Unreachable`] when it does not answer.
+    pub async fn balanced(&self) -> Result<Vec<LbStatistics>, RouterError> {
+        match self.ask(&Request::Balanced, STATUS_PATIENCE).await? {
+            Reply::Balanced(statistics) => Ok(statistics),
             other => Err(unexpected(&other)),
         }
     }

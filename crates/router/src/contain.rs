@@ -13,7 +13,7 @@ use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
 use outgate_kernel::mount::{self, MountError};
-use outgate_plan::plan::{RUN_DIR, SSH_HOST_KEY, SSHD_AUTHORIZED_KEYS};
+use outgate_plan::plan::{HAPROXY_ROOT, HAPROXY_UID, RUN_DIR, SSH_HOST_KEY, SSHD_AUTHORIZED_KEYS};
 
 use crate::RouterError;
 
@@ -84,7 +84,14 @@ fn mounts(dir: &Path) -> Result<(), MountError> {
     mount::sysfs(Path::new("/sys"))?;
     // Room for the files of dnsmasq with 65,000 guests.
     mount::tmpfs(Path::new("/run"), 64 * MIB, 0o755)?;
-    for path in [RUN_DIR, CONTROL_DIR, MACHINE_ETC, "/run/sshd", "/run/lock"] {
+    for path in [
+        RUN_DIR,
+        CONTROL_DIR,
+        MACHINE_ETC,
+        HAPROXY_ROOT,
+        "/run/sshd",
+        "/run/lock",
+    ] {
         let made =
             fs::create_dir_all(path).and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)));
         made.map_err(|source| MountError {
@@ -118,6 +125,7 @@ fn etc(name: &str) -> io::Result<()> {
     let passwd = format!(
         "root:x:0:0:root:/root:{shell}\n\
          sshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n\
+         haproxy:x:{HAPROXY_UID}:65534::{HAPROXY_ROOT}:/usr/sbin/nologin\n\
          nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
     );
     let hosts = format!("127.0.0.1 localhost\n127.0.1.1 {name}\n");
@@ -126,7 +134,8 @@ fn etc(name: &str) -> io::Result<()> {
         // `*`: no password fits, and unlike `!` the account is not locked, so a key may log in.
         (
             "shadow",
-            "root:*:19000:0:99999:7:::\nsshd:!:19000::::::\nnobody:*:19000::::::\n".to_owned(),
+            "root:*:19000:0:99999:7:::\nsshd:!:19000::::::\nhaproxy:!:19000::::::\nnobody:*:19000::::::\n"
+                .to_owned(),
             0o640,
         ),
         (

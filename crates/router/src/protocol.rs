@@ -3,7 +3,7 @@
 //! with a line for each event until the connection ends.
 
 use outgate_model::RouterSpec;
-use outgate_model::host::{Applied, Check, HostEvent, Run, RunOutput};
+use outgate_model::host::{Applied, Check, HostEvent, LbStatistics, Run, RunOutput};
 use outgate_model::id::RouterId;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub enum Request {
     Observe,
     /// Run steps 3 to 6 of the reference text's seven. Answered by [`Reply::Checks`].
     Verify,
+    /// What has haproxy balanced? Answered by [`Reply::Balanced`].
+    Balanced,
     /// Run a command. Answered by [`Reply::Output`].
     Run(Run),
     /// Tell what you notice from now on: [`Reply::Listening`], then [`Reply::Event`] again and again.
@@ -40,6 +42,8 @@ pub enum Reply {
     Status(Status),
     /// What the checks found.
     Checks(Vec<Check>),
+    /// What haproxy has balanced.
+    Balanced(Vec<LbStatistics>),
     /// What the command printed.
     Output(RunOutput),
     /// Events follow; none from now on is missed.

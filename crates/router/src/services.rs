@@ -3,6 +3,7 @@
 
 mod backoff;
 mod budget;
+pub(crate) mod control;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -10,21 +11,26 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+use outgate_model::host::Run;
 use outgate_plan::router_plan::{File, Service};
 
-use crate::RouterError;
 use crate::cloud_log::CloudLog;
+use crate::{RouterError, command};
 use backoff::Backoff;
 use budget::Budget;
 
 /// How long a program may take to end when asked to.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a check of its files may take, in milliseconds.
+const CHECK_MILLIS: u64 = 10_000;
+/// How long it may take to serve what its files say.
+const TAKE_OVER: Duration = Duration::from_secs(5);
 /// Longer lines of a program's output are cut.
 const LINE_MAX: u64 = 1_024;
 
@@ -43,7 +49,11 @@ struct Running {
     argv: Vec<String>,
     child: Child,
     since: Instant,
+    /// The last complaint that it printed.
+    complaint: Complaint,
 }
+
+type Complaint = Arc<Mutex<String>>;
 
 impl std::fmt::Debug for Services {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,8 +78,8 @@ impl Services {
     pub fn observe(&mut self, wanted: &BTreeMap<String, Service>) -> BTreeMap<String, Service> {
         self.bury();
         let observed = self.running.iter().map(|(name, running)| {
+            let wanted = wanted.get(name);
             let files = wanted
-                .get(name)
                 .map(|service| observed_files(&service.files))
                 .unwrap_or_default();
             (
@@ -77,6 +87,8 @@ impl Services {
                 Service {
                     argv: running.argv.clone(),
                     files,
+                    check: wanted.map(|w| w.check.clone()).unwrap_or_default(),
+                    control: wanted.and_then(|w| w.control.clone()),
                 },
             )
         });
@@ -117,15 +129,17 @@ impl Services {
                 backoff.ended(Instant::now(), Instant::now());
                 RouterError::failed(doing(), e)
             })?;
+        let complaint = Complaint::default();
         if let Some(stderr) = child.stderr.take() {
-            let (log, name) = (self.log.clone(), name.to_owned());
-            std::thread::spawn(move || copy_to_log(stderr, &log, &name));
+            let (log, name, complaint) = (self.log.clone(), name.to_owned(), Arc::clone(&complaint));
+            std::thread::spawn(move || copy_to_log(stderr, &log, &name, &complaint));
         }
         watch(child.id(), Arc::clone(&self.wake));
         let running = Running {
             argv: argv.to_vec(),
             child,
             since: Instant::now(),
+            complaint,
         };
         self.running.insert(name.to_owned(), running);
         Ok(())
@@ -146,6 +160,76 @@ impl Services {
         }
         let argv = running.argv.clone();
         self.start(name, &argv)
+    }
+
+    /// Looks at a service's files with its own eyes, before it gets them.
+    ///
+    /// # Errors
+    /// What the service says against them.
+    pub fn check(&self, name: &str, service: &Service) -> Result<(), RouterError> {
+        let doing = || format!("checking {name}'s configuration");
+        if let Some(socket) = &service.control {
+            control::keep_state(socket).map_err(|e| RouterError::failed(doing(), e))?;
+        }
+        if service.check.is_empty() {
+            return Ok(());
+        }
+        let run = Run {
+            argv: service.check.clone(),
+            timeout_millis: CHECK_MILLIS,
+        };
+        let output = command::run(&run)?;
+        if output.code == Some(0) {
+            return Ok(());
+        }
+        let complaint = output.stderr.lines().find(|line| line.starts_with("[ALERT]"));
+        Err(RouterError::failed(
+            doing(),
+            complaint.unwrap_or(output.stderr.trim()),
+        ))
+    }
+
+    /// Starts a program or makes it read its files again, and returns when it serves what they say. A program without a
+    /// control socket tells nothing: then this returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not serve; with its own last complaint.
+    pub fn take_over(&mut self, name: &str, service: &Service, start: bool) -> Result<(), RouterError> {
+        let Some(socket) = &service.control else {
+            return if start {
+                self.start(name, &service.argv)
+            } else {
+                self.hang_up(name)
+            };
+        };
+        let before = control::master(socket).filter(|_| !start);
+        match before {
+            Some(_) => self.hang_up(name)?,
+            None => self.start(name, &service.argv)?,
+        }
+        let (mut ended, mut refused) = (false, false);
+        let came = control::wait_for(socket, Instant::now() + TAKE_OVER, |now| {
+            let running = self.running.get_mut(name);
+            ended = running.is_none_or(|r| !matches!(r.child.try_wait(), Ok(None)));
+            let Some(now) = now else { return ended };
+            let is_new = before.is_none_or(|before| now.reloads > before.reloads);
+            refused = is_new && now.failed > 0;
+            ended || refused || (is_new && now.serves)
+        });
+        if came.is_some() && !ended && !refused {
+            return Ok(());
+        }
+        let complaint = self.running.get(name).map(|running| {
+            let text = running.complaint.lock();
+            text.unwrap_or_else(PoisonError::into_inner).clone()
+        });
+        let reason = complaint
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| format!("it does not serve them; {} says more", crate::cloud_log::PATH));
+        Err(RouterError::failed(
+            format!("making {name} take its rules over"),
+            reason,
+        ))
     }
 
     /// Ends a program; nothing happens when it does not run.
@@ -242,18 +326,23 @@ fn watch(pid: u32, wake: Wake) {
     });
 }
 
-fn copy_to_log(source: impl Read, log: &CloudLog, name: &str) {
+fn copy_to_log(source: impl Read, log: &CloudLog, name: &str, complaint: &Complaint) {
     let mut source = BufReader::new(source);
     let (mut line, mut budget) = (Vec::new(), Budget::new(Instant::now()));
     while matches!(
         source.by_ref().take(LINE_MAX).read_until(b'\n', &mut line),
         Ok(1..)
     ) {
+        let text = String::from_utf8_lossy(&line);
+        if text.starts_with("[ALERT]") {
+            text.trim_end()
+                .clone_into(&mut complaint.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         if let Some(left_out) = budget.take(Instant::now()) {
             if left_out > 0 {
                 log.note(&format!("{name}: ({left_out} more lines are left out)"));
             }
-            log.note(&format!("{name}: {}", String::from_utf8_lossy(&line).trim_end()));
+            log.note(&format!("{name}: {}", text.trim_end()));
         }
         line.clear();
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, Field};
 use crate::Protocol;
-use crate::router_spec::load_balancer::{HealthCheck, Stickiness};
+use crate::router_spec::load_balancer::{HealthCheck, LbCookieMode, Stickiness};
 use crate::router_spec::{LoadBalancer, PublicAddress, RouterSpec};
 
 /// 30 days: longer than any session should be remembered.
@@ -85,7 +85,12 @@ fn check_stickiness(stickiness: &Stickiness, check: &mut Check<'_>) {
         );
     };
     match stickiness {
-        Stickiness::LbCookie { .. } => {}
+        Stickiness::LbCookie { mode, indirect, .. } => check.require(
+            !(*mode == LbCookieMode::Rewrite && *indirect),
+            "indirect",
+            indirect,
+            "false for a cookie that the guest sets and the router rewrites",
+        ),
         Stickiness::AppCookie {
             length, hold_secs, ..
         } => {

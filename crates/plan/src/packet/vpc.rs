@@ -38,6 +38,9 @@ pub(super) fn new_session(spec: &RouterSpec, vpc: &VpcSide, packet: &Packet) -> 
     match (public, from) {
         (Some(_), Side::Gateway(_)) => Err(Reason::NotForwarded),
         (Some(public), _) => {
+            if rights::balanced(public, packet.header, packet.source).is_some() {
+                return Ok(Verdict::Deliver);
+            }
             let target = rights::target(public, packet.header).ok_or(Reason::NoTarget)?;
             let port = target.port.or(packet.header.ports().map(|(_, port)| port));
             let external = rights::network_of(spec, packet.source).and(rights::external(spec, packet.source));

@@ -64,6 +64,8 @@ pub(super) fn service(spec: &RouterSpec) -> Service {
     Service {
         argv,
         files: files.map(|(path, file)| (path.to_owned(), file)).into(),
+        check: Vec::new(),
+        control: None,
     }
 }
 

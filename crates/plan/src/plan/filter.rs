@@ -5,7 +5,7 @@ use outgate_model::RouterSpec;
 use outgate_model::router_spec::GuestNetwork;
 
 use super::build::{INVALID, KNOWN, MSS_CLAMP, PING, TRANSLATED};
-use super::{egress, vpc};
+use super::{balancers, egress, vpc};
 use crate::Ruleset;
 
 pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
@@ -15,6 +15,7 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
         .map_or_else(|| forward(spec), |side| vpc::forward(spec, side));
     ruleset.base_chain("forward", ("filter", "forward", 0, "drop"), forward);
     ruleset.base_chain("input", ("filter", "input", 0, "drop"), input(spec));
+    balancers::add_set(spec, ruleset);
 }
 
 fn forward(spec: &RouterSpec) -> Vec<String> {
@@ -68,5 +69,6 @@ fn input(spec: &RouterSpec) -> Vec<String> {
         "iifname \"{}\" ip daddr @public_addresses {PING} accept",
         spec.public.interface
     ));
+    balancers::let_in(spec, &mut rules);
     rules
 }

@@ -129,6 +129,9 @@ impl Areas {
         if public.static_nat.is_some() {
             areas.insert(Match::All, ANY_ADDRESS);
         }
+        for (matches, source) in super::balancers::passes(public) {
+            areas.insert(matches, source);
+        }
         areas
     }
 

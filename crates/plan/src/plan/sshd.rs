@@ -66,6 +66,8 @@ pub(super) fn service(spec: &RouterSpec) -> Service {
             (SSHD_CONFIG.to_owned(), config),
             (SSHD_AUTHORIZED_KEYS.to_owned(), keys),
         ]),
+        check: Vec::new(),
+        control: None,
     }
 }
 

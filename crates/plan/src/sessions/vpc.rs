@@ -26,6 +26,13 @@ impl Judge<'_> {
             header: session.header.to_port(session.reply_port),
             translated: session.reply.source != destination,
         };
+        let balanced = self
+            .public
+            .get(&destination)
+            .is_some_and(|p| p.is_balanced(session));
+        if balanced && !matches!(from, Side::Gateway(_)) {
+            return true;
+        }
         let leads_there = match self.public.get(&destination) {
             Some(public) => !matches!(from, Side::Gateway(_)) && public.leads_to_guest(session),
             // Where the destination was translated, it was a public address that the router has no more.

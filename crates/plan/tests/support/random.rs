@@ -4,8 +4,11 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use outgate_model::router_spec::load_balancer::{
+    AppCookieMode, HealthCheck, LbAlgorithm, LbCookieMode, LbProtocol, Stickiness,
+};
 use outgate_model::router_spec::{
-    Egress, EgressPolicy, EgressRule, FirewallRule, PortForward, PublicAddress,
+    Egress, EgressPolicy, EgressRule, FirewallRule, LoadBalancer, PortForward, PublicAddress,
 };
 use outgate_model::{IcmpMatch, Match, PortRange, Protocol, RouterSpec};
 use outgate_plan::packet::{Header, Packet, State};
@@ -108,17 +111,115 @@ fn forwards() -> impl Strategy<Value = Vec<PortForward>> {
     })
 }
 
+fn stickiness() -> impl Strategy<Value = Option<Stickiness>> {
+    let name = || proptest::sample::select(&["SRV", "a.b-c_d"][..]).prop_map(|n| n.parse().unwrap());
+    let mode = prop_oneof![
+        Just(LbCookieMode::Insert),
+        Just(LbCookieMode::Rewrite),
+        Just(LbCookieMode::Prefix)
+    ];
+    let domain = proptest::option::of(Just(".example.org").prop_map(|d| d.parse().unwrap()));
+    let lb = (name(), mode, any::<[bool; 3]>(), domain).prop_map(|(name, mode, flags, domain)| {
+        Stickiness::LbCookie {
+            name,
+            mode,
+            nocache: flags[0],
+            indirect: flags[1] && mode != LbCookieMode::Rewrite,
+            postonly: flags[2],
+            domain,
+        }
+    });
+    let mode = prop_oneof![
+        Just(None),
+        Just(Some(AppCookieMode::PathParameters)),
+        Just(Some(AppCookieMode::QueryString))
+    ];
+    let app = (name(), 1_u16..=1_024, 1_u32..=86_400, any::<bool>(), mode).prop_map(
+        |(name, length, hold_secs, request_learn, mode)| Stickiness::AppCookie {
+            name,
+            length,
+            hold_secs,
+            request_learn,
+            mode,
+        },
+    );
+    let source =
+        (1_u32..=1_048_576, 1_u32..=86_400).prop_map(|(table_size, expire_secs)| Stickiness::SourceBased {
+            table_size,
+            expire_secs,
+        });
+    prop_oneof![2 => Just(None), 2 => lb.prop_map(Some), 1 => app.prop_map(Some), 1 => source.prop_map(Some)]
+}
+
+fn health_check() -> impl Strategy<Value = HealthCheck> {
+    let path = proptest::sample::select(&["/", "/health?full=1&x=%20;y=(*)"][..]);
+    (path, 1_u32..=20_940, 1_u32..=60, 1_u8.., 1_u8..).prop_map(
+        |(path, interval_secs, timeout_secs, healthy, unhealthy)| HealthCheck {
+            ping_path: path.parse().unwrap(),
+            interval_secs,
+            timeout_secs,
+            healthy,
+            unhealthy,
+        },
+    )
+}
+
+fn balancer() -> impl Strategy<Value = LoadBalancer> {
+    let algorithm = prop_oneof![
+        Just(LbAlgorithm::RoundRobin),
+        Just(LbAlgorithm::LeastConn),
+        Just(LbAlgorithm::Source)
+    ];
+    let protocol = prop_oneof![Just(LbProtocol::Tcp), Just(LbProtocol::TcpProxy)];
+    let what = (75_u16..90, 1_u16.., algorithm, protocol);
+    let who = (
+        cidrs(OUTSIDE),
+        proptest::collection::btree_set(guest(), 0..3),
+        stickiness(),
+    );
+    (what, who, proptest::option::of(health_check())).prop_map(
+        |((public_port, private_port, algorithm, protocol), (sources, members, stickiness), health_check)| {
+            LoadBalancer {
+                id: id(),
+                public_port,
+                private_port,
+                algorithm,
+                protocol,
+                sources,
+                members: members.into_iter().collect(),
+                stickiness,
+                health_check,
+            }
+        },
+    )
+}
+
+/// Balancers of ports that nobody else has.
+fn add_balancers(address: &mut PublicAddress, wanted: Vec<LoadBalancer>) {
+    for mut balancer in wanted {
+        let port = balancer.public_port;
+        let forwarded = |f: &PortForward| f.protocol == Protocol::Tcp && f.public_ports.contains(port);
+        let free = !address.load_balancers.iter().any(|b| b.public_port == port);
+        if free && !address.port_forwarding.iter().any(forwarded) {
+            let last = address.address.addr().octets()[3];
+            let unique = format!("00000000-0000-4000-8{last:03}-{port:012}");
+            balancer.id = serde_json::from_value(unique.into()).unwrap();
+            address.load_balancers.push(balancer);
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Use {
     Nothing,
-    Forwards(Vec<PortForward>),
+    Forwards(Vec<PortForward>, Vec<LoadBalancer>),
     Static(Ipv4Addr),
 }
 
 fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
     let usage = prop_oneof![
         1 => Just(Use::Nothing),
-        3 => forwards().prop_map(Use::Forwards),
+        3 => (forwards(), vec(balancer(), 0..3)).prop_map(|(f, b)| Use::Forwards(f, b)),
         2 => guest().prop_map(Use::Static),
     ];
     let all = vec(proptest::option::weighted(0.8, (usage, firewall())), 4);
@@ -132,7 +233,10 @@ fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
                 ..public(10 + u8::try_from(i).unwrap())
             };
             match usage {
-                Use::Forwards(forwards) => address.port_forwarding = forwards,
+                Use::Forwards(forwards, balancers) => {
+                    address.port_forwarding = forwards;
+                    add_balancers(&mut address, balancers);
+                }
                 Use::Static(guest) if !owners.contains(&guest) => {
                     owners.push(guest);
                     address.static_nat = Some(guest);

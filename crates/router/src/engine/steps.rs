@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ipnet::Ipv4Net;
 use outgate_kernel::link::{LinkChange, LinkError, Route};
 use outgate_kernel::{iptables, nft, sysctl};
-use outgate_plan::router_plan::File;
+use outgate_plan::router_plan::{File, Service};
 use outgate_plan::ruleset::TABLE;
 use outgate_plan::{Changes, RouterPlan, ServiceAction, Step, diff};
 
@@ -64,7 +64,7 @@ impl Engine {
                     self.try_sysctl(name, value);
                     Ok(())
                 }
-                other => self.step(other),
+                other => self.step(other, wanted),
             };
             match on_error {
                 OnError::Stop => done?,
@@ -90,7 +90,7 @@ impl Engine {
             let done = match step {
                 Step::Nft(script) => nft::load(script).map_err(|e| RouterError::rules(&e)),
                 Step::Iptables(tables) => iptables::restore(tables).map_err(|e| RouterError::rules(&e)),
-                other => self.step(other),
+                other => self.step(other, before),
             };
             if let Err(error) = done {
                 self.log.error(&format!("rolling back: {error}"));
@@ -101,7 +101,7 @@ impl Engine {
         }
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), RouterError> {
+    fn step(&mut self, step: &Step, plan: &RouterPlan) -> Result<(), RouterError> {
         match step {
             Step::Nft(_) | Step::Iptables(_) => Ok(()),
             Step::SetMac { interface, mac } => self.change_link(
@@ -143,7 +143,9 @@ impl Engine {
                 .runtime
                 .block_on(self.links.remove_route(&kernel_route(route)))
                 .map_err(link_error),
-            Step::Service { name, write, action } => self.service(name, write, action),
+            Step::Service { name, write, action } => {
+                self.service(name, write, action, plan.services.get(name))
+            }
         }
     }
 
@@ -174,9 +176,17 @@ impl Engine {
         name: &str,
         write: &BTreeMap<String, File>,
         action: &ServiceAction,
+        planned: Option<&Service>,
     ) -> Result<(), RouterError> {
         for (path, file) in write {
             write_file(path, file)?;
+        }
+        if let Some(service) =
+            planned.filter(|s| s.control.is_some() && !matches!(action, ServiceAction::Stop))
+        {
+            self.services.check(name, service)?;
+            let start = matches!(action, ServiceAction::Start { .. });
+            return self.services.take_over(name, service, start);
         }
         match action {
             ServiceAction::None => Ok(()),

@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 use super::Shared;
 use super::agent::{Mailbox, Message};
 use crate::protocol::{LINE_MAX, Reply, Request, SOCKET};
+use crate::services::control;
 use crate::verify::verify;
 use crate::{RouterError, command};
 
@@ -104,6 +105,14 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
             checks
                 .map(Reply::Checks)
                 .map_err(|e| RouterError::failed("verifying", e))
+        }
+        Request::Balanced => {
+            let none = || RouterError::failed("reading haproxy's statistics", "the router has no spec yet");
+            let spec = shared.spec().ok_or_else(none)?;
+            let statistics = spawn_blocking(move || control::statistics(&spec)).await;
+            statistics
+                .map_err(|e| RouterError::failed("reading haproxy's statistics", e))?
+                .map(Reply::Balanced)
         }
         Request::Run(run) => {
             let output = spawn_blocking(move || command::run(&run)).await;
