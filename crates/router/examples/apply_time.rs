@@ -133,6 +133,25 @@ fn forward(port: u16) -> Result<PortForward> {
     })
 }
 
+/// The one guest network.
+fn network(mac: MacAddr) -> Result<GuestNetwork> {
+    Ok(GuestNetwork {
+        id: NetworkId::new(),
+        interface: "eth0".to_owned(),
+        mac,
+        mtu: 1_500,
+        gateway: "10.1.1.1/24".parse()?,
+        domain: "cs1cloud.internal".to_owned(),
+        upstream_dns: Vec::new(),
+        egress: Egress {
+            default: EgressPolicy::Allow,
+            rules: Vec::new(),
+        },
+        acl: None,
+        leases: std::collections::BTreeMap::new(),
+    })
+}
+
 /// `count` port forwards and as many firewall rules, as CloudStack's router was measured with.
 fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
     let [guest, control, public] = MACS;
@@ -158,21 +177,6 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
         port_forwarding,
         load_balancers: Vec::new(),
     };
-    let network = GuestNetwork {
-        id: NetworkId::new(),
-        interface: "eth0".to_owned(),
-        mac: guest,
-        mtu: 1_500,
-        gateway: "10.1.1.1/24".parse()?,
-        domain: "cs1cloud.internal".to_owned(),
-        upstream_dns: Vec::new(),
-        egress: Egress {
-            default: EgressPolicy::Allow,
-            rules: Vec::new(),
-        },
-        acl: None,
-        leases: std::collections::BTreeMap::new(),
-    };
     Ok(RouterSpec {
         version: SPEC_VERSION,
         id,
@@ -190,7 +194,7 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
             gateway: Ipv4Addr::new(203, 0, 113, 1),
             addresses: vec![address],
         },
-        guest_networks: vec![network],
+        guest_networks: vec![network(guest)?],
         vpc: None,
         conntrack: Conntrack::default(),
         ssh: Ssh {

@@ -18,3 +18,4 @@ pub use client::RouterClient;
 pub use engine::{Engine, Repair};
 pub use error::RouterError;
 pub use process::{ServeOptions, serve};
+pub use services::control::statistics as load_balancer_statistics;

@@ -3,7 +3,7 @@
 
 mod backoff;
 mod budget;
-pub(crate) mod control;
+pub mod control;
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -49,7 +49,7 @@ struct Running {
     argv: Vec<String>,
     child: Child,
     since: Instant,
-    /// The last complaint that it printed.
+    /// The first complaint that it printed since it was started or last told to read its files.
     complaint: Complaint,
 }
 
@@ -203,6 +203,13 @@ impl Services {
             };
         };
         let before = control::master(socket).filter(|_| !start);
+        if let Some(running) = self.running.get(name) {
+            running
+                .complaint
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+        }
         match before {
             Some(_) => self.hang_up(name)?,
             None => self.start(name, &service.argv)?,
@@ -335,8 +342,10 @@ fn copy_to_log(source: impl Read, log: &CloudLog, name: &str, complaint: &Compla
     ) {
         let text = String::from_utf8_lossy(&line);
         if text.starts_with("[ALERT]") {
-            text.trim_end()
-                .clone_into(&mut complaint.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut first = complaint.lock().unwrap_or_else(PoisonError::into_inner);
+            if first.is_empty() {
+                text.trim_end().clone_into(&mut first);
+            }
         }
         if let Some(left_out) = budget.take(Instant::now()) {
             if left_out > 0 {

@@ -35,10 +35,9 @@ pub const HAPROXY_UID: u32 = 101;
 /// connection tracking remembers an idle one, and sooner when fifty others came after it.
 const GLOBAL: &str = "\
 global
-    log stderr format raw daemon notice
     uid 101
     gid 65534
-    maxconn 10000
+    maxconn 8000
     nbthread 1
     no strict-limits
     mworker-max-reloads 50
@@ -49,7 +48,6 @@ global
 const DEFAULTS: &str = "\
 defaults
     mode tcp
-    log global
     load-server-state-from-file global
     option dontlognull
     option redispatch

@@ -3,6 +3,7 @@
 //! they have done so far.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -30,13 +31,14 @@ pub(super) struct Master {
     pub(super) serves: bool,
 }
 
-/// Asks the master; it closes the connection after its answer.
+/// Asks the master; it closes the connection after its answer to the last question.
 fn ask(socket: &str, question: &str) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(ANSWER))?;
     stream.set_write_timeout(Some(ANSWER))?;
     stream.write_all(question.as_bytes())?;
     stream.write_all(b"\n")?;
+    stream.shutdown(Shutdown::Write)?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX).read_to_string(&mut answer)?;
     Ok(answer)
@@ -110,7 +112,7 @@ pub(super) fn keep_state(socket: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// When it gives no answer that can be read.
-pub(crate) fn statistics(spec: &RouterSpec) -> Result<Vec<LbStatistics>, RouterError> {
+pub fn statistics(spec: &RouterSpec) -> Result<Vec<LbStatistics>, RouterError> {
     let mut balancers = spec.public.addresses.iter().flat_map(|a| &a.load_balancers);
     if balancers.all(|balancer| balancer.members.is_empty()) {
         return Ok(Vec::new());
