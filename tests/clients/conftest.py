@@ -1,28 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cloud for the clients: the one that the environment names, or a lab of our own.
+"""A cloud for the clients. Each file of tests has a lab of its own; labs live side by side.
 
-CLOUDSTACK_ENDPOINT, CLOUDSTACK_KEY and CLOUDSTACK_SECRET name a server, or OUTGATE_CREDENTIALS an INI file. Without
-them OUTGATE (the program; target/debug/outgate when unset) starts an empty lab, which is removed at the end.
+test_cs.py also runs against a server that the environment names: CLOUDSTACK_ENDPOINT, CLOUDSTACK_KEY and
+CLOUDSTACK_SECRET, or OUTGATE_CREDENTIALS with an INI file. Without them OUTGATE (the program; target/debug/outgate
+when unset) starts an empty lab, which is removed at the end.
 """
 
-import configparser
 import os
-import pathlib
-import subprocess
-import tempfile
 
 import pytest
 from cs import CloudStack
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def from_ini(path):
-    """Endpoint, key and secret of an INI file."""
-    ini = configparser.ConfigParser()
-    assert ini.read(path), f"{path} cannot be read"
-    section = ini["cloudstack"]
-    return {name: section[name] for name in ("endpoint", "key", "secret")}
+from lab import Lab, from_ini
 
 
 def from_environment():
@@ -35,6 +24,14 @@ def from_environment():
     return None
 
 
+@pytest.fixture(scope="module")
+def lab(request):
+    """A lab for one file of tests."""
+    name = request.module.__name__.removeprefix("test_").replace("_", "-")[:20]
+    with Lab(name) as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def server():
     """Endpoint, key and secret."""
@@ -42,15 +39,8 @@ def server():
     if named:
         yield named
         return
-    program = os.environ.get("OUTGATE", str(ROOT / "target/debug/outgate"))
-    with tempfile.TemporaryDirectory(prefix="outgate-cs-") as folder:
-        lab = ["--instance", "cs"]
-        environment = {**os.environ, "OUTGATE_LABS_DIR": folder}
-        subprocess.run([program, "lab", "up", "--empty", *lab], env=environment, check=True, timeout=120)
-        try:
-            yield from_ini(pathlib.Path(folder) / "cs" / "cloudstack.ini")
-        finally:
-            subprocess.run([program, "lab", "down", *lab], env=environment, check=True, timeout=120)
+    with Lab("cs") as made:
+        yield made.credentials
 
 
 @pytest.fixture(scope="session", params=["get", "post"])

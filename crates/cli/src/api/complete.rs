@@ -131,7 +131,7 @@ fn server(choice: &Choice, plain: &[&str], current: &str) -> Option<Candidates> 
         [command, given @ ..] => {
             let api = catalog.find(command)?;
             Some(match current.split_once('=') {
-                Some((name, part)) => values(&client, &catalog, api, name, part),
+                Some((name, part)) => values(&client, &catalog, api, (given, name, part)),
                 None => params(api, given, current),
             })
         }
@@ -162,7 +162,12 @@ fn params(api: &Api, given: &[&str], current: &str) -> Candidates {
 }
 
 /// Values of a parameter: yes and no, or names and ids from the server.
-fn values(client: &Client, catalog: &Catalog, api: &Api, name: &str, part: &str) -> Candidates {
+fn values(
+    client: &Client,
+    catalog: &Catalog,
+    api: &Api,
+    (given, name, part): (&[&str], &str, &str),
+) -> Candidates {
     let Some(param) = api.param(name) else {
         return Vec::new();
     };
@@ -171,7 +176,13 @@ fn values(client: &Client, catalog: &Catalog, api: &Api, name: &str, part: &str)
         return starting(words.into_iter(), &format!("{name}={part}"));
     }
     let ids = param.kind == "uuid" || request::outer(name).ends_with("ids");
-    let Some(list) = lookup::lister(catalog, &api.name, name).filter(|_| ids) else {
+    let resource_type = given.iter().find_map(|word| {
+        word.to_lowercase()
+            .strip_prefix("resourcetype=")
+            .map(str::to_owned)
+    });
+    let list = lookup::lister(catalog, &api.name, name, resource_type.as_deref());
+    let Some(list) = list.filter(|_| ids) else {
         return Vec::new();
     };
     // Of a list of ids, the last one is typed.

@@ -17,6 +17,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("networkaclitem", "listNetworkACLs"),
     ("gateway", "listPrivateGateways"),
     ("associatednetwork", "listNetworks"),
+    ("uservm", "listVirtualMachines"),
+    ("loadbalancer", "listLoadBalancerRules"),
     ("lbrule", "listLoadBalancerRules"),
     ("parentdomain", "listDomains"),
 ];
@@ -27,11 +29,17 @@ const MORE: &[(&str, &str, &str)] = &[
     ("listIsos", "isofilter", "executable"),
 ];
 
-/// The list that holds what `param` of `command` names.
-pub fn lister<'a>(catalog: &'a Catalog, command: &str, param: &str) -> Option<&'a Api> {
+/// The list that holds what `param` of `command` names. What tags are put on is of the kind that `resourcetype` says.
+pub fn lister<'a>(
+    catalog: &'a Catalog,
+    command: &str,
+    param: &str,
+    resource_type: Option<&str>,
+) -> Option<&'a Api> {
     let param = param.to_lowercase();
     let noun = match param.strip_suffix("ids").or_else(|| param.strip_suffix("id"))? {
         "" => noun_of(command),
+        "resource" => resource_type?.to_lowercase(),
         noun => noun.to_owned(),
     };
     if let Some((_, list)) = ALIASES.iter().find(|(alias, _)| *alias == noun) {
@@ -107,6 +115,11 @@ pub fn resolve(client: &Client, catalog: &Catalog, api: &Api, request: &mut Requ
         .iter()
         .find(|(n, v)| n == "projectid" && is_id(v))
         .map(|(_, v)| v.clone());
+    let resource_type = request
+        .params
+        .iter()
+        .find(|(n, _)| n == "resourcetype")
+        .map(|(_, v)| v.clone());
     for (name, value) in &mut request.params {
         let Some(param) = api.param(name).filter(|_| !name.contains('[')) else {
             continue;
@@ -115,7 +128,7 @@ pub fn resolve(client: &Client, catalog: &Catalog, api: &Api, request: &mut Requ
         if (param.kind != "uuid" && !ids) || value.split(',').all(is_id) {
             continue;
         }
-        let Some(list) = lister(catalog, &api.name, name) else {
+        let Some(list) = lister(catalog, &api.name, name, resource_type.as_deref()) else {
             continue;
         };
         let parts = if ids {
@@ -189,7 +202,8 @@ mod tests {
             })
             .collect();
         let catalog = Catalog { commands };
-        let of = |command, param| lister(&catalog, command, param).map(|api| api.name.as_str());
+        let of =
+            |command, param| lister(&catalog, command, param, Some("UserVm")).map(|api| api.name.as_str());
         assert_eq!(of("deleteNetwork", "id"), Some("listNetworks"));
         assert_eq!(of("listNetworks", "id"), Some("listNetworks"));
         assert_eq!(
@@ -208,6 +222,7 @@ mod tests {
         assert_eq!(of("createNetworkACL", "aclid"), Some("listNetworkACLLists"));
         assert_eq!(of("deleteNetworkACL", "id"), Some("listNetworkACLs"));
         assert_eq!(of("restartVPC", "id"), Some("listVPCs"));
+        assert_eq!(of("createTags", "resourceids"), Some("listVirtualMachines"));
         assert_eq!(of("createNetwork", "name"), None);
     }
 
