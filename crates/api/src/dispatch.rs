@@ -28,7 +28,7 @@ impl Api {
     pub async fn answer(&self, query: &str, form: &[u8]) -> Reply {
         let (command, result) = self.run(query, form).await;
         let name = command.map(|command| command.name);
-        match (result, name) {
+        let reply = match (result, name) {
             (Ok(inner), Some(name)) => Reply::success(name, inner),
             (Ok(_), None) => Reply::error(None, &ApiError::internal("a reply without a command")),
             (Err(e), name) => {
@@ -37,7 +37,8 @@ impl Api {
                 }
                 Reply::error(name, &e)
             }
-        }
+        };
+        reply.in_format(RawParameters::format(query, form))
     }
 
     async fn run(&self, query: &str, form: &[u8]) -> (Option<&'static Command>, Result<Object, ApiError>) {
@@ -74,12 +75,6 @@ impl Api {
         caller: Caller,
         given: &Parameters,
     ) -> Result<Object, ApiError> {
-        if given
-            .get("response")
-            .is_some_and(|format| !format.eq_ignore_ascii_case("json"))
-        {
-            return Err(ApiError::parameter("response: only \"json\" is available"));
-        }
         let params = Params::parse(command.name, command.parameters(), given)?;
         {
             let view = self.manager.view();

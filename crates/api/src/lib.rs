@@ -6,12 +6,16 @@
 //! parameters, what to call), and comes back through [`view`] (how objects look) and [`wire::envelope`].
 
 mod auth;
+pub mod catalog;
 pub mod command;
 mod dispatch;
 mod exists;
+mod guesses;
 pub mod server;
+mod session;
+pub mod throttle;
 pub mod view;
 pub mod wire;
 
-pub use dispatch::Api;
+pub use dispatch::{Api, Incoming};
 pub use server::{ServerConfig, serve};

@@ -201,12 +201,12 @@ async fn form_of(shared: &Shared, request: Request) -> Result<Vec<u8>, ApiError>
 }
 
 fn rendered(reply: &Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body.to_string()));
+    let mut response = Response::new(Body::from(reply.bytes()));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json; charset=UTF-8"),
+        HeaderValue::from_static(reply.content_type()),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(

@@ -4,14 +4,12 @@
 use outgate_model::object::User;
 use serde_json::{Value, json};
 
-use super::{Answers, Command, Mode};
+use super::{Answers, Command};
+use crate::catalog;
 use crate::view::{self, Field, Look};
-use crate::wire::envelope::{self, Object};
+use crate::wire::envelope::{self, CLOUDSTACK_VERSION, Object};
 use crate::wire::error::ApiError;
 use crate::wire::params::{Kind, Param, Params};
-
-/// The version of CloudStack whose API this is.
-const CLOUDSTACK_VERSION: &str = "4.20.1.0";
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
@@ -102,40 +100,8 @@ fn apis(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             "the name of a command",
         ));
     }
-    let items: Vec<Value> = matches.into_iter().map(described).collect();
+    let items: Vec<Value> = matches.into_iter().map(catalog::api).collect();
     Ok(envelope::list("api", items.len(), items))
-}
-
-fn described(command: &Command) -> Value {
-    let params: Vec<Value> = command
-        .parameters()
-        .map(|p| {
-            let length = if let Kind::Text(max) = p.kind { max } else { 255 };
-            json!({
-                "name": p.name,
-                "type": p.kind.api_name(),
-                "description": p.description,
-                "required": p.required,
-                "length": length,
-            })
-        })
-        .collect();
-    json!({
-        "name": command.name,
-        "description": command.description,
-        "isasync": command.mode != Mode::Sync,
-        "related": "",
-        "params": params,
-        "response": fields(command).iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect::<Value>(),
-    })
-}
-
-fn fields(command: &Command) -> &'static [Field] {
-    match command.answers {
-        Answers::List(_, fields) | Answers::One(_, fields) => fields,
-        Answers::Entity(entity) => entity.fields(),
-        Answers::Success => &[("success", "boolean"), ("displaytext", "string")],
-    }
 }
 
 /// An admin may ask for every key, others for their own account's.

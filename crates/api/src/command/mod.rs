@@ -17,6 +17,7 @@ mod network_offering;
 mod provided;
 mod router;
 mod scope;
+mod session;
 mod tag;
 
 use std::future::Future;
@@ -99,6 +100,10 @@ pub enum Handler {
     Act(for<'a> fn(&'a Call<'a>) -> Later<'a, Object>),
     /// Starts a job.
     Start(for<'a> fn(&'a Call<'a>) -> Later<'a, Started>),
+    /// Starts a session; the one command that nobody signs.
+    Login,
+    /// Ends the caller's session.
+    Logout,
 }
 
 impl std::fmt::Debug for Handler {
@@ -107,6 +112,8 @@ impl std::fmt::Debug for Handler {
             Self::Read(_) => "Read",
             Self::Act(_) => "Act",
             Self::Start(_) => "Start",
+            Self::Login => "Login",
+            Self::Logout => "Logout",
         })
     }
 }
@@ -248,6 +255,13 @@ impl Command {
     pub fn open_to(&self, look: &Look<'_>) -> bool {
         look.caller
             .may_call(look.view, self.name, |role| self.callers.include(role))
+    /// The fields of what it answers with.
+    pub fn fields(&self) -> &'static [Field] {
+        match self.answers {
+            Answers::List(_, fields) | Answers::One(_, fields) => fields,
+            Answers::Entity(entity) => entity.fields(),
+            Answers::Success => &[("success", "boolean"), ("displaytext", "string")],
+        }
     }
 
     /// Every parameter.
@@ -271,6 +285,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         job::COMMANDS,
         event::COMMANDS,
         tag::COMMANDS,
+        session::COMMANDS,
     ]
     .into_iter()
     .flatten()

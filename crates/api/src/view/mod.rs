@@ -7,6 +7,7 @@
 pub mod address;
 pub mod event;
 pub mod firewall_rule;
+pub mod glossary;
 pub mod guest;
 pub mod host;
 pub mod job;

@@ -4,19 +4,37 @@
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
+use super::xml;
 
 /// A JSON object.
 pub type Object = Map<String, Value>;
+
+/// The version of CloudStack whose API this is.
+pub const CLOUDSTACK_VERSION: &str = "4.20.1.0";
+
+/// How a reply is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// As JSON.
+    #[default]
+    Json,
+    /// As XML, CloudStack's own default.
+    Xml,
+}
 
 /// A complete HTTP reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status: 200, or CloudStack's error code.
     pub status: u16,
-    /// The body, JSON.
+    /// The body: an object with one key.
     pub body: Value,
+    /// How the body is written.
+    pub format: Format,
     /// The error's text, for the `X-Description` header.
     pub description: Option<String>,
+    /// `Set-Cookie` headers.
+    pub cookies: Vec<String>,
 }
 
 impl Reply {
@@ -25,7 +43,9 @@ impl Reply {
         Self {
             status: 200,
             body: wrapped(&response_key(command), Value::Object(inner)),
+            format: Format::Json,
             description: None,
+            cookies: Vec::new(),
         }
     }
 
@@ -41,7 +61,30 @@ impl Reply {
         Self {
             status: e.code,
             body: wrapped(&key, inner),
+            format: Format::Json,
             description: Some(e.text.clone()),
+            cookies: Vec::new(),
+        }
+    }
+
+    /// The same, written in this format.
+    pub fn in_format(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+
+    /// The body's bytes.
+    pub fn bytes(&self) -> String {
+        match self.format {
+            Format::Json => self.body.to_string(),
+            Format::Xml => xml::document(&self.body, CLOUDSTACK_VERSION),
+        }
+    }
+
+    /// The body's media type.
+    pub fn content_type(&self) -> &'static str {
+        match self.format {
+            Format::Json => "application/json; charset=UTF-8",
+            Format::Xml => "text/xml; charset=UTF-8",
         }
     }
 }

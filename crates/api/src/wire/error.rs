@@ -46,6 +46,12 @@ impl ApiError {
         )
     }
 
+    /// 429: the account has called too often.
+    pub fn throttled(wait: std::time::Duration) -> Self {
+        let text = "The given user has reached his/her account api limit, please retry after";
+        Self::new(429, format!("{text} {} ms.", wait.as_millis()))
+    }
+
     /// 430: a parameter cannot be read at all (encoding, brackets, size, given twice).
     pub fn malformed(text: impl Into<String>) -> Self {
         Self::new(430, text)

@@ -7,3 +7,4 @@ pub mod error;
 pub mod params;
 pub mod request;
 pub mod signature;
+pub mod xml;

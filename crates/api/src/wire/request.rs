@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 
+use super::envelope::Format;
 use super::error::ApiError;
 
 /// Longest query and longest form, in bytes each.
@@ -59,6 +60,18 @@ impl RawParameters {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         )
+    }
+
+    /// How the reply to a request is written, as far as can be told of one that may be unreadable otherwise: JSON
+    /// for `response=json`, else XML.
+    pub fn format(query: &str, form: &[u8]) -> Format {
+        let form = form.split(|b| *b == b'&');
+        let mut pairs = query.as_bytes().split(|b| *b == b'&').chain(form);
+        if pairs.any(|pair| pair.eq_ignore_ascii_case(b"response=json")) {
+            Format::Json
+        } else {
+            Format::Xml
+        }
     }
 
     /// Every parameter as it was sent.
