@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use outgate_manager::{Caller, Manager};
+use outgate_model::id::UserId;
 use outgate_model::object::User;
 
 use crate::wire::date;
@@ -24,6 +25,21 @@ pub fn authenticate(manager: &Manager, raw: &RawParameters, now: Timestamp) -> R
     let caller = caller.filter(|_| right).ok_or_else(ApiError::unauthenticated)?;
     check_expiry(raw, now)?;
     Ok(caller)
+}
+
+/// The caller that a logged-in user is; none when the user may not call any more.
+pub fn user(manager: &Manager, id: UserId) -> Option<Caller> {
+    let view = manager.view();
+    let user = view.user(id)?;
+    Caller::of(&view, user)
+}
+
+/// The root admin, who calls through the integration port. Errors with 530 when there is none.
+pub fn root_admin(manager: &Manager) -> Result<Caller, ApiError> {
+    let view = manager.view();
+    let mut callers = view.all::<User>().filter_map(|user| Caller::of(&view, user));
+    let admin = callers.find(|caller| caller.admin());
+    admin.ok_or_else(|| ApiError::internal("no root admin may call"))
 }
 
 /// `signatureversion=3` asks for `expires`. Errors with 401 when it is missing, no date, or past.

@@ -68,7 +68,8 @@ impl<K: Eq + Hash + Clone> Book<K> {
 
     /// Drops what is old; when nothing is, the oldest half, so that the book stays bounded whatever happens.
     fn forget(&mut self, now: Instant) {
-        self.entries.retain(|_, e| now.saturating_duration_since(e.last) < FORGET);
+        self.entries
+            .retain(|_, e| now.saturating_duration_since(e.last) < FORGET);
         if self.entries.len() >= MOST {
             let mut times: Vec<Instant> = self.entries.values().map(|e| e.last).collect();
             times.sort_unstable();
@@ -97,12 +98,7 @@ impl Default for Guesses {
 
 impl Guesses {
     /// Begins a try to log in as `name`, domain and user name. Errors with the time to wait until the next one.
-    pub fn begin(
-        &self,
-        name: &(String, String),
-        from: Option<IpAddr>,
-        now: Instant,
-    ) -> Result<(), Duration> {
+    pub fn begin(&self, name: &(String, String), from: Option<IpAddr>, now: Instant) -> Result<(), Duration> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         let from_wait = from.map_or(Duration::ZERO, |from| addresses.wait(&from, now));
@@ -166,7 +162,11 @@ mod tests {
         let from = Some(IpAddr::from([192, 0, 2, 1]));
         let begun = (0..100).filter(|i| guesses.begin(&name(&i.to_string()), from, now).is_ok());
         assert!(begun.count() <= FREE_FOR_ADDRESS as usize + 1);
-        assert!(guesses.begin(&name("bob"), Some(IpAddr::from([192, 0, 2, 2])), now).is_ok());
+        assert!(
+            guesses
+                .begin(&name("bob"), Some(IpAddr::from([192, 0, 2, 2])), now)
+                .is_ok()
+        );
     }
 
     #[test]

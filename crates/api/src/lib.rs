@@ -11,6 +11,7 @@ pub mod command;
 mod dispatch;
 mod exists;
 mod guesses;
+mod login;
 pub mod server;
 mod session;
 pub mod throttle;
@@ -18,4 +19,4 @@ pub mod view;
 pub mod wire;
 
 pub use dispatch::{Api, Incoming};
-pub use server::{ServerConfig, serve};
+pub use server::{ServerConfig, serve, serve_integration};

@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
-use axum::routing::any;
-use outgate_manager::Manager;
+use axum::routing::{any, get};
 use tokio::sync::Semaphore;
 
-use crate::Api;
 use crate::wire::envelope::Reply;
 use crate::wire::error::ApiError;
 use crate::wire::request::MAX_BYTES;
+use crate::{Api, Incoming, catalog, session};
 
 mod connection;
+
+use connection::Peer;
 
 /// Where clients look.
 pub const PATH: &str = "/client/api";
@@ -59,20 +60,52 @@ impl Default for ServerConfig {
 #[derive(Debug)]
 struct Shared {
     api: Api,
+    /// Whether this is the integration port.
+    trusted: bool,
     config: ServerConfig,
     turns: Semaphore,
     served: AtomicU64,
 }
 
-/// Serves the manager's API on a listening socket until `shutdown` resolves; then requests that are being answered
-/// get `drain` to finish.
+/// Serves the API on a listening socket until `shutdown` resolves; then requests that are being answered get `drain` to
+/// finish.
 ///
 /// # Errors
 /// When the socket cannot be used.
 pub async fn serve(
     listener: std::net::TcpListener,
-    manager: Manager,
+    api: impl Into<Api>,
     config: ServerConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    run(listener, api.into(), config, false, shutdown).await
+}
+
+/// Serves the API without signatures to programs of this machine: whoever reaches the socket is the root admin.
+///
+/// # Errors
+/// When the socket is not on a loopback address, or cannot be used.
+pub async fn serve_integration(
+    listener: std::net::TcpListener,
+    api: impl Into<Api>,
+    config: ServerConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() {
+        let text = format!(
+            "the integration port would give everybody who reaches {address} the whole cloud: it must be on a loopback address"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    run(listener, api.into(), config, true, shutdown).await
+}
+
+async fn run(
+    listener: std::net::TcpListener,
+    api: Api,
+    config: ServerConfig,
+    trusted: bool,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
@@ -80,16 +113,20 @@ pub async fn serve(
     let listener = connection::Limited::new(listener, config.connections, config.idle);
     let drain = config.drain;
     let shared = Arc::new(Shared {
-        api: Api::new(manager),
+        api,
+        trusted,
         turns: Semaphore::new(config.concurrency),
         config,
         served: AtomicU64::new(0),
     });
     let app = Router::new()
         .route(PATH, any(handle))
+        .route(&format!("{PATH}/openapi.json"), get(document))
+        .route(&format!("{PATH}/{{command}}"), any(handle))
         .fallback(elsewhere)
         .with_state(shared);
     let (asked, mut was_asked) = tokio::sync::watch::channel(());
+    let app = app.into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         shutdown.await;
         drop(asked);
@@ -103,6 +140,14 @@ pub async fn serve(
         ended = server => ended,
         () = deadline => Ok(()),
     }
+}
+
+/// The OpenAPI document. It says nothing that is not in the program.
+async fn document() -> Response {
+    let mut response = Response::new(Body::from(catalog::openapi().to_string()));
+    let json = HeaderValue::from_static("application/json; charset=UTF-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 async fn elsewhere() -> Response {
@@ -146,12 +191,13 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiErro
             format!("method {} is not available; use GET or POST", request.method()),
         ));
     }
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let form = if is_post {
-        form_of(shared, request).await?
-    } else {
-        Vec::new()
-    };
+    if shared.trusted {
+        refuse_browsers(&request)?;
+    }
+    let mut incoming = incoming(&request, shared.trusted);
+    if is_post {
+        incoming.form = form_of(shared, request).await?;
+    }
     // Only now: a client that sends its form slowly takes nobody's turn.
     let turn = tokio::time::timeout(shared.config.queue, shared.turns.acquire());
     let Ok(Ok(_turn)) = turn.await else {
@@ -159,7 +205,7 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiErro
     };
     let (api, limit) = (shared.api.clone(), shared.config.handling);
     // A task of its own: a client that hangs up does not leave a command half done.
-    let work = tokio::spawn(async move { api.answer(&query, &form).await });
+    let work = tokio::spawn(async move { api.answer(&incoming).await });
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(e)) => {
@@ -175,6 +221,45 @@ async fn answer(shared: &Arc<Shared>, request: Request) -> Result<Reply, ApiErro
             )))
         }
     }
+}
+
+/// What the head of a request says.
+fn incoming(request: &Request, trusted: bool) -> Incoming {
+    let path = request.uri().path();
+    let command = path.strip_prefix(PATH).map(|rest| rest.trim_matches('/'));
+    let cookies = request.headers().get_all(header::COOKIE);
+    let session = cookies.iter().find_map(|c| session::in_cookies(c.to_str().ok()?));
+    Incoming {
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        form: Vec::new(),
+        command: command.filter(|name| !name.is_empty()).map(str::to_owned),
+        session: session.map(str::to_owned),
+        from: request
+            .extensions()
+            .get::<ConnectInfo<Peer>>()
+            .map(|peer| peer.0.0.ip()),
+        trusted,
+    }
+}
+
+/// A page of another site must not use its visitor's browser to reach the integration port: its requests say so, or
+/// ask for a name that is not this machine's own.
+fn refuse_browsers(request: &Request) -> Result<(), ApiError> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let host = header("host").unwrap_or("localhost");
+    let port = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.chars().all(|c| c.is_ascii_digit()));
+    let name = port.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+    let is_local = name.eq_ignore_ascii_case("localhost")
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    if !is_local || header("origin").is_some() || header("sec-fetch-site").is_some_and(|site| site != "none")
+    {
+        return Err(ApiError::unauthenticated());
+    }
+    Ok(())
 }
 
 async fn form_of(shared: &Shared, request: Request) -> Result<Vec<u8>, ApiError> {
@@ -213,6 +298,11 @@ fn rendered(reply: &Reply) -> Response {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    for cookie in &reply.cookies {
+        if let Ok(value) = HeaderValue::from_str(cookie) {
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
     if reply.status == 405 {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
     }

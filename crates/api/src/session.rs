@@ -102,7 +102,9 @@ fn make_room(sessions: &mut HashMap<Digest, Session>, of: impl Fn(&Session) -> b
     if picked().count() < most {
         return;
     }
-    let oldest = picked().min_by_key(|(_, session)| session.used).map(|(id, _)| *id);
+    let oldest = picked()
+        .min_by_key(|(_, session)| session.used)
+        .map(|(id, _)| *id);
     if let Some(id) = oldest {
         sessions.remove(&id);
     }
@@ -146,7 +148,12 @@ mod tests {
         assert!(a.id != a.key && a.id != b.id && a.key != b.key);
         assert_eq!(sessions.touch(&a.id, &a.key, now), Some(user));
         assert_eq!(sessions.touch(&b.id, &b.key, now), Some(other));
-        for (id, key) in [(&a.id, &b.key), (&b.id, &a.key), (&a.key, &a.id), (&a.id, &String::new())] {
+        for (id, key) in [
+            (&a.id, &b.key),
+            (&b.id, &a.key),
+            (&a.key, &a.id),
+            (&a.id, &String::new()),
+        ] {
             assert_eq!(sessions.touch(id, key, now), None);
         }
         sessions.close(&a.id);

@@ -57,10 +57,16 @@ mod tests {
         };
         let (throttle, now) = (Throttle::default(), Instant::now());
         let (busy, calm) = (AccountId::new(), AccountId::new());
-        let passed = |account, at| (0..100).filter(|_| throttle.count(account, limit, at).is_ok()).count();
+        let passed = |account, at| {
+            (0..100)
+                .filter(|_| throttle.count(account, limit, at).is_ok())
+                .count()
+        };
         assert_eq!(passed(busy, now), 25);
         assert_eq!(passed(calm, now), 25);
-        let refused = throttle.count(busy, limit, now + Duration::from_millis(400)).unwrap_err();
+        let refused = throttle
+            .count(busy, limit, now + Duration::from_millis(400))
+            .unwrap_err();
         assert_eq!(refused.code, 429);
         assert!(refused.text.contains("retry after 600 ms"), "{}", refused.text);
         assert_eq!(passed(busy, now + limit.interval), 25);

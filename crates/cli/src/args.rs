@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::output::Style;
-use crate::{api, completions, exit, guest, lab, man, router, server, verify};
+use crate::{api, completions, exit, guest, lab, man, openapi, router, server, verify};
 
 /// Source NAT for clouds: many private networks reach the outside through few public addresses.
 ///
@@ -62,6 +62,8 @@ pub enum Command {
     /// Print what could come next on an `outgate api` command line (called by the completion scripts)
     #[command(hide = true)]
     CompleteApi(api::CompleteArgs),
+    /// Print the OpenAPI document of the API, or its reference
+    Openapi(openapi::Args),
     /// Print a shell's completion script
     Completions(completions::Args),
     /// Print the manual pages, or write one for each command into a folder
@@ -96,6 +98,7 @@ pub fn run(command: Command, output: Style) -> anyhow::Result<()> {
         Command::Verify(args) => verify::run(&args, format),
         Command::Router(command) => router::run(command),
         Command::Guest(command) => guest::run(command),
+        Command::Openapi(args) => openapi::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -10,6 +10,7 @@ mod guest;
 pub mod lab;
 mod logging;
 mod man;
+mod openapi;
 mod output;
 mod router;
 mod server;

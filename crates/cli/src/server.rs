@@ -28,13 +28,18 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let config = args.check()?;
     logging::start(config.log_format);
     let listener = listener::open(config.listen)?;
+    let integration = config.integration_listen.map(listener::bind).transpose()?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(serve(&config, listener))
+        .block_on(serve(&config, listener, integration))
 }
 
-async fn serve(config: &Config, listener: TcpListener) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    listener: TcpListener,
+    integration: Option<TcpListener>,
+) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let store = open_store(config)?;
@@ -61,11 +66,45 @@ async fn serve(config: &Config, listener: TcpListener) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    let served = outgate_api::serve(listener, manager.clone(), ServerConfig::default(), asked_to_end).await;
+    let served = serve_api(manager.clone(), listener, integration, asked_to_end).await;
     tracing::info!("the server ends; routers and guests go on");
     manager.shutdown().await;
     store.close().await;
     served.context("serving the API")
+}
+
+/// Serves both ports until `asked_to_end`.
+async fn serve_api(
+    manager: Manager,
+    listener: TcpListener,
+    integration: Option<TcpListener>,
+    asked_to_end: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let api = outgate_api::Api::new(manager);
+    let (end, mut ends) = tokio::sync::watch::channel(false);
+    let beside = integration.map(|listener| {
+        let address = listener.local_addr();
+        tracing::warn!(
+            ?address,
+            "the integration port is open: every program of this machine is root admin there"
+        );
+        let ended = async move {
+            // An error means that the server is gone, too.
+            let _ = ends.wait_for(|end| *end).await;
+        };
+        tokio::spawn(outgate_api::serve_integration(
+            listener,
+            api.clone(),
+            ServerConfig::default(),
+            ended,
+        ))
+    });
+    let served = outgate_api::serve(listener, api, ServerConfig::default(), asked_to_end).await;
+    end.send_replace(true);
+    if let Some(beside) = beside {
+        beside.await??;
+    }
+    served
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {

@@ -148,7 +148,8 @@ fn schema_of(kind: Kind) -> Value {
 
 /// What the envelope of a command's reply holds.
 fn answer(command: &Command, schemas: &mut Schemas) -> Value {
-    let one = |key: &str, schema: Value| json!({"type": "object", "required": [key], "properties": {key: schema}});
+    let one =
+        |key: &str, schema: Value| json!({"type": "object", "required": [key], "properties": {key: schema}});
     match (command.mode, command.answers) {
         (Mode::Async, _) => one("jobid", json!({"type": "string", "format": "uuid"})),
         (Mode::AsyncCreate, _) => json!({
@@ -192,7 +193,11 @@ impl Schemas {
     }
 
     fn finish(self) -> Value {
-        self.0.into_iter().map(|(name, fields)| (name, object(fields))).collect::<Map<_, _>>().into()
+        self.0
+            .into_iter()
+            .map(|(name, fields)| (name, object(fields)))
+            .collect::<Map<_, _>>()
+            .into()
     }
 }
 

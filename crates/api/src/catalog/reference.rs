@@ -34,7 +34,11 @@ pub fn reference() -> String {
     for (key, fields) in objects {
         let _ = write!(text, "\n### {key}\n\n| field | type | meaning |\n|---|---|---|\n");
         for (name, kind) in fields {
-            let _ = writeln!(text, "| `{name}` | {kind} | {} |", describe(name).unwrap_or_default());
+            let _ = writeln!(
+                text,
+                "| `{name}` | {kind} | {} |",
+                describe(name).unwrap_or_default()
+            );
         }
     }
     text
@@ -67,7 +71,7 @@ fn one(text: &mut String, command: &Command) {
         "## {}\n\n{} For {}; {mode}; gives {made}.\n\n",
         command.name,
         command.description,
-        words(command),
+        command.callers.words(),
     );
     let mut params: Vec<&Param> = command.parameters().collect();
     if params.is_empty() {
@@ -101,8 +105,4 @@ fn kind(kind: Kind) -> String {
         Kind::Text(_) => format!("text of at most {}", length(kind)),
         other => other.api_name().to_owned(),
     }
-}
-
-fn words(command: &Command) -> &'static str {
-    if command.admin_only { "root admins" } else { "everybody" }
 }

@@ -55,6 +55,15 @@ pub enum Callers {
 }
 
 impl Callers {
+    /// Who they are, for the reference.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::RootAdmins => "root admins",
+            Self::Admins => "root admins and domain admins",
+            Self::Everybody => "everybody",
+        }
+    }
+
     /// Whether callers of this type may call it.
     pub fn include(self, role: RoleType) -> bool {
         match self {
@@ -255,6 +264,8 @@ impl Command {
     pub fn open_to(&self, look: &Look<'_>) -> bool {
         look.caller
             .may_call(look.view, self.name, |role| self.callers.include(role))
+    }
+
     /// The fields of what it answers with.
     pub fn fields(&self) -> &'static [Field] {
         match self.answers {

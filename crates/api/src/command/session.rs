@@ -2,7 +2,7 @@
 //! Sessions by password, for consoles and CloudMonkey. What they do is in `dispatch`: no other command is called by
 //! somebody who is not known yet.
 
-use super::{Answers, Command, Handler, Mode};
+use super::{Answers, Callers, Command, Handler, Mode};
 use crate::view::Field;
 use crate::wire::params::{Kind, Of, Param};
 
@@ -12,7 +12,7 @@ pub const COMMANDS: &[Command] = &[
         name: "login",
         description: "Starts a session by user name and password. Later calls carry its cookie and its sessionkey.",
         mode: Mode::Sync,
-        admin_only: false,
+        callers: Callers::Everybody,
         params: &[LOGIN],
         answers: Answers::One("", FIELDS),
         handler: Handler::Login,
@@ -21,7 +21,7 @@ pub const COMMANDS: &[Command] = &[
         name: "logout",
         description: "Ends the caller's session.",
         mode: Mode::Sync,
-        admin_only: false,
+        callers: Callers::Everybody,
         params: &[],
         answers: Answers::One("", &[("description", "string")]),
         handler: Handler::Logout,
@@ -36,7 +36,11 @@ const LOGIN: &[Param] = &[
         Kind::Text(1024),
         "the path of the user's domain: /sales or ROOT/sales; ROOT when left out",
     ),
-    Param::optional("domainid", Kind::Uuid(Of::Anything), "the id of the user's domain"),
+    Param::optional(
+        "domainid",
+        Kind::Uuid(Of::Anything),
+        "the id of the user's domain",
+    ),
 ];
 
 /// What `login` answers.

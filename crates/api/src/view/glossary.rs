@@ -25,9 +25,15 @@ const PARTS: &[(&str, &str)] = &[
     ("name", "the name of the @"),
     ("id", "the id of the @"),
     ("type", "the type of the @"),
-    ("limit", "the most of the @ that the account may have; Unlimited for no limit"),
+    (
+        "limit",
+        "the most of the @ that the account may have; Unlimited for no limit",
+    ),
     ("total", "how much of the @ the account has"),
-    ("available", "how much of the @ the account may still take; Unlimited for no limit"),
+    (
+        "available",
+        "how much of the @ the account may still take; Unlimited for no limit",
+    ),
 ];
 
 /// Words of other objects within names.
@@ -110,7 +116,10 @@ mod tests {
     #[test]
     fn a_name_of_two_parts_is_described_by_them() {
         assert_eq!(describe("zoneid").unwrap(), "the id of the zone");
-        assert_eq!(describe("vpclimit").unwrap(), "the most of the VPC that the account may have; Unlimited for no limit");
+        assert_eq!(
+            describe("vpclimit").unwrap(),
+            "the most of the VPC that the account may have; Unlimited for no limit"
+        );
         assert_eq!(describe("nosuchfield"), None);
     }
 }

@@ -33,6 +33,10 @@ pub struct Args {
     /// Address and port of the API; `systemd`: the socket it passes; `stdin`: the socket on standard input
     #[arg(long, env = "OUTGATE_LISTEN", default_value = "127.0.0.1:8080")]
     listen: String,
+    /// Address and port where calls need no signature and act as the root admin: 127.0.0.1:8096. Off without it.
+    /// Loopback addresses only
+    #[arg(long, env = "OUTGATE_INTEGRATION_LISTEN")]
+    integration_listen: Option<String>,
     /// Name of this installation; it is part of every name the server makes on the host
     #[arg(long, env = "OUTGATE_INSTANCE", default_value = "main")]
     instance: String,
@@ -103,6 +107,8 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// Where the API listens.
     pub listen: Listen,
+    /// Where calls need no signature; a loopback address.
+    pub integration_listen: Option<SocketAddr>,
     /// Name of this installation.
     pub instance: String,
     /// File for the administrator's keys.
@@ -174,6 +180,8 @@ impl Args {
     fn read(self, problems: &mut Problems) -> Option<Config> {
         let zone = self.zone;
         let listen = listen(&self.listen, problems);
+        let integration = self.integration_listen.as_deref();
+        let integration_listen = integration.and_then(|text| integration_address(text, problems));
         let authorized_key = public_key(&self.ssh_key, problems);
         let gateway = problems.read::<Ipv4Net>(
             "--public-gateway",
@@ -214,6 +222,7 @@ impl Args {
             data_dir: self.data_dir,
             run_dir: self.run_dir,
             listen: listen?,
+            integration_listen,
             instance: self.instance,
             credentials_file: self.credentials_file,
             ssh_key: self.ssh_key,
@@ -244,6 +253,15 @@ fn listen(text: &str, problems: &mut Problems) -> Option<Listen> {
             )
             .map(Listen::Address),
     }
+}
+
+/// Whoever reaches this port has the whole cloud.
+fn integration_address(text: &str, problems: &mut Problems) -> Option<SocketAddr> {
+    let expected = "a loopback address and port such as 127.0.0.1:8096: whoever reaches it is the root admin";
+    let address: SocketAddr = problems.read("--integration-listen", text, expected)?;
+    let is_loopback = address.ip().is_loopback();
+    problems.check(is_loopback, "--integration-listen", text, expected);
+    is_loopback.then_some(address)
 }
 
 fn range(text: &str, gateway: Option<Ipv4Net>, problems: &mut Problems) -> Option<Ipv4Range> {
@@ -314,6 +332,8 @@ mod tests {
         let text = check(&[
             "--listen",
             "nowhere",
+            "--integration-listen",
+            "0.0.0.0:8096",
             "--public-gateway",
             "203.0.113.1",
             "--public-range",
@@ -332,6 +352,7 @@ mod tests {
         .unwrap_err();
         for field in [
             "--listen",
+            "--integration-listen",
             "--public-gateway",
             "--public-range",
             "--public-mtu",
