@@ -136,6 +136,7 @@ fn the_fields_that_are_declared_are_cloudstacks_and_of_its_types() {
 
 /// Fields that clients read although CloudStack's own table does not list them.
 const EXTRA: &[&str] = &[
+    "role",
     "networkofferingconservemode",
     "secondaryip",
     "created",

@@ -268,7 +268,7 @@ async fn nobody_gets_in_and_every_refusal_reads_the_same() {
     ];
     let mut texts = Vec::new();
     for (what, query) in table {
-        let answer = served.get(&query).await;
+        let answer = served.get(&format!("{query}&response=json")).await;
         check(
             what,
             &answer,

@@ -3,6 +3,7 @@
 
 mod config;
 mod listener;
+mod password;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -58,6 +59,13 @@ async fn serve(
             secret: admin.secret_key,
         }
         .write(path)?;
+    }
+    if let Some(path) = &config.admin_password_file {
+        let password = password::read_or_make(path)?;
+        manager
+            .set_admin_password(&password)
+            .await
+            .context("the administrator's password")?;
     }
     tracing::info!(%address, instance = config.instance, "the API is served");
     let asked_to_end = async move {

@@ -21,7 +21,7 @@ use outgate_model::object::{
 use outgate_model::router_spec::EgressPolicy;
 
 use crate::draft::Draft;
-use crate::mirror::View;
+use crate::mirror::{Stored, View};
 use crate::secret::{Sealer, SecretError};
 
 /// The claim that the first start takes, so that two servers cannot both be first.
@@ -326,4 +326,14 @@ fn service_offerings(draft: &mut Draft) {
             created: Timestamp::now(),
         });
     }
+}
+/// The first start's user: other domains may have users of this name, too.
+pub(crate) fn administrator(view: &View<'_>) -> Option<Stored<User>> {
+    let is_root = |user: &User| {
+        let account = view.get::<Account>(user.account);
+        let domain = account.and_then(|account| view.get::<Domain>(account.domain));
+        domain.is_some_and(|domain| domain.parent.is_none())
+    };
+    let mut users = view.all::<User>().filter(|user| user.username == ADMIN);
+    users.find(|user| is_root(user)).cloned()
 }

@@ -12,7 +12,7 @@ use outgate_store::{Outcome, Store, StoreError};
 use tokio::sync::{RwLock, watch};
 use tokio::task::JoinHandle;
 
-use crate::bootstrap::{self, ADMIN, Credentials};
+use crate::bootstrap::{self, Credentials};
 use crate::config::ManagerConfig;
 use crate::draft::Draft;
 use crate::error::CommandError;
@@ -256,11 +256,10 @@ impl Manager {
     /// When the key file does not belong to the store.
     pub fn admin_credentials(&self) -> Result<Credentials, SecretError> {
         let view = self.view();
-        let mut admins = view.all::<object::User>().filter(|u| u.username == ADMIN);
-        let user = admins.next().ok_or(SecretError::NotOurs)?;
+        let user = bootstrap::administrator(&view).ok_or(SecretError::NotOurs)?;
         Ok(Credentials {
             api_key: user.api_key.clone(),
-            secret_key: self.secret_key(user)?,
+            secret_key: self.secret_key(&user)?,
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 
-use crate::{CommandError, Manager};
+use crate::{CommandError, Manager, bootstrap};
 use outgate_model::object::User;
 
 /// The shortest password.
@@ -50,6 +50,33 @@ pub async fn hash(password: &str) -> Result<String, CommandError> {
 }
 
 impl Manager {
+    /// Gives the administrator this password, if it has another one.
+    ///
+    /// # Errors
+    /// When the password is empty or too long, or could not be stored.
+    pub async fn set_admin_password(&self, password: &str) -> Result<(), CommandError> {
+        let admin = bootstrap::administrator(&self.view());
+        if self.verify_password(admin.as_deref(), password).await {
+            return Ok(());
+        }
+        let hash = hash(password).await?;
+        self.commit(|view, draft| {
+            let admin = bootstrap::administrator(view);
+            let admin =
+                admin.ok_or_else(|| CommandError::Internal("there is no administrator".to_owned()))?;
+            let password_hash = Some(hash.clone());
+            draft.update(
+                &admin,
+                User {
+                    password_hash,
+                    ..User::clone(&admin)
+                },
+            );
+            Ok(())
+        })
+        .await
+    }
+
     /// Whether `password` is this user's. For `None`, and for a user without a password, it is false after as long.
     pub async fn verify_password(&self, user: Option<&User>, password: &str) -> bool {
         if password.len() > LONGEST {

@@ -150,6 +150,9 @@ fn server(instance: &str) -> Command {
     command
         .arg("--credentials-file")
         .arg(folder.join("cloudstack.ini"));
+    command
+        .arg("--admin-password-file")
+        .arg(folder.join("admin-password"));
     command.args(["--ssh-key", "/root/.ssh/id_rsa.cloud"]);
     command.args([
         "--public-bridge",

@@ -43,6 +43,10 @@ pub struct Args {
     /// File for the administrator's endpoint and keys (INI, mode 0600)
     #[arg(long, env = "OUTGATE_CREDENTIALS_FILE")]
     credentials_file: Option<PathBuf>,
+    /// File with the administrator's password for sessions (mode 0600); made with a random one if it is not there.
+    /// Without it nobody can log in as admin by password
+    #[arg(long, env = "OUTGATE_ADMIN_PASSWORD_FILE")]
+    admin_password_file: Option<PathBuf>,
     /// Private key for SSH into routers; its public half lies beside it, with `.pub` behind its name
     #[arg(long, env = "OUTGATE_SSH_KEY", default_value = "/root/.ssh/id_rsa.cloud")]
     ssh_key: PathBuf,
@@ -113,6 +117,8 @@ pub struct Config {
     pub instance: String,
     /// File for the administrator's keys.
     pub credentials_file: Option<PathBuf>,
+    /// File with the administrator's password.
+    pub admin_password_file: Option<PathBuf>,
     /// Private key for SSH into routers.
     pub ssh_key: PathBuf,
     /// Its public half, in OpenSSH's form.
@@ -180,8 +186,7 @@ impl Args {
     fn read(self, problems: &mut Problems) -> Option<Config> {
         let zone = self.zone;
         let listen = listen(&self.listen, problems);
-        let integration = self.integration_listen.as_deref();
-        let integration_listen = integration.and_then(|text| integration_address(text, problems));
+        let integration_listen = integration_address(self.integration_listen.as_deref(), problems);
         let authorized_key = public_key(&self.ssh_key, problems);
         let gateway = problems.read::<Ipv4Net>(
             "--public-gateway",
@@ -225,6 +230,7 @@ impl Args {
             integration_listen,
             instance: self.instance,
             credentials_file: self.credentials_file,
+            admin_password_file: self.admin_password_file,
             ssh_key: self.ssh_key,
             authorized_key: authorized_key?,
             log_format: self.log_format,
@@ -256,7 +262,8 @@ fn listen(text: &str, problems: &mut Problems) -> Option<Listen> {
 }
 
 /// Whoever reaches this port has the whole cloud.
-fn integration_address(text: &str, problems: &mut Problems) -> Option<SocketAddr> {
+fn integration_address(text: Option<&str>, problems: &mut Problems) -> Option<SocketAddr> {
+    let text = text?;
     let expected = "a loopback address and port such as 127.0.0.1:8096: whoever reaches it is the root admin";
     let address: SocketAddr = problems.read("--integration-listen", text, expected)?;
     let is_loopback = address.ip().is_loopback();
