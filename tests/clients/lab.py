@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import cs
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 INTERNET = "198.51.100.10"
@@ -125,3 +126,44 @@ class Lab:
             return [line for line in shown.splitlines() if "router serve" in line or "guest serve" in line]
 
         eventually("no router or guest runs", lambda: not processes())
+
+    def provided(self):
+        """What the operator provides: zone, template and size, as deployVirtualMachine wants them."""
+        cloud = self.cloud()
+        return {
+            "zoneid": cloud.listZones()["zone"][0]["id"],
+            "templateid": cloud.listTemplates(templatefilter="executable")["template"][0]["id"],
+            "serviceofferingid": cloud.listServiceOfferings()["serviceoffering"][0]["id"],
+        }
+
+    def offering(self, name):
+        """The network offering of this name."""
+        return only(self.cloud().listNetworkOfferings(name=name), "networkoffering")["id"]
+
+    def network(self, name, offering="IsolatedNetworkEgressAllow", cloud=None, **params):
+        """A network, in a VPC or not."""
+        return (cloud or self.cloud()).createNetwork(
+            name=name, zoneid=self.provided()["zoneid"], networkofferingid=self.offering(offering), **params
+        )["network"]
+
+    def guest(self, name, *networks, cloud=None, **params):
+        """A running guest on networks, given by their ids."""
+        return (cloud or self.cloud()).deployVirtualMachine(
+            **self.provided(), name=name, **({"networkids": list(networks)} if networks else {}), fetch_result=True, **params
+        )["virtualmachine"]
+
+
+def only(reply, key):
+    """The one object of a list."""
+    assert set(reply) == {"count", key}, reply
+    assert reply["count"] == 1 and len(reply[key]) == 1, reply
+    return reply[key][0]
+
+
+def refused(code, text, call, **params):
+    """Asserts that a call, or its job, is refused with this code, and says this."""
+    with pytest.raises(cs.CloudStackApiException) as caught:
+        call(**params)
+    error = caught.value.error
+    assert error["errorcode"] == code, error
+    assert text in error["errortext"], error

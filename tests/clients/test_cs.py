@@ -6,21 +6,15 @@ at the end nothing of it is left.
 """
 
 import re
-import time
 import uuid
 
 import pytest
 from cs import CloudStack, CloudStackApiException, CloudStackException
 
+from lab import eventually, only
+
 DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000")
 OFFERING = "DefaultIsolatedNetworkOfferingWithSourceNatService"
-
-
-def only(reply, key):
-    """The one object of a list."""
-    assert set(reply) == {"count", key}, reply
-    assert reply["count"] == 1 and len(reply[key]) == 1, reply
-    return reply[key][0]
 
 
 def names(cloud, command, **params):
@@ -36,16 +30,6 @@ def refused(code, text, call, **params):
     assert error["errorcode"] == code and error["uuidList"] == [], error
     assert caught.value.response.status_code == code
     assert text in error["errortext"], error
-
-
-def eventually(what, check):
-    """Polls until check() holds."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if check():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not within 30 s")
 
 
 @pytest.fixture(scope="module")
