@@ -94,6 +94,7 @@ fn a_vpc_may_have_no_tier_and_an_isolated_network_no_acl() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table")]
 fn each_contradiction_in_a_vpc_is_refused_and_names_its_field() {
     let tier = "/guest_networks/1";
     let gateway = "/vpc/private_gateways/0";

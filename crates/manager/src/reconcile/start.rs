@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use outgate_model::Realm;
 use outgate_model::event::Level;
-use outgate_model::host::{HostObserved, Inventory};
+use outgate_model::host::{HostObserved, Inventory, PrivateWire};
 use outgate_model::id::{GuestId, HostId, RouterId};
-use outgate_model::object::{self, Guest, Power, Router, RouterState};
+use outgate_model::object::{self, Guest, Power, PrivateGateway, Router, RouterState};
 
 use super::observed;
 use super::pass::answer;
@@ -23,14 +23,26 @@ const TRIES: u32 = 3;
 fn inventory(view: &View<'_>, host: HostId) -> Inventory {
     let mut networks = BTreeSet::new();
     let mut keep = Inventory::default();
+    let mut vpcs = BTreeSet::new();
     for router in view.all::<Router>().filter(|r| r.host == host) {
         keep.routers.push(router.id);
+        if let Realm::Vpc(vpc) = router.realm {
+            vpcs.insert(vpc);
+        }
         networks.extend(view.networks_of_realm(router.realm).iter().map(|n| n.id));
     }
     for guest in view.all::<Guest>().filter(|g| g.host == host) {
         keep.guests.push(guest.id);
         networks.extend(guest.nics.iter().map(|n| n.network));
     }
+    let gateways = view.all::<PrivateGateway>().filter(|g| vpcs.contains(&g.vpc));
+    let wires: BTreeSet<_> = gateways
+        .map(|g| PrivateWire {
+            physical_network: g.physical_network,
+            vlan: g.vlan,
+        })
+        .collect();
+    keep.wires = wires.into_iter().collect();
     keep.networks = networks.into_iter().collect();
     keep
 }

@@ -47,11 +47,10 @@ impl Judge<'_> {
         let is_guest = rights::network_of(self.spec, passage.source).is_some();
         match passage.to {
             Side::Public => self.external_is_fine(session),
-            Side::Gateway(gateway) if gateway.source_nat => {
-                session.reply.destination == gateway.address.addr()
-            }
+            // Whether it translates may have changed: sessions keep what they have.
+            Side::Gateway(gateway) => kept || session.reply.destination == gateway.address.addr(),
             Side::Guests(_) if passage.translated && is_guest => self.external_is_fine(session),
-            Side::Gateway(_) | Side::Guests(_) | Side::Control => kept,
+            Side::Guests(_) | Side::Control => kept,
         }
     }
 }

@@ -8,7 +8,10 @@
     reason = "a test's helpers may panic too"
 )]
 
+pub mod vpc;
+
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,7 +25,7 @@ use outgate_model::router_spec::{
 use outgate_model::{MacAddr, Match, PortRange, Protocol, RouterSpec};
 use outgate_router::cloud_log::CloudLog;
 use outgate_router::{Engine, contain};
-use outgate_testkit::{Topology, TopologySpec};
+use outgate_testkit::{Namespace, Topology, TopologySpec};
 use tokio::runtime::Runtime;
 
 type Work = Box<dyn FnOnce(&mut Engine) + Send>;
@@ -31,24 +34,52 @@ type Work = Box<dyn FnOnce(&mut Engine) + Send>;
 pub struct World {
     pub topology: Topology,
     pub runtime: Runtime,
+    engine: EngineThread,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let runtime = runtime();
+        let topology = runtime.block_on(Topology::new(&TopologySpec::default())).unwrap();
+        let engine = EngineThread::new(&topology.router);
+        Self {
+            topology,
+            runtime,
+            engine,
+        }
+    }
+}
+
+impl Deref for World {
+    type Target = EngineThread;
+
+    fn deref(&self) -> &EngineThread {
+        &self.engine
+    }
+}
+
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// A router's engine on a thread of its own inside a network namespace.
+pub struct EngineThread {
     pub woken: Receiver<()>,
     work: Option<Sender<Work>>,
     thread: Option<std::thread::JoinHandle<()>>,
     _dir: tempfile::TempDir,
 }
 
-impl World {
-    pub fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let topology = runtime.block_on(Topology::new(&TopologySpec::default())).unwrap();
+impl EngineThread {
+    pub fn new(router: &Namespace) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (work, todo) = channel::<Work>();
         let (wake, woken) = channel();
-        let network = topology.router.as_fd().try_clone_to_owned().unwrap();
+        let network = router.as_fd().try_clone_to_owned().unwrap();
         let path = dir.path().to_owned();
         let (ready, is_ready) = channel();
         let thread = std::thread::spawn(move || {
@@ -68,8 +99,6 @@ impl World {
         });
         is_ready.recv().expect("the router starts");
         Self {
-            topology,
-            runtime,
             woken,
             work: Some(work),
             thread: Some(thread),
@@ -107,7 +136,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for EngineThread {
     fn drop(&mut self) {
         drop(self.work.take());
         let ended = self.thread.take().map(std::thread::JoinHandle::join);
