@@ -77,17 +77,12 @@ impl Passage<'_> {
     /// Whether the VPC lets it pass: the ACL of the side that it comes from first, then that of the side that it goes
     /// to, then whether these sides may meet at all.
     pub(crate) fn judge(&self, spec: &RouterSpec, vpc: &VpcSide) -> Result<(), Reason> {
-        let leaves = match self.from {
-            Side::Guests(tier) => self.allowed(tier.acl.as_ref(), AclDirection::Egress),
-            Side::Gateway(gateway) => self.allowed(Some(&gateway.acl), AclDirection::Ingress),
-            Side::Control | Side::Public => true,
-        };
         let enters = match self.to {
             Side::Guests(tier) => self.allowed(tier.acl.as_ref(), AclDirection::Ingress),
             Side::Gateway(gateway) => self.allowed(Some(&gateway.acl), AclDirection::Egress),
             Side::Control | Side::Public => true,
         };
-        if !(leaves && enters) {
+        if !(self.may_leave() && enters) {
             return Err(Reason::Acl);
         }
         let may_meet = match (self.from, self.to) {
@@ -105,6 +100,15 @@ impl Passage<'_> {
             Ok(())
         } else {
             Err(Reason::NotForwarded)
+        }
+    }
+
+    /// Whether the ACL of the side that it comes from lets it pass, wherever it goes.
+    pub(crate) fn may_leave(&self) -> bool {
+        match self.from {
+            Side::Guests(tier) => self.allowed(tier.acl.as_ref(), AclDirection::Egress),
+            Side::Gateway(gateway) => self.allowed(Some(&gateway.acl), AclDirection::Ingress),
+            Side::Control | Side::Public => true,
         }
     }
 

@@ -112,7 +112,11 @@ async fn world(spec: &RouterSpec) -> World {
 /// A packet as it arrives: its number, on which interface's far side, addresses, destination port.
 type Arrival = (u16, String, Ipv4Addr, Ipv4Addr, Option<u16>);
 
-/// Where the model wants the packet to arrive: at its receiver, or as the router's own answer to a ping.
+/// The source port, or ICMP id, of the first packet of a round.
+const FIRST_PORT: u16 = 30_000;
+
+/// Where the model wants the packet to arrive: at its receiver, or as the router's own answer, to a ping, or to a SYN
+/// where it would listen if its services ran.
 fn expected(spec: &RouterSpec, packet: &Packet, number: u16) -> Option<Arrival> {
     match verdict(spec, packet) {
         Verdict::Forward {
@@ -121,10 +125,15 @@ fn expected(spec: &RouterSpec, packet: &Packet, number: u16) -> Option<Arrival> 
             destination,
             destination_port,
         } => Some((number, out, source, destination, destination_port)),
-        Verdict::Deliver => matches!(packet.header, Header::Icmp { kind: 8, .. }).then(|| {
+        Verdict::Deliver => {
+            let port = match packet.header {
+                Header::Icmp { kind: 8, .. } => None,
+                Header::Tcp { .. } => Some(FIRST_PORT + number),
+                _ => return None,
+            };
             let side = packet.interface.clone();
-            (number, side, packet.destination, packet.source, None)
-        }),
+            Some((number, side, packet.destination, packet.source, port))
+        }
         Verdict::Drop { .. } | Verdict::AsSession => None,
     }
 }
@@ -140,7 +149,7 @@ impl Round {
     fn new(number: u16, packets: Vec<Packet>) -> Self {
         let payload = |(packet, n): (Packet, u16)| {
             let tag = [b"outgate", &number.to_be_bytes()[..], &n.to_be_bytes()].concat();
-            let payload = payload(&packet, 30_000 + n, &tag);
+            let payload = payload(&packet, FIRST_PORT + n, &tag);
             (packet, payload)
         };
         Self {
@@ -171,6 +180,11 @@ impl Round {
     }
 
     fn recognise(&self, side: &str, arrived: &outgate_testkit::Packet) -> Option<(u16, Option<u16>)> {
+        if let (6, Some(0x14), Some((_, port))) = (arrived.protocol, arrived.payload.get(13), arrived.ports())
+        {
+            // The router's RST: there is no service here.
+            return Some((port.checked_sub(FIRST_PORT)?, Some(port)));
+        }
         let (head, number) = arrived.payload.split_last_chunk::<2>()?;
         let (head, round) = head.split_last_chunk::<2>()?;
         let number = u16::from_be_bytes(*number);

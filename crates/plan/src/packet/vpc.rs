@@ -39,7 +39,7 @@ pub(super) fn new_session(spec: &RouterSpec, vpc: &VpcSide, packet: &Packet) -> 
         (Some(_), Side::Gateway(_)) => Err(Reason::NotForwarded),
         (Some(public), _) => {
             if rights::balanced(public, packet.header, packet.source).is_some() {
-                return Ok(Verdict::Deliver);
+                return to_balancer(packet, from);
             }
             let target = rights::target(public, packet.header).ok_or(Reason::NoTarget)?;
             let port = target.port.or(packet.header.ports().map(|(_, port)| port));
@@ -48,6 +48,23 @@ pub(super) fn new_session(spec: &RouterSpec, vpc: &VpcSide, packet: &Packet) -> 
         }
         (None, Side::Public) => Err(Reason::NoTarget),
         (None, _) => straight(spec, vpc, packet, from),
+    }
+}
+
+/// To haproxy, from outside or from a tier, which it leaves.
+fn to_balancer(packet: &Packet, from: Side<'_>) -> Result<Verdict, Reason> {
+    let passage = Passage {
+        from,
+        to: Side::Public,
+        source: packet.source,
+        destination: packet.destination,
+        header: packet.header,
+        translated: false,
+    };
+    if passage.may_leave() {
+        Ok(Verdict::Deliver)
+    } else {
+        Err(Reason::Acl)
     }
 }
 

@@ -31,7 +31,7 @@ impl Judge<'_> {
             .get(&destination)
             .is_some_and(|p| p.is_balanced(session));
         if balanced && !matches!(from, Side::Gateway(_)) {
-            return true;
+            return passage.may_leave();
         }
         let leads_there = match self.public.get(&destination) {
             Some(public) => !matches!(from, Side::Gateway(_)) && public.leads_to_guest(session),

@@ -164,7 +164,7 @@ fn health_check() -> impl Strategy<Value = HealthCheck> {
     )
 }
 
-fn balancer() -> impl Strategy<Value = LoadBalancer> {
+pub fn balancer() -> impl Strategy<Value = LoadBalancer> {
     let algorithm = prop_oneof![
         Just(LbAlgorithm::RoundRobin),
         Just(LbAlgorithm::LeastConn),
@@ -195,7 +195,7 @@ fn balancer() -> impl Strategy<Value = LoadBalancer> {
 }
 
 /// Balancers of ports that nobody else has.
-fn add_balancers(address: &mut PublicAddress, wanted: Vec<LoadBalancer>) {
+pub fn add_balancers(address: &mut PublicAddress, wanted: Vec<LoadBalancer>) {
     for mut balancer in wanted {
         let port = balancer.public_port;
         let forwarded = |f: &PortForward| f.protocol == Protocol::Tcp && f.public_ports.contains(port);

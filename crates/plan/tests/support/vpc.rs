@@ -14,7 +14,7 @@ use outgate_plan::packet::{Packet, State};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::random::{header, id, matches, protocol, range};
+use super::random::{add_balancers, balancer, header, id, matches, protocol, range};
 use super::{public, spec};
 
 /// Two guests of each tier, .5 and .6.
@@ -190,22 +190,26 @@ fn forwards() -> impl Strategy<Value = Vec<PortForward>> {
 }
 
 fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
-    (forwards(), forwards(), guest()).prop_map(|(first, second, owner)| {
-        vec![
-            PublicAddress {
-                source_nat: true,
-                port_forwarding: first,
-                ..public(10)
-            },
-            PublicAddress {
-                port_forwarding: second,
-                ..public(11)
-            },
-            PublicAddress {
-                static_nat: Some(owner),
-                ..public(12)
-            },
-        ]
+    let balanced = (vec(balancer(), 0..4), guest());
+    (forwards(), forwards(), guest(), balanced).prop_map(|(first, second, owner, (mut balancers, member))| {
+        let source_nat = PublicAddress {
+            source_nat: true,
+            port_forwarding: first,
+            ..public(10)
+        };
+        let mut shared = PublicAddress {
+            port_forwarding: second,
+            ..public(11)
+        };
+        for balancer in &mut balancers {
+            balancer.members = vec![member];
+        }
+        add_balancers(&mut shared, balancers);
+        let owned = PublicAddress {
+            static_nat: Some(owner),
+            ..public(12)
+        };
+        vec![source_nat, shared, owned]
     })
 }
 
