@@ -88,7 +88,7 @@ pub fn check(spec: &RouterSpec) -> Result<(), FieldError> {
     }
     acl::is_bounded(spec).map_err(|items| {
         let field = "network ACLs of the VPC's tiers and private gateways";
-        let expected = "at most 8192 items with 65536 CIDRs in all";
+        let expected = "at most 4096 items with 16384 CIDRs in all";
         FieldError::new(field, format!("{items} items"), expected)
     })
 }

@@ -163,6 +163,6 @@ fn a_thousand_acl_items_are_planned_in_milliseconds_and_too_many_are_refused() {
     let best = best.min().unwrap();
     let limit = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 10 });
     assert!(best < limit, "{best:?}, at most {limit:?}");
-    let refused = check(&with_acl(8_193)).expect_err("more than a router takes");
+    let refused = check(&with_acl(4_097)).expect_err("more than a router takes");
     assert!(refused.field.starts_with("network ACLs"), "{refused}");
 }

@@ -35,7 +35,13 @@ pub struct VpcSide {
 ///
 /// Items are judged by ascending number; the first that matches decides. A new session that no item matches is denied
 /// on its way in, and on its way out it is allowed only if the list has no egress item at all (CloudStack's rule).
-/// Packets of known sessions pass.
+/// Packets of known sessions pass. Translation of destinations comes first: an item sees the guest that a public
+/// address leads to, and the guest's port. Translation of sources comes last: an item sees the guest that sends.
+///
+/// A tier's ACL judges what the router carries into the tier and out of it, another guest of the same tier that is
+/// reached by a public address included; not what the router itself answers (DHCP, DNS, ping of the gateway). What a
+/// guest sends to a balanced port leaves its tier; whom the balancer's members serve, the balancer's sources say.
+/// A private gateway's ACL judges what comes in through it (ingress) and what leaves through it (egress).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkAcl {
