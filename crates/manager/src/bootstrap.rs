@@ -2,6 +2,7 @@
 //! What a first start writes: the operator's world, in one transaction, and only if there is none yet.
 
 mod infra;
+mod vpc;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -115,6 +116,7 @@ pub(crate) fn heal(view: &View<'_>, draft: &mut Draft) {
     roles(view, draft);
     infra::heal(view, draft);
     tier_offerings(view, draft);
+    vpc::heal(view, draft);
 }
 
 fn claim() -> String {
@@ -304,7 +306,7 @@ fn tier_offerings(view: &View<'_>, draft: &mut Draft) {
 }
 
 /// The claim of a built-in object, by which a start knows that it was made: its name may be changed.
-fn built_in_claim(name: &str) -> String {
+pub(super) fn built_in_claim(name: &str) -> String {
     format!("{}built-in/{name}", key::CLAIMS)
 }
 

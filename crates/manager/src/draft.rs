@@ -12,6 +12,7 @@ use outgate_model::id::{EventId, JobId};
 use outgate_model::job::{Goal, Job, JobState, Undo};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp, TagSet, Vpc, tag};
+use outgate_model::object::{NetworkAclItem, StaticRoute};
 use outgate_store::{Condition, Revision, Txn, Write};
 use uuid::Uuid;
 
@@ -400,7 +401,13 @@ impl Draft {
 
     /// Only addresses and rules can be taken back: nothing else can depend on them within one job.
     fn note_undo<O: Row>(&mut self, undo: Undo) {
-        let kinds = [PublicIp::KIND, FirewallRule::KIND, PortForwardingRule::KIND];
+        let kinds = [
+            PublicIp::KIND,
+            FirewallRule::KIND,
+            PortForwardingRule::KIND,
+            NetworkAclItem::KIND,
+            StaticRoute::KIND,
+        ];
         if kinds.contains(&O::KIND) {
             self.undo.push(undo);
         } else {

@@ -147,6 +147,14 @@ impl<'a> Source<'a> {
         networks
     }
 
+    fn public_mtu(&self, realm: Realm, zone: &Zone) -> u32 {
+        let vpc = match realm {
+            Realm::Network(_) => None,
+            Realm::Vpc(id) => self.get::<Vpc>(id),
+        };
+        vpc.and_then(|vpc| vpc.public_mtu).unwrap_or(zone.public_mtu)
+    }
+
     fn ips_of(&self, realm: Realm) -> Vec<Arc<PublicIp>> {
         let belongs = |ip: &PublicIp| match realm {
             Realm::Network(id) => ip.vpc.is_none() && ip.network == Some(id),
@@ -251,7 +259,7 @@ fn public_side(
     Ok(PublicSide {
         interface: String::new(),
         mac: MacAddr([0; 6]),
-        mtu: zone.public_mtu,
+        mtu: source.public_mtu(realm, zone),
         gateway,
         addresses,
     })

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-use crate::id::{EventId, GuestId, JobId, RouterId, ZoneId};
+use crate::id::{EventId, GuestId, JobId, PhysicalNetworkId, RouterId, ZoneId};
 
 /// Prefix of everything users want.
 pub const DESIRED: &str = "desired/";
@@ -75,6 +75,11 @@ pub fn parse_ip_claim(key: &str) -> Option<(ZoneId, Ipv4Addr)> {
 /// The claim on a link-local address of a host's control network.
 pub fn link_local_claim(address: Ipv4Addr) -> String {
     format!("{CLAIMS}link-local/{address}")
+}
+
+/// The claim of a private gateway on its address of a VLAN.
+pub fn private_gateway_claim(physical_network: PhysicalNetworkId, vlan: u16, address: Ipv4Addr) -> String {
+    format!("{CLAIMS}private-gateway/{physical_network}/{vlan}/{address}")
 }
 
 /// The counter that numbers objects of one kind, for names such as `r-12-VM`.

@@ -11,8 +11,9 @@ use outgate_model::object::{Network, NetworkPhase, PublicIp, PublicIpRange, Zone
 use outgate_model::{Ipv4Range, Realm};
 
 use super::implement;
-use super::request::{AssociateIp, DisassociateIp, Started};
+use super::request::{AssociateIp, AssociateIpToVpc, DisassociateIp, Started};
 use super::tx::Tx;
+use super::vpc::tier;
 use crate::CommandError;
 use crate::mirror::Stored;
 
@@ -45,6 +46,13 @@ pub(crate) fn associate(tx: &mut Tx<'_>, request: &AssociateIp) -> Result<Starte
                     zone,
                     format!("the network's zone {}", network.zone),
                 ));
+            }
+            if let Some(vpc) = tier::vpc_of(&network) {
+                let request = AssociateIpToVpc {
+                    vpc,
+                    address: request.address,
+                };
+                return super::vpc::associate(tx, request);
             }
             associate_to_network(tx, &network, address)
         }
@@ -100,21 +108,20 @@ fn associate_to_network(
 pub(crate) fn disassociate(tx: &mut Tx<'_>, request: &DisassociateIp) -> Result<Started, CommandError> {
     let ip = tx.own::<PublicIp>("id", request.id)?;
     if ip.source_nat {
-        let expected = "an address that is not a network's source NAT address; name another one with updateNetwork \
-                        sourcenatipaddress first";
+        let expected = "an address that is not a network's source NAT address; name another one with updateNetwork or \
+                        updateVPC sourcenatipaddress first";
         return Err(CommandError::invalid("id", ip.id, expected));
     }
     let rules: Vec<_> = tx.view.firewall_rules_of_ip(ip.id).cloned().collect();
     rules.iter().for_each(|rule| tx.draft.delete(rule));
     let forwards: Vec<_> = tx.view.forwards_of_ip(ip.id).cloned().collect();
     forwards.iter().for_each(|rule| tx.draft.delete(rule));
-    let generation = match ip.network {
-        Some(network) => {
-            let network = tx.known::<Network>(network)?;
-            Some((network.realm(), tx.touch(&network)))
-        }
-        None => None,
+    let realm = match (ip.vpc, ip.network) {
+        (Some(vpc), _) => Some(Realm::Vpc(vpc)),
+        (None, Some(network)) => Some(tx.known::<Network>(network)?.realm()),
+        (None, None) => None,
     };
+    let generation = realm.map(|realm| (realm, tx.draft.touch(tx.view, realm)));
     release(tx, &ip);
     let goal = match generation {
         Some((realm, generation)) => Goal::Applied { realm, generation },

@@ -4,7 +4,7 @@
 use ipnet::Ipv4Net;
 use outgate_model::id::NetworkId;
 use outgate_model::object::{Guest, Network, Nic, PublicIp};
-use outgate_model::{IcmpMatch, Match};
+use outgate_model::{IcmpMatch, Match, Realm};
 
 use super::conflicts::join;
 use super::tx::{Owned, Tx};
@@ -225,6 +225,10 @@ pub(crate) fn network_for(
     if network.account() != ip.account {
         return Err(CommandError::permission("IpAddress", ip.id));
     }
+    if let Some(vpc) = ip.vpc.filter(|vpc| network.realm() != Realm::Vpc(*vpc)) {
+        let expected = format!("a tier of the address's VPC {vpc}");
+        return Err(CommandError::invalid("networkid", id, expected));
+    }
     Ok(network)
 }
 
@@ -256,6 +260,7 @@ pub(crate) fn nic_on(
 pub(crate) fn attached(ip: &PublicIp, network: &Network) -> PublicIp {
     PublicIp {
         network: Some(network.id),
+        vpc: super::vpc::tier::vpc_of(network),
         ..ip.clone()
     }
 }

@@ -24,6 +24,12 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateFirewallRule) -> Result<St
     let ip = tx.own::<PublicIp>("ipaddressid", request.public_ip)?;
     checks::matches(request.matches)?;
     let sources = checks::cidrs("cidrlist", &request.sources, everywhere())?;
+    if let Some(vpc) = ip.vpc {
+        let expected = format!(
+            "an address of an isolated network: in VPC {vpc} the tiers' network ACLs decide (createNetworkACL)"
+        );
+        return Err(CommandError::invalid("ipaddressid", ip.id, expected));
+    }
     let Some(network) = ip.network else {
         let expected = "an address that is associated with a network";
         return Err(CommandError::invalid("ipaddressid", ip.id, expected));
@@ -66,6 +72,13 @@ pub(crate) fn ingress(
 /// `createEgressFirewallRule`.
 pub(crate) fn create_egress(tx: &mut Tx<'_>, request: &CreateEgressRule) -> Result<Started, CommandError> {
     let network = tx.own::<Network>("networkid", request.network)?;
+    if let Some(tier) = &network.tier {
+        let expected = format!(
+            "an isolated network: what leaves a tier is decided by its network ACL list {} (createNetworkACL)",
+            tier.acl
+        );
+        return Err(CommandError::invalid("networkid", network.id, expected));
+    }
     tx.offers(&network, Service::Firewall)?;
     checks::matches(request.matches)?;
     let sources = checks::cidrs("cidrlist", &request.sources, network.cidr())?;

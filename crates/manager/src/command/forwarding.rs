@@ -10,6 +10,7 @@ use outgate_model::object::{FirewallRule, Guest, Network, Nic, PortForwardingRul
 use super::conflicts::{self, WantedPass, WantedPorts};
 use super::request::{CreatePortForwarding, DeletePortForwarding, Started};
 use super::tx::Tx;
+use super::vpc::tier;
 use super::{checks, firewall};
 use crate::CommandError;
 use crate::mirror::Stored;
@@ -132,6 +133,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, request: DeletePortForwarding) -> Result<S
 /// Removes a rule and what was opened for it. The caller touches the network.
 pub(crate) fn remove(tx: &mut Tx<'_>, rule: &Stored<PortForwardingRule>) {
     tx.draft.delete(rule);
+    tier::untie(tx, rule.public_ip);
     if let Some(opened) = rule
         .opened
         .and_then(|id| tx.view.get::<FirewallRule>(id))

@@ -288,6 +288,7 @@ pub(crate) fn leave(tx: &mut Tx<'_>, guest: &Stored<Guest>) -> Result<(), Comman
                 ..PublicIp::clone(ip)
             },
         );
+        super::vpc::tier::untie(tx, ip.id);
     }
     for nic in &guest.nics {
         let network = tx.known::<Network>(nic.network)?;

@@ -38,6 +38,8 @@ macro_rules! commands {
     };
 }
 
+pub(super) use commands;
+
 commands! {
     /// Makes a network offering.
     create_network_offering(CreateNetworkOffering) -> NetworkOfferingId = network_offering::create;

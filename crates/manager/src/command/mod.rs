@@ -28,11 +28,13 @@ mod network;
 mod network_offering;
 pub mod request;
 mod router;
+mod source_nat;
 mod static_nat;
 mod subnet;
 mod tag;
 mod tx;
 mod verify;
+mod vpc;
 
 pub use checks::{CIDR_PAIRS_PER_NETWORK, CIDRS_PER_RULE, RULES_PER_NETWORK};
 

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Isolated networks: to create, change, restart and delete.
 
-use std::net::Ipv4Addr;
-
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use outgate_model::id::NetworkId;
 use outgate_model::job::Goal;
-use outgate_model::object::{Network, NetworkOffering, NetworkPhase, Power, PublicIp, Router, Zone};
+use outgate_model::object::{Network, NetworkOffering, NetworkPhase, Power, Router, Zone};
 
 use super::address::{self, Wanted};
 use super::request::{CreateNetwork, DeleteNetwork, RestartNetwork, Started, UpdateNetwork};
 use super::subnet::{self, WantedSubnet};
 use super::tx::Tx;
-use super::{checks, guest, implement};
+use super::vpc::tier;
+use super::{checks, guest, implement, source_nat};
 use crate::CommandError;
-use crate::mirror::Stored;
 use crate::realm::Standing;
 
 /// The counter that numbers networks. Every `createNetwork` writes it, so two of them never pass each other unseen.
@@ -114,7 +112,11 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateNetwork) -> Result<Started
         next.domain.clone_from(domain);
     }
     if let Some(address) = request.source_nat_address {
-        change_source_nat(tx, &network, address)?;
+        if let Some(vpc) = tier::vpc_of(&network) {
+            let expected = format!("nothing: tiers leave through their VPC's address (updateVPC id={vpc})");
+            return Err(CommandError::invalid("sourcenatipaddress", address, expected));
+        }
+        source_nat::change(tx, network.realm(), address)?;
     }
     let generation = tx.touch(&network);
     if next != *network.object {
@@ -127,63 +129,6 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateNetwork) -> Result<Started
         format!("updated network {}", network.name),
     );
     Ok(tx.applied::<Network>("updateNetwork", network.id.0, network.realm(), generation))
-}
-
-/// Makes `address` the one through which the network's guests leave. The old one stays the network's, as an ordinary
-/// address.
-fn change_source_nat(
-    tx: &mut Tx<'_>,
-    network: &Stored<Network>,
-    address: Ipv4Addr,
-) -> Result<(), CommandError> {
-    const FIELD: &str = "sourcenatipaddress";
-    let old = address::source_nat_of(tx, network.realm());
-    if old.as_ref().is_some_and(|old| old.address == address) {
-        return Ok(());
-    }
-    match tx.view.public_ip_at(network.zone, address).cloned() {
-        Some(ip) => {
-            let mine =
-                ip.account == network.account && (ip.network.is_none() || ip.network == Some(network.id));
-            if !mine {
-                let expected = format!("an address of network {} or a free one of its zone", network.id);
-                return Err(CommandError::invalid(FIELD, address, expected));
-            }
-            checks::free_for_source_nat(tx, &ip)?;
-            let next = PublicIp {
-                source_nat: true,
-                network: Some(network.id),
-                ..PublicIp::clone(&ip)
-            };
-            tx.draft.update(&ip, next);
-        }
-        None => {
-            let zone = tx.known::<Zone>(network.zone)?;
-            let address = Some((FIELD, address));
-            let wanted = Wanted {
-                account: network.account,
-                realm: Some(network.realm()),
-                address,
-                source_nat: true,
-            };
-            address::acquire(tx, &zone, wanted)?;
-        }
-    }
-    if let Some(old) = old {
-        tx.draft.update(
-            &old,
-            PublicIp {
-                source_nat: false,
-                ..PublicIp::clone(&old)
-            },
-        );
-    }
-    let text = format!(
-        "the source NAT address of network {} becomes {address}",
-        network.name
-    );
-    tx.event::<Network>("NETWORK.UPDATE.SOURCENAT", network.account, network.id.0, text);
-    Ok(())
 }
 
 /// `restartNetwork`: everything is applied anew; with `cleanup` by a fresh router.
@@ -203,7 +148,9 @@ pub(crate) fn restart(tx: &mut Tx<'_>, request: RestartNetwork) -> Result<Starte
     };
     let text = format!("restarting network {}{how}", network.name);
     tx.event::<Network>("NETWORK.RESTART", network.account, network.id.0, text);
-    match before.filter(|router| request.cleanup && router.power != Power::Gone) {
+    // A tier's is its VPC's: the other tiers' sessions must live on. restartVPC replaces it.
+    let own = tier::vpc_of(&network).is_none();
+    match before.filter(|router| own && request.cleanup && router.power != Power::Gone) {
         Some(router) => {
             let boot = router.boot + 1;
             tx.draft.update(
@@ -262,7 +209,10 @@ pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteNetwork) -> Result<Started,
             ..Network::clone(&network)
         },
     );
-    if let Some(router) = tx.view.router_of_network(network.id).cloned() {
+    if let Some(vpc) = tier::vpc_of(&network) {
+        tier::unrouted(tx, &network, vpc)?;
+        tier::clear(tx, &network);
+    } else if let Some(router) = tx.view.router_of_network(network.id).cloned() {
         tx.draft.update(
             &router,
             Router {

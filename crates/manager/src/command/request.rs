@@ -2,11 +2,22 @@
 //! What each command is asked, with types already parsed. Lists that may be left out are empty then; the field's
 //! comment says what an empty one means.
 
+mod acl;
 mod offering;
 mod tag;
+mod vpc;
 
+pub use acl::{
+    AclUser, CreateAclItem, CreateAclList, DeleteAclItem, DeleteAclList, MoveAclItem, ReplaceAclList,
+    UpdateAclItem, UpdateAclList,
+};
 pub use offering::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 pub use tag::{CreateTags, DeleteTags};
+pub use vpc::{
+    AssociateIpToVpc, CreatePrivateGateway, CreateStaticRoute, CreateTier, CreateVpc, CreateVpcOffering,
+    DeletePrivateGateway, DeleteStaticRoute, DeleteVpc, DeleteVpcOffering, RestartVpc, UpdateVpc,
+    UpdateVpcOffering,
+};
 
 use std::net::Ipv4Addr;
 

@@ -6,6 +6,7 @@ use outgate_model::object::{Guest, Network, PublicIp, Service, StaticNat};
 
 use super::request::{DisableStaticNat, EnableStaticNat, Started};
 use super::tx::Tx;
+use super::vpc::tier;
 use super::{checks, conflicts};
 use crate::CommandError;
 
@@ -92,6 +93,7 @@ pub(crate) fn disable(tx: &mut Tx<'_>, request: DisableStaticNat) -> Result<Star
             ..PublicIp::clone(&ip)
         },
     );
+    tier::untie(tx, ip.id);
     let generation = tx.touch(&network);
     let text = format!("{} no longer belongs to a guest", ip.address);
     tx.event::<PublicIp>("STATICNAT.DISABLE", ip.account, ip.id.0, text);

@@ -17,6 +17,10 @@ const PRIVATE: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(100, 64, 0, 0), 10),
 ];
 
+/// [`PRIVATE`] in words.
+pub(crate) const PRIVATE_TEXT: &str = "a private network: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 (RFC 1918) or \
+                                       100.64.0.0/10 (RFC 6598)";
+
 /// The longest prefix of a guest network: a router and one guest.
 const PREFIX_MAX: u8 = 30;
 
@@ -76,8 +80,7 @@ fn asked(
             CommandError::invalid("netmask", netmask, "a netmask from 255.0.0.0 to 255.255.255.252")
         })?;
     if !is_private(net) {
-        let expected = "an address of a private network: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 (RFC 1918) or \
-                        100.64.0.0/10 (RFC 6598)";
+        let expected = format!("an address of {PRIVATE_TEXT}");
         return Err(CommandError::invalid("gateway", gateway, expected));
     }
     if gateway == net.network() || gateway == net.broadcast() {
@@ -131,12 +134,14 @@ fn next_free(zone: &Zone, ranges: &[PublicIpRange], taken: &[Ipv4Net]) -> Result
         })
 }
 
-fn with_first_host(net: Ipv4Net) -> Ipv4Net {
+/// A subnet with its first host as the router.
+pub(crate) fn with_first_host(net: Ipv4Net) -> Ipv4Net {
     let host = Ipv4Addr::from_bits(net.network().to_bits().saturating_add(1));
     Ipv4Net::new(host, net.prefix_len()).unwrap_or(net)
 }
 
-fn check_limits(wanted: WantedSubnet, gateway: Ipv4Net) -> Result<(), CommandError> {
+/// Whether `startip` and `endip` lie in the network.
+pub(crate) fn check_limits(wanted: WantedSubnet, gateway: Ipv4Net) -> Result<(), CommandError> {
     for (field, address) in [("startip", wanted.start), ("endip", wanted.end)] {
         if let Some(address) = address.filter(|address| !gateway.contains(address)) {
             return Err(CommandError::invalid(
@@ -161,7 +166,8 @@ pub fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
     a.contains(&b.trunc()) || b.contains(&a.trunc())
 }
 
-fn is_private(net: Ipv4Net) -> bool {
+/// Whether a network lies in a private block.
+pub(crate) fn is_private(net: Ipv4Net) -> bool {
     let net = net.trunc();
     PRIVATE
         .iter()

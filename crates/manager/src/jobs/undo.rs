@@ -4,6 +4,7 @@
 use outgate_model::job::{Job, Undo};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{FirewallRule, PortForwardingRule, PublicIp};
+use outgate_model::object::{NetworkAclItem, StaticRoute};
 use outgate_store::Revision;
 
 use crate::draft::Draft;
@@ -46,7 +47,9 @@ fn is_possible(view: &View<'_>, step: &Undo, at: Revision) -> bool {
         return ip.modified == at && (value.is_some() || !used);
     }
     let rule = find::<FirewallRule>(view, key).map(|r| r.modified);
-    rule.or_else(|| find::<PortForwardingRule>(view, key).map(|r| r.modified)) == Some(at)
+    let rule = rule.or_else(|| find::<PortForwardingRule>(view, key).map(|r| r.modified));
+    let rule = rule.or_else(|| find::<NetworkAclItem>(view, key).map(|r| r.modified));
+    rule.or_else(|| find::<StaticRoute>(view, key).map(|r| r.modified)) == Some(at)
 }
 
 fn take_step(view: &View<'_>, draft: &mut Draft, step: &Undo) {
@@ -59,6 +62,10 @@ fn take_step(view: &View<'_>, draft: &mut Draft, step: &Undo) {
         put_back(draft, rule, value);
     } else if let Some(rule) = find::<PortForwardingRule>(view, key) {
         put_back(draft, rule, value);
+    } else if let Some(item) = find::<NetworkAclItem>(view, key) {
+        put_back(draft, item, value);
+    } else if let Some(route) = find::<StaticRoute>(view, key) {
+        put_back(draft, route, value);
     }
 }
 

@@ -276,7 +276,15 @@ async fn finish_vpc(manager: &Manager, id: VpcId) -> Result<(), Failure> {
         }
         view.public_ips_of_vpc(id).for_each(|ip| release(draft, ip));
         view.routes_of_vpc(id).for_each(|route| draft.delete(route));
-        view.gateways_of_vpc(id).for_each(|gateway| draft.delete(gateway));
+        for gateway in view.gateways_of_vpc(id) {
+            draft.delete(gateway);
+            let (vlan, address) = (gateway.vlan, gateway.address.addr());
+            draft.release(key::private_gateway_claim(
+                gateway.physical_network,
+                vlan,
+                address,
+            ));
+        }
         for list in view.acl_lists_of_vpc(Some(id)) {
             view.acl_items_of_list(list.id)
                 .for_each(|item| draft.delete(item));

@@ -23,7 +23,10 @@ pub(super) fn tier(
         mtu: network.mtu,
         gateway: network.gateway,
         domain: network.domain.clone(),
-        upstream_dns: zone.dns.clone(),
+        upstream_dns: match source.need::<Vpc>(tier.vpc)?.dns.as_slice() {
+            [] => zone.dns.clone(),
+            own => own.to_vec(),
+        },
         egress: Egress {
             default: EgressPolicy::Allow,
             rules: Vec::new(),

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! VPCs, their tiers' part, network ACLs, private gateways and static routes.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::id::{
-    AccountId, NetworkAclItemId, NetworkAclListId, PhysicalNetworkId, PrivateGatewayId, StaticRouteId, VpcId,
-    VpcOfferingId, ZoneId,
+    AccountId, DomainId, NetworkAclItemId, NetworkAclListId, PhysicalNetworkId, PrivateGatewayId,
+    StaticRouteId, VpcId, VpcOfferingId, ZoneId,
 };
+use crate::object::Service;
 use crate::router_spec::{AclAction, AclDirection};
 use crate::{MacAddr, Match};
 
@@ -44,6 +47,12 @@ pub struct Vpc {
     pub cidr: Ipv4Net,
     /// The domain that guests get.
     pub domain: String,
+    /// Resolvers for guests; empty for the zone's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<Ipv4Addr>,
+    /// MTU of the public side in bytes, at most the zone's; `None` for the zone's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_mtu: Option<u32>,
     /// How far it is meant to exist.
     pub phase: VpcPhase,
     /// Rises by one with each change of anything that the router's spec is made of; see `Network::generation`. The
@@ -81,6 +90,48 @@ pub struct NetworkAclList {
     pub account: Option<AccountId>,
     /// When it was made.
     pub created: jiff::Timestamp,
+}
+
+impl NetworkAclList {
+    /// The id of the built-in list `default_allow`.
+    pub const DEFAULT_ALLOW: NetworkAclListId =
+        NetworkAclListId(Uuid::from_u128(0x6f75_7467_6174_4e61_8c6c_0000_0000_0001));
+    /// The id of the built-in list `default_deny`.
+    pub const DEFAULT_DENY: NetworkAclListId =
+        NetworkAclListId(Uuid::from_u128(0x6f75_7467_6174_4e61_8c6c_0000_0000_0002));
+
+    /// A built-in list with its two items: everything in, everything out.
+    pub fn built_in(action: AclAction) -> (Self, [NetworkAclItem; 2]) {
+        let (id, name, description) = match action {
+            AclAction::Allow => (
+                Self::DEFAULT_ALLOW,
+                "default_allow",
+                "Default Network ACL Allow All",
+            ),
+            AclAction::Deny => (Self::DEFAULT_DENY, "default_deny", "Default Network ACL Deny All"),
+        };
+        let item = |number: u16, direction| NetworkAclItem {
+            id: NetworkAclItemId(Uuid::from_u128(id.0.as_u128() | (u128::from(number) << 16))),
+            list: id,
+            number,
+            direction,
+            action,
+            matches: Match::All,
+            cidrs: vec![Ipv4Net::default()],
+            reason: String::new(),
+            created: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let list = Self {
+            id,
+            name: name.to_owned(),
+            description: description.to_owned(),
+            vpc: None,
+            account: None,
+            created: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let items = [item(1, AclDirection::Ingress), item(2, AclDirection::Egress)];
+        (list, items)
+    }
 }
 
 /// One item of a network ACL list. Its meaning is that of `router_spec::AclItem`.
@@ -170,6 +221,15 @@ pub struct VpcOffering {
     pub enabled: bool,
     /// Whether it is the built-in one.
     pub default: bool,
+    /// What its VPCs can do.
+    #[serde(default = "Service::of_tier")]
+    pub services: BTreeSet<Service>,
+    /// The domains whose accounts may use it; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainId>,
+    /// The zones where it may be used; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<ZoneId>,
     /// When it was made.
     pub created: jiff::Timestamp,
 }
