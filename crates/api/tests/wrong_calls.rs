@@ -14,7 +14,10 @@ use std::collections::BTreeMap;
 
 use common::world::{ports, tcp};
 use common::{Answer, Served, encoded, pairs, signed_as};
-use outgate_manager::Credentials;
+use outgate_api::wire::request::RawParameters;
+use outgate_api::wire::signature::{Dialect, canonical, sign};
+use outgate_manager::{CommitError, Credentials};
+use outgate_model::object::{Account, AccountState, User};
 
 /// A wrong call and how it must be refused.
 struct Row {
@@ -309,4 +312,81 @@ async fn an_expired_or_dateless_version_three_signature_is_refused() {
             check("expires", &answer, 401, &["expires".to_owned()]);
         }
     }
+}
+
+/// Changes the administrator's user and account.
+async fn changed(served: &Served, change: fn(&mut User, &mut Account)) {
+    let done = served.world.manager.commit(|view, draft| {
+        let user = view.all::<User>().next().unwrap();
+        let account = view.get::<Account>(user.account).unwrap();
+        let (mut new_user, mut new_account) = (User::clone(user), Account::clone(account));
+        change(&mut new_user, &mut new_account);
+        draft.update(user, new_user);
+        draft.update(account, new_account);
+        Ok::<_, CommitError>(())
+    });
+    done.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_signature_of_a_disabled_or_locked_user_or_account_is_refused_like_a_wrong_one() {
+    let served = Served::new(4).await;
+    let wrong = served
+        .get("command=listZones&response=json&apiKey=x&signature=y")
+        .await;
+    type Change = fn(&mut User, &mut Account);
+    let changes: [(&str, Change); 4] = [
+        ("disabled user", |user, _| user.enabled = false),
+        ("locked user", |user, _| user.locked = true),
+        ("disabled account", |_, account| {
+            account.state = AccountState::Disabled
+        }),
+        ("locked account", |_, account| {
+            account.state = AccountState::Locked
+        }),
+    ];
+    for (what, change) in changes {
+        assert_eq!(served.call("listZones", &[]).await.status, 200, "before: {what}");
+        changed(&served, change).await;
+        let answer = served.call("listZones", &[]).await;
+        assert_eq!((answer.status, &answer.body), (401, &wrong.body), "{what}");
+        changed(&served, |user, account| {
+            (user.enabled, user.locked, account.state) = (true, false, AccountState::Enabled);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_request_cannot_be_hidden_in_a_parameters_name() {
+    let served = Served::new(4).await;
+    let past = (jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60)).strftime("%Y-%m-%dT%H:%M:%SZ");
+    let (key, past) = (served.admin.api_key.clone(), past.to_string());
+    let pairs = [
+        ("apiKey", &*key),
+        ("command", "listZones"),
+        ("expires", &*past),
+        ("response", "json"),
+        ("signatureVersion", "3"),
+    ];
+    let raw = RawParameters::from_pairs(pairs);
+    let signature = sign(
+        &canonical(&raw, Dialect::ALL[0]),
+        served.admin.secret_key.as_bytes(),
+    )
+    .unwrap();
+    let hidden = [
+        ("apiKey", &*key),
+        ("command", "listZones"),
+        ("expires", &*past),
+        ("response=json&signatureVersion", "3"),
+        ("signature", &*signature),
+    ];
+    assert_eq!(
+        served
+            .get(&format!("{}&response=json", encoded(&hidden)))
+            .await
+            .status,
+        430
+    );
 }

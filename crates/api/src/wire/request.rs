@@ -147,8 +147,15 @@ impl Parameters {
     }
 }
 
+/// Clients sign names as they are. One with `=` or `&` in it could hide other parameters from a request whose signature
+/// stays right, such as the end of its validity.
 fn decoded_name(name: &str) -> Result<String, ApiError> {
     let name = decoded(name)?;
+    if name.contains(|c: char| matches!(c, '=' | '&' | '%' | '+') || c.is_whitespace() || c.is_control()) {
+        return Err(ApiError::malformed(
+            "a parameter's name holds one of = & % + or a space",
+        ));
+    }
     if name.len() > MAX_NAME || name.is_empty() {
         return Err(ApiError::malformed(format!(
             "a parameter's name is empty or longer than {MAX_NAME} bytes"
@@ -198,6 +205,20 @@ mod tests {
         let name = format!("{}=1", "n".repeat(MAX_NAME + 1));
         for query in [many.as_str(), &long, &name, "=1", "a=%ff"] {
             assert_eq!(RawParameters::parse(query, b"").unwrap_err().code, 430);
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_hide_other_parameters() {
+        for query in [
+            "a%3D1%26b=2",
+            "a%26b=2",
+            "a%20b=1",
+            "a+b=1",
+            "a%2520b=1",
+            "a%0ab=1",
+        ] {
+            assert_eq!(RawParameters::parse(query, b"").unwrap_err().code, 430, "{query}");
         }
     }
 
