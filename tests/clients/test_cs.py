@@ -6,6 +6,7 @@ at the end nothing of it is left.
 """
 
 import re
+import time
 import uuid
 
 import pytest

@@ -2,6 +2,7 @@
 //! Every command: its parameters, how it answers, and what it calls. Parsing, checking, `listApis` and the rendering
 //! of job results all follow from the one table that [`all`] gives.
 
+mod absent;
 mod address;
 mod entity;
 mod event;
@@ -297,6 +298,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         event::COMMANDS,
         tag::COMMANDS,
         session::COMMANDS,
+        absent::COMMANDS,
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Lists of kinds that this cloud has none of, for clients that look before they use something else: libcloud's nodes,
+//! Ansible's instances and Terraform's ask for volumes, ISO images, security groups. Each is empty, truthfully.
+
+use std::collections::BTreeSet;
+
+use outgate_model::object::Host;
+use serde_json::json;
+
+use super::{Answers, Command, list, scope};
+use crate::view::{Field, Look};
+use crate::wire::envelope::{self, Object};
+use crate::wire::error::ApiError;
+use crate::wire::params::{Kind, Of, Param, Params};
+
+/// The commands.
+pub const COMMANDS: &[Command] = &[
+    none(
+        "listVolumes",
+        "Lists volumes. Guests here have none of their own.",
+        "volume",
+    ),
+    none("listIsos", "Lists ISO images. There are none here.", "iso"),
+    none(
+        "listDiskOfferings",
+        "Lists disk offerings. There are none here.",
+        "diskoffering",
+    ),
+    none(
+        "listSSHKeyPairs",
+        "Lists SSH key pairs. There are none here.",
+        "sshkeypair",
+    ),
+    none(
+        "listSecurityGroups",
+        "Lists security groups. Networks here are protected by firewall rules and network ACLs.",
+        "securitygroup",
+    ),
+    none(
+        "listAffinityGroups",
+        "Lists affinity groups. There are none here.",
+        "affinitygroup",
+    ),
+    none(
+        "listOsTypes",
+        "Lists operating systems. Guests here are of none.",
+        "ostype",
+    ),
+    Command::read(
+        "listHypervisors",
+        "Lists the hypervisors of the hosts.",
+        &[&[Param::optional("zoneid", Kind::Uuid(Of::Zone), "of this zone")]],
+        Answers::List("hypervisor", &[("name", "string")]),
+        hypervisors,
+    ),
+];
+
+/// What such objects would have at least.
+const FIELDS: &[Field] = &[("id", "string"), ("name", "string")];
+
+const fn none(name: &'static str, description: &'static str, key: &'static str) -> Command {
+    Command::read(
+        name,
+        description,
+        &[FILTERS, scope::OWNED, list::PAGED],
+        Answers::List(key, FIELDS),
+        nothing,
+    )
+}
+
+const FILTERS: &[Param] = &[
+    Param::optional("id", Kind::Text(36), "the one of this id"),
+    Param::optional("name", Kind::Text(255), "the one of this name"),
+];
+
+fn nothing(_look: &Look<'_>, _params: &Params) -> Result<Object, ApiError> {
+    Ok(Object::new())
+}
+
+fn hypervisors(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
+    let zone = params.id("zoneid");
+    let hosts = look
+        .view
+        .all::<Host>()
+        .filter(|h| zone.is_none_or(|zone| h.zone.0 == zone));
+    let names: BTreeSet<&str> = hosts.map(|h| h.hypervisor.as_str()).collect();
+    let items: Vec<_> = names.into_iter().map(|name| json!({ "name": name })).collect();
+    Ok(envelope::list("hypervisor", items.len(), items))
+}
