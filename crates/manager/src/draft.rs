@@ -13,6 +13,7 @@ use outgate_model::job::{Goal, Job, JobState, Undo};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp, TagSet, Vpc, tag};
 use outgate_model::object::{NetworkAclItem, StaticRoute};
+use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_store::{Condition, Revision, Txn, Write};
 use uuid::Uuid;
 
@@ -407,6 +408,8 @@ impl Draft {
             PortForwardingRule::KIND,
             NetworkAclItem::KIND,
             StaticRoute::KIND,
+            LoadBalancerRule::KIND,
+            IpForwardingRule::KIND,
         ];
         if kinds.contains(&O::KIND) {
             self.undo.push(undo);

@@ -2,6 +2,7 @@
 //! An in-memory copy of the store with typed tables and indexes, fed by the store's watch: what every list, decision
 //! and reconciliation reads. It trails the store by the time a notification takes; [`Mirror::wait_for`] closes the gap.
 
+mod balancing;
 mod index;
 mod state;
 mod tenants;

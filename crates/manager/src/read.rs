@@ -5,6 +5,7 @@
 use outgate_model::object::{
     FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, RouterState, RuleState,
 };
+use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 
 use crate::mirror::View;
 use crate::realm::Phase;
@@ -81,6 +82,16 @@ impl View<'_> {
 
     /// The state of a port forwarding rule.
     pub fn forward_state(&self, rule: &PortForwardingRule) -> RuleState {
+        self.state_since(rule.network, rule.since)
+    }
+
+    /// The state of a load balancer rule.
+    pub fn balancer_state(&self, rule: &LoadBalancerRule) -> RuleState {
+        self.state_since(rule.network, rule.since)
+    }
+
+    /// The state of an IP forwarding rule.
+    pub fn ip_forward_state(&self, rule: &IpForwardingRule) -> RuleState {
         self.state_since(rule.network, rule.since)
     }
 

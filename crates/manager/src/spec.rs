@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From stored objects to the documents that hosts get: pure, and in an order that depends on nothing but the objects.
 
+mod balancing;
 mod vpc;
 
 use std::collections::{BTreeMap, HashSet};
@@ -235,6 +236,7 @@ fn public_side(
     ips.sort_by_key(|ip| (!ip.source_nat, ip.address));
     let mut firewall = ingress_by_ip(rules);
     let mut forwards = forwards_by_ip(source, networks);
+    let mut balancers = balancing::by_ip(source, networks);
     let mut addresses = Vec::with_capacity(ips.len());
     let mut gateway = Ipv4Addr::UNSPECIFIED;
     for (i, ip) in ips.iter().enumerate() {
@@ -248,10 +250,15 @@ fn public_side(
             static_nat: ip.static_nat.map(|s| s.address),
             firewall: firewall.remove(&ip.id).unwrap_or_default(),
             port_forwarding: forwards.remove(&ip.id).unwrap_or_default(),
-            load_balancers: Vec::new(),
+            load_balancers: balancers.remove(&ip.id).unwrap_or_default(),
         });
     }
-    if let Some(ip) = firewall.keys().chain(forwards.keys()).next() {
+    if let Some(ip) = firewall
+        .keys()
+        .chain(forwards.keys())
+        .chain(balancers.keys())
+        .next()
+    {
         return Err(SpecError {
             what: format!("a rule names IpAddress {ip}, which {realm} does not have"),
         });

@@ -116,6 +116,10 @@ pub(crate) fn disassociate(tx: &mut Tx<'_>, request: &DisassociateIp) -> Result<
     rules.iter().for_each(|rule| tx.draft.delete(rule));
     let forwards: Vec<_> = tx.view.forwards_of_ip(ip.id).cloned().collect();
     forwards.iter().for_each(|rule| tx.draft.delete(rule));
+    let balancers: Vec<_> = tx.view.balancers_of_ip(ip.id).cloned().collect();
+    balancers.iter().for_each(|rule| tx.draft.delete(rule));
+    let ip_forwards: Vec<_> = tx.view.ip_forwards_of_ip(ip.id).cloned().collect();
+    ip_forwards.iter().for_each(|rule| tx.draft.delete(rule));
     let realm = match (ip.vpc, ip.network) {
         (Some(vpc), _) => Some(Realm::Vpc(vpc)),
         (None, Some(network)) => Some(tx.known::<Network>(network)?.realm()),

@@ -72,29 +72,7 @@ fn is_label(label: &str) -> bool {
 
 /// Refuses an address that has static NAT or port forwarding as a source NAT address.
 pub(crate) fn free_for_source_nat(tx: &Tx<'_>, ip: &PublicIp) -> Result<(), CommandError> {
-    let wanted = format!("source NAT through {}", ip.address);
-    if let Some(static_nat) = ip.static_nat {
-        let other = format!(
-            "static NAT of IpAddress {} to VirtualMachine {}",
-            ip.id, static_nat.guest
-        );
-        return Err(CommandError::Conflict {
-            wanted,
-            other,
-            holds: format!("all of {}", ip.address),
-        });
-    }
-    match tx.view.forwards_of_ip(ip.id).next() {
-        Some(rule) => {
-            let holds = format!("{} {} of {}", rule.protocol.name(), rule.public_ports, ip.address);
-            Err(CommandError::Conflict {
-                wanted,
-                other: format!("port forwarding rule {}", rule.id),
-                holds,
-            })
-        }
-        None => Ok(()),
-    }
+    super::conflicts::source_nat(tx.view, ip)
 }
 
 /// Refuses more rules than a router is meant to carry. `rules` and `pairs` of CIDRs are to be added.

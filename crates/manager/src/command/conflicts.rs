@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which rules can't stand beside each other. The only place that knows.
 //!
-//! Everything here is pure. Port forwards are found by port (`View::forward_at`); of firewall rules, which may overlap
-//! when their CIDRs differ, each of the address's is compared once.
+//! Everything here is pure. What holds a port is found by port; of firewall rules, which may overlap when their CIDRs
+//! differ, each of the address's is compared once. A caller that may use an address may know its rules: they belong to
+//! the same account, so each refusal names the other rule. Outgate offers no remote access VPN: it reserves no ports (500,
+//! 1701 and 4500 are as any others).
 
 use std::fmt::Display;
 
 use ipnet::Ipv4Net;
-use outgate_model::object::{FirewallRule, PortForwardingRule, PublicIp};
+use outgate_model::object::{FirewallRule, LoadBalancerRule, PortForwardingRule, PublicIp, StaticNat};
 use outgate_model::{IcmpMatch, Match, PortRange, Protocol};
 
 use crate::CommandError;
+use crate::mirror::View;
 
 /// Ports of a public address that a new rule asks for.
 #[derive(Debug, Clone, Copy)]
@@ -21,55 +24,127 @@ pub struct WantedPorts {
     pub ports: PortRange,
 }
 
-/// Refuses a port forwarding whose ports another one of the same address, `existing`, already forwards.
-pub fn forward_beside_forward(
-    public_ip: &PublicIp,
-    wanted: WantedPorts,
-    existing: Option<&PortForwardingRule>,
-) -> Result<(), CommandError> {
-    let Some(other) = existing else { return Ok(()) };
-    Err(CommandError::Conflict {
-        wanted: forward_text(wanted, public_ip),
-        other: format!("port forwarding rule {}", other.id),
-        holds: format!(
-            "{} {} of {}",
-            other.protocol.name(),
-            other.public_ports,
-            public_ip.address
-        ),
-    })
+/// What holds something of a public address, or all of it.
+struct Holder {
+    other: String,
+    holds: String,
 }
 
-/// Refuses a port forwarding on an address that belongs entirely to a guest.
-pub fn forward_beside_static_nat(public_ip: &PublicIp, wanted: WantedPorts) -> Result<(), CommandError> {
-    let Some(static_nat) = public_ip.static_nat else {
-        return Ok(());
+impl Holder {
+    fn refuses(self, wanted: String) -> CommandError {
+        CommandError::Conflict {
+            wanted,
+            other: self.other,
+            holds: self.holds,
+        }
+    }
+
+    fn static_nat(ip: &PublicIp) -> Option<Self> {
+        let static_nat = ip.static_nat?;
+        Some(Self {
+            other: format!(
+                "static NAT of IpAddress {} to VirtualMachine {}",
+                ip.id, static_nat.guest
+            ),
+            holds: format!("all of {}", ip.address),
+        })
+    }
+
+    fn forward(ip: &PublicIp, rule: &PortForwardingRule) -> Self {
+        Self {
+            other: format!("port forwarding rule {}", rule.id),
+            holds: format!("{} {} of {}", rule.protocol.name(), rule.public_ports, ip.address),
+        }
+    }
+
+    fn balancer(ip: &PublicIp, rule: &LoadBalancerRule) -> Self {
+        Self {
+            other: format!("load balancer rule {}", rule.id),
+            holds: format!("tcp {} of {}", rule.public_port, ip.address),
+        }
+    }
+}
+
+/// Refuses ports of an address for a new forward or load balancer rule, called `what`, that another forward, load balancer
+/// rule or static NAT holds.
+pub fn ports(view: &View<'_>, ip: &PublicIp, wanted: WantedPorts, what: &str) -> Result<(), CommandError> {
+    let WantedPorts { protocol, ports } = wanted;
+    let forward = || {
+        view.forward_at(ip.id, protocol, ports)
+            .map(|rule| Holder::forward(ip, rule))
     };
-    Err(CommandError::Conflict {
-        wanted: forward_text(wanted, public_ip),
-        other: format!(
-            "static NAT of IpAddress {} to VirtualMachine {}",
-            public_ip.id, static_nat.guest
-        ),
-        holds: format!("all of {}", public_ip.address),
+    let balancer = || {
+        let mut of_ip = view.balancers_of_ip(ip.id);
+        let clash = of_ip.find(|rule| protocol == Protocol::Tcp && ports.contains(rule.public_port));
+        clash.map(|rule| Holder::balancer(ip, rule))
+    };
+    let holder = Holder::static_nat(ip).or_else(forward).or_else(balancer);
+    holder.map_or(Ok(()), |holder| {
+        let wanted = format!("{what} {} {ports} of {}", protocol.name(), ip.address);
+        Err(holder.refuses(wanted))
     })
 }
 
-/// Refuses static NAT on an address that forwards ports.
-pub fn static_nat_beside_forward(
-    public_ip: &PublicIp,
-    existing: Option<&PortForwardingRule>,
-) -> Result<(), CommandError> {
-    let Some(other) = existing else { return Ok(()) };
+fn any_rule(view: &View<'_>, ip: &PublicIp) -> Option<Holder> {
+    let forward = view
+        .forwards_of_ip(ip.id)
+        .next()
+        .map(|rule| Holder::forward(ip, rule));
+    forward.or_else(|| {
+        let balancer = view.balancers_of_ip(ip.id).next();
+        balancer.map(|rule| Holder::balancer(ip, rule))
+    })
+}
+
+/// Refuses an address that has static NAT, port forwarding or load balancing as a source NAT address.
+pub fn source_nat(view: &View<'_>, ip: &PublicIp) -> Result<(), CommandError> {
+    let holder = Holder::static_nat(ip).or_else(|| any_rule(view, ip));
+    holder.map_or(Ok(()), |holder| {
+        Err(holder.refuses(format!("source NAT through {}", ip.address)))
+    })
+}
+
+/// Refuses static NAT of an address that has another guest, port forwarding or load balancing, and a second address
+/// for a guest's address.
+pub fn static_nat(view: &View<'_>, ip: &PublicIp, wanted: StaticNat) -> Result<(), CommandError> {
+    let second = || {
+        let mut others = view.static_nat_of_guest(wanted.guest);
+        let other = others.find(|other| {
+            other
+                .static_nat
+                .is_some_and(|nat| nat.nic == wanted.nic && nat.address == wanted.address)
+        })?;
+        Some(Holder {
+            other: format!(
+                "static NAT of IpAddress {} to VirtualMachine {}",
+                other.id, wanted.guest
+            ),
+            holds: format!("all of {} for {}", other.address, wanted.address),
+        })
+    };
+    let holder = Holder::static_nat(ip)
+        .or_else(second)
+        .or_else(|| any_rule(view, ip));
+    holder.map_or(Ok(()), |holder| {
+        let text = format!("static NAT of {} to {}", ip.address, wanted.address);
+        Err(holder.refuses(text))
+    })
+}
+
+/// Refuses an IP forwarding rule for ports that another one of its address has.
+pub fn ip_forward(view: &View<'_>, ip: &PublicIp, wanted: WantedPorts) -> Result<(), CommandError> {
+    let mut of_ip = view.ip_forwards_of_ip(ip.id);
+    let clash = of_ip.find(|rule| rule.protocol == wanted.protocol && rule.ports.overlaps(wanted.ports));
+    let Some(other) = clash else { return Ok(()) };
     Err(CommandError::Conflict {
-        wanted: format!("static NAT of {}", public_ip.address),
-        other: format!("port forwarding rule {}", other.id),
-        holds: format!(
-            "{} {} of {}",
-            other.protocol.name(),
-            other.public_ports,
-            public_ip.address
+        wanted: format!(
+            "IP forwarding {} {} of {}",
+            wanted.protocol.name(),
+            wanted.ports,
+            ip.address
         ),
+        other: format!("IP forwarding rule {}", other.id),
+        holds: format!("{} {} of {}", other.protocol.name(), other.ports, ip.address),
     })
 }
 
@@ -153,15 +228,6 @@ fn icmp_overlap(a: IcmpMatch, b: IcmpMatch) -> bool {
 /// Whether both lists hold an equal CIDR, or both hold none.
 fn share_one(a: &[Ipv4Net], b: &[Ipv4Net]) -> bool {
     (a.is_empty() && b.is_empty()) || a.iter().any(|net| b.contains(net))
-}
-
-fn forward_text(wanted: WantedPorts, public_ip: &PublicIp) -> String {
-    format!(
-        "port forwarding {} {} of {}",
-        wanted.protocol.name(),
-        wanted.ports,
-        public_ip.address
-    )
 }
 
 fn pass_text(rule: &FirewallRule) -> String {

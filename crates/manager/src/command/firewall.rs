@@ -8,8 +8,11 @@ use outgate_model::id::FirewallRuleId;
 use outgate_model::object::{Direction, FirewallRule, Network, PublicIp, Service};
 
 use super::checks;
-use super::conflicts::{self, WantedPass, match_text};
-use super::request::{CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule, Started};
+use super::conflicts::{self, WantedPass, WantedPorts, match_text};
+use super::request::{
+    CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule, Started, UpdateEgressRule,
+    UpdateFirewallRule,
+};
 use super::tx::Tx;
 use crate::CommandError;
 use crate::mirror::Stored;
@@ -67,6 +70,31 @@ pub(crate) fn ingress(
         (sources, Vec::new()),
         &text,
     )
+}
+
+/// Opens the firewall for the ports of another rule, unless one rule lets all of that through already.
+pub(crate) fn open(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    ip: &PublicIp,
+    ports: WantedPorts,
+    sources: Vec<Ipv4Net>,
+) -> Result<Option<FirewallRuleId>, CommandError> {
+    let matches = Match::Ports {
+        protocol: ports.protocol,
+        ports: ports.ports,
+    };
+    let wanted = WantedPass {
+        matches,
+        sources: &sources,
+        destinations: &[],
+    };
+    let others = || tx.view.firewall_rules_of_ip(ip.id).map(|rule| &*rule.object);
+    if others().any(|rule| conflicts::covers(rule, wanted)) {
+        return Ok(None);
+    }
+    conflicts::pass_beside_passes(wanted, others(), ip.address)?;
+    Ok(Some(ingress(tx, network, ip, matches, sources).id))
 }
 
 /// `createEgressFirewallRule`.
@@ -143,6 +171,89 @@ fn add(
     rule
 }
 
+/// `updateFirewallRule`.
+pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateFirewallRule) -> Result<Started, CommandError> {
+    let (rule, network) = of_direction(tx, request.id, false)?;
+    let since = change(tx, &network, &rule, request.sources.as_deref(), None)?;
+    Ok(tx.applied::<FirewallRule>("updateFirewallRule", rule.id.0, network.realm(), since))
+}
+
+/// `updateEgressFirewallRule`.
+pub(crate) fn update_egress(tx: &mut Tx<'_>, request: &UpdateEgressRule) -> Result<Started, CommandError> {
+    let (rule, network) = of_direction(tx, request.id, true)?;
+    let (sources, destinations) = (request.sources.as_deref(), request.destinations.as_deref());
+    let since = change(tx, &network, &rule, sources, destinations)?;
+    Ok(tx.applied::<FirewallRule>("updateEgressFirewallRule", rule.id.0, network.realm(), since))
+}
+
+/// Gives a rule other CIDRs, where they are given, and returns the generation that brings them.
+pub(crate) fn change(
+    tx: &mut Tx<'_>,
+    network: &Network,
+    rule: &Stored<FirewallRule>,
+    sources: Option<&[Ipv4Net]>,
+    destinations: Option<&[Ipv4Net]>,
+) -> Result<u64, CommandError> {
+    if sources.is_none() && destinations.is_none() {
+        return Ok(rule.since);
+    }
+    let is_egress = rule.direction == Direction::Egress;
+    let everyone = if is_egress { network.cidr() } else { everywhere() };
+    let mut next = FirewallRule::clone(rule);
+    if let Some(sources) = sources {
+        next.sources = checks::cidrs("cidrlist", sources, everyone)?;
+    }
+    if let Some(destinations) = destinations {
+        next.destinations = checks::cidrs("destcidrlist", destinations, everywhere())?;
+    }
+    if is_egress {
+        checks::inside(network, &next.sources)?;
+    }
+    let pairs = |rule: &FirewallRule| rule.sources.len() * rule.destinations.len().max(1);
+    checks::room_for_rules(tx, network, 0, pairs(&next).saturating_sub(pairs(rule)))?;
+    let wanted = WantedPass {
+        matches: next.matches,
+        sources: &next.sources,
+        destinations: &next.destinations,
+    };
+    let of_network = tx.view.firewall_rules_of_network(network.id);
+    let others = of_network.filter(|other| other.id != rule.id && other.direction == rule.direction);
+    let whose = match rule.direction {
+        Direction::Ingress { public_ip } => format!("IpAddress {public_ip}"),
+        Direction::Egress => format!("network {}", network.id),
+    };
+    conflicts::pass_beside_passes(wanted, others.map(|other| &*other.object), whose)?;
+    next.since = tx.touch(network);
+    let text = format!(
+        "rule {} is for {} now",
+        match_text(next.matches),
+        conflicts::join(&next.sources)
+    );
+    let kind = if is_egress {
+        "FIREWALL.EGRESS.UPDATE"
+    } else {
+        "FIREWALL.UPDATE"
+    };
+    tx.event::<FirewallRule>(kind, next.account, next.id.0, text);
+    let since = next.since;
+    tx.draft.update(rule, next);
+    Ok(since)
+}
+
+/// The caller's rule that looks this way, with its network.
+fn of_direction(
+    tx: &mut Tx<'_>,
+    id: FirewallRuleId,
+    egress: bool,
+) -> Result<(Stored<FirewallRule>, Stored<Network>), CommandError> {
+    let rule = tx.own::<FirewallRule>("id", id)?;
+    if (rule.direction == Direction::Egress) != egress {
+        return Err(CommandError::not_found("id", id));
+    }
+    let network = tx.known::<Network>(rule.network)?;
+    Ok((rule, network))
+}
+
 /// `deleteFirewallRule`.
 pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteFirewallRule) -> Result<Started, CommandError> {
     remove(tx, request.id, false)
@@ -154,11 +265,7 @@ pub(crate) fn delete_egress(tx: &mut Tx<'_>, request: DeleteEgressRule) -> Resul
 }
 
 fn remove(tx: &mut Tx<'_>, id: FirewallRuleId, egress: bool) -> Result<Started, CommandError> {
-    let rule = tx.own::<FirewallRule>("id", id)?;
-    if (rule.direction == Direction::Egress) != egress {
-        return Err(CommandError::not_found("id", id));
-    }
-    let network = tx.known::<Network>(rule.network)?;
+    let (rule, network) = of_direction(tx, id, egress)?;
     tx.draft.delete(&rule);
     let generation = tx.touch(&network);
     let (command, kind) = if egress {

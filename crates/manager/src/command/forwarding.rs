@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Port forwarding: ports of a public address lead to ports of a guest.
 
-use ipnet::Ipv4Net;
 use jiff::Timestamp;
-use outgate_model::Match;
+use outgate_model::PortRange;
 use outgate_model::id::{FirewallRuleId, PortForwardingRuleId};
 use outgate_model::object::{FirewallRule, Guest, Network, Nic, PortForwardingRule, PublicIp, Service};
 
-use super::conflicts::{self, WantedPass, WantedPorts};
-use super::request::{CreatePortForwarding, DeletePortForwarding, Started};
+use super::conflicts::{self, WantedPorts};
+use super::request::{CreatePortForwarding, DeletePortForwarding, Started, UpdatePortForwarding};
 use super::tx::Tx;
 use super::vpc::tier;
 use super::{checks, firewall};
@@ -40,18 +39,13 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
         protocol: request.protocol,
         ports: request.public_ports,
     };
-    conflicts::forward_beside_static_nat(&ip, wanted)?;
-    let other = tx
-        .view
-        .forward_at(ip.id, wanted.protocol, wanted.ports)
-        .map(|rule| &*rule.object);
-    conflicts::forward_beside_forward(&ip, wanted, other)?;
+    conflicts::ports(tx.view, &ip, wanted, "port forwarding")?;
     if ip.network.is_none() {
         tx.draft.update(&ip, checks::attached(&ip, &network));
     }
     let opened = if request.open_firewall {
         tx.offers(&network, Service::Firewall)?;
-        open(tx, &network, &ip, wanted, sources)?
+        firewall::open(tx, &network, &ip, wanted, sources)?
     } else {
         None
     };
@@ -96,29 +90,66 @@ fn add(
     rule
 }
 
-/// Opens the firewall for the forwarded ports, unless one rule lets all of that through already.
-fn open(
-    tx: &mut Tx<'_>,
-    network: &Stored<Network>,
-    ip: &PublicIp,
-    ports: WantedPorts,
-    sources: Vec<Ipv4Net>,
-) -> Result<Option<FirewallRuleId>, CommandError> {
-    let matches = Match::Ports {
-        protocol: ports.protocol,
-        ports: ports.ports,
-    };
-    let wanted = WantedPass {
-        matches,
-        sources: &sources,
-        destinations: &[],
-    };
-    let others = || tx.view.firewall_rules_of_ip(ip.id).map(|rule| &*rule.object);
-    if others().any(|rule| conflicts::covers(rule, wanted)) {
-        return Ok(None);
+/// `updatePortForwardingRule`. Sessions of what the rule leads to no longer are cut.
+pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdatePortForwarding) -> Result<Started, CommandError> {
+    let rule = tx.own::<PortForwardingRule>("id", request.id)?;
+    let network = tx.known::<Network>(rule.network)?;
+    let mut next = PortForwardingRule::clone(&rule);
+    next.private_ports = private_ports(&rule, request)?;
+    if request.guest.is_some() || request.guest_address.is_some() {
+        let guest = tx.own::<Guest>("virtualmachineid", request.guest.unwrap_or(rule.guest))?;
+        let nic = checks::nic_on(&guest, &network, request.guest_address)?;
+        next.guest = guest.id;
+        next.nic = nic.id;
+        next.guest_address = request.guest_address.unwrap_or(nic.address);
     }
-    conflicts::pass_beside_passes(wanted, others(), ip.address)?;
-    Ok(Some(firewall::ingress(tx, network, ip, matches, sources).id))
+    if let Some(sources) = &request.sources {
+        let Some(opened) = rule.opened else {
+            let expected =
+                "nothing: the rule was made without a firewall rule of its own; change those of its address";
+            return Err(CommandError::invalid(
+                "cidrlist",
+                conflicts::join(sources),
+                expected,
+            ));
+        };
+        let opened = tx.known::<FirewallRule>(opened)?;
+        firewall::change(tx, &network, &opened, Some(sources), None)?;
+    }
+    next.since = tx.touch(&network);
+    let text = format!(
+        "forwarding {} {} to {} {}",
+        next.protocol.name(),
+        next.public_ports,
+        next.guest_address,
+        next.private_ports
+    );
+    tx.event::<PortForwardingRule>("NET.RULEMODIFY", next.account, next.id.0, text);
+    let since = next.since;
+    tx.draft.update(&rule, next);
+    Ok(tx.applied::<PortForwardingRule>("updatePortForwardingRule", rule.id.0, network.realm(), since))
+}
+
+/// As many ports as the public ones, from the new first port on.
+fn private_ports(
+    rule: &PortForwardingRule,
+    request: &UpdatePortForwarding,
+) -> Result<PortRange, CommandError> {
+    let first = request.private_port.unwrap_or(rule.private_ports.first());
+    let count = rule.public_ports.last() - rule.public_ports.first();
+    let expected = || {
+        format!(
+            "a port that leaves as many ports as publicport to publicendport, {}",
+            rule.public_ports.count()
+        )
+    };
+    let last = first
+        .checked_add(count)
+        .ok_or_else(|| CommandError::invalid("privateport", first, expected()))?;
+    match request.private_end {
+        Some(end) if end != last => Err(CommandError::invalid("privateendport", end, expected())),
+        _ => PortRange::new(first, last).map_err(CommandError::from),
+    }
 }
 
 /// `deletePortForwardingRule`: the firewall rule that was opened for it goes too.

@@ -14,7 +14,7 @@ use outgate_model::object::{
 
 use super::request::{DeployGuest, DestroyGuest, RebootGuest, StartGuest, Started, StopGuest, WantedNic};
 use super::tx::{Owned, Tx};
-use super::{checks, forwarding, implement};
+use super::{balancing, checks, forwarding, implement, ip_forwarding};
 use crate::CommandError;
 use crate::mirror::Stored;
 
@@ -279,6 +279,8 @@ pub(crate) fn leave(tx: &mut Tx<'_>, guest: &Stored<Guest>) -> Result<(), Comman
     for rule in &forwards {
         forwarding::remove(tx, rule);
     }
+    balancing::forget(tx, guest.id, None);
+    ip_forwarding::forget_guest(tx, guest.id);
     let owned: Vec<_> = tx.view.static_nat_of_guest(guest.id).cloned().collect();
     for ip in &owned {
         tx.draft.update(

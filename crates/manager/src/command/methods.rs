@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use outgate_model::host::LbStatistics;
+use outgate_model::id::LoadBalancerRuleId;
 use outgate_model::id::{JobId, NetworkId, NetworkOfferingId};
 use outgate_model::job::JobState;
+use outgate_model::object::{LoadBalancerRule, RouterState};
 
 use super::request::{
     AssociateIp, Caller, CreateEgressRule, CreateFirewallRule, CreateNetwork, CreatePortForwarding,
@@ -12,9 +15,15 @@ use super::request::{
     DestroyRouter, DisableStaticNat, DisassociateIp, EnableStaticNat, RebootGuest, RebootRouter,
     RestartNetwork, StartGuest, StartRouter, Started, StopGuest, StopRouter, UpdateNetwork,
 };
+use super::request::{
+    ChangeMembers, CreateHealthCheck, CreateIpForwarding, CreateLoadBalancer, CreateStickiness,
+    DeleteHealthCheck, DeleteIpForwarding, DeleteLoadBalancer, DeleteStickiness, UpdateEgressRule,
+    UpdateFirewallRule, UpdateHealthCheck, UpdateLoadBalancer, UpdatePortForwarding, UpdateStickiness,
+};
 use super::request::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 use super::tx::Tx;
 use super::{address, firewall, forwarding, guest, network, network_offering, router, static_nat};
+use super::{balancing, ip_forwarding, stickiness};
 use crate::{CommandError, Manager, reconcile};
 
 /// How long a command that answers only when it is done waits for the router.
@@ -71,6 +80,38 @@ commands! {
     create_port_forwarding(CreatePortForwarding) -> Started = forwarding::create;
     /// Ends a port forwarding.
     delete_port_forwarding(DeletePortForwarding) -> Started = |tx, request| forwarding::delete(tx, *request);
+    /// Leads a port forwarding elsewhere.
+    update_port_forwarding(UpdatePortForwarding) -> Started = forwarding::update;
+    /// Gives a firewall rule other sources.
+    update_firewall_rule(UpdateFirewallRule) -> Started = firewall::update;
+    /// Gives an egress rule other sources and destinations.
+    update_egress_rule(UpdateEgressRule) -> Started = firewall::update_egress;
+    /// Lets ports of a static NAT address through to its guest.
+    create_ip_forwarding(CreateIpForwarding) -> Started = ip_forwarding::create;
+    /// Ends an IP forwarding.
+    delete_ip_forwarding(DeleteIpForwarding) -> Started = |tx, request| ip_forwarding::delete(tx, *request);
+    /// Balances a port of a public address.
+    create_load_balancer(CreateLoadBalancer) -> Started = balancing::create;
+    /// Changes a load balancer rule.
+    update_load_balancer(UpdateLoadBalancer) -> Started = balancing::update;
+    /// Ends a load balancing.
+    delete_load_balancer(DeleteLoadBalancer) -> Started = |tx, request| balancing::delete(tx, *request);
+    /// Adds guests to a load balancer rule.
+    assign_to_load_balancer(ChangeMembers) -> Started = balancing::assign;
+    /// Takes guests out of a load balancer rule.
+    remove_from_load_balancer(ChangeMembers) -> Started = balancing::remove;
+    /// Makes a load balancer rule's clients stay with their guests.
+    create_stickiness(CreateStickiness) -> Started = stickiness::create;
+    /// Changes nothing, as CloudStack's command.
+    update_stickiness(UpdateStickiness) -> Started = |tx, request| stickiness::update(tx, *request);
+    /// Ends the staying of clients with their guests.
+    delete_stickiness(DeleteStickiness) -> Started = |tx, request| stickiness::delete(tx, *request);
+    /// Makes a load balancer rule's guests be asked for a page.
+    create_health_check(CreateHealthCheck) -> Started = stickiness::create_check;
+    /// Changes nothing, as CloudStack's command.
+    update_health_check(UpdateHealthCheck) -> Started = |tx, request| stickiness::update_check(tx, *request);
+    /// Ends the asking for a page.
+    delete_health_check(DeleteHealthCheck) -> Started = |tx, request| stickiness::delete_check(tx, *request);
     /// Takes a public address back from its guest.
     disable_static_nat(DisableStaticNat) -> Started = |tx, request| static_nat::disable(tx, *request);
     /// Makes a guest, and its networks' routers where they have none.
@@ -126,6 +167,38 @@ impl Manager {
             .map_err(|failure| CommandError::Unavailable { what: failure.text })?;
         self.commit(|view, draft| guest::reboot(&mut Tx { view, draft, caller }, request))
             .await
+    }
+
+    /// What a load balancer rule has done, by its router's count; `None` while the router does not run.
+    ///
+    /// # Errors
+    /// When there is no such rule for the caller, or the router does not answer.
+    pub async fn load_balancer_statistics(
+        &self,
+        caller: &Caller,
+        id: LoadBalancerRuleId,
+    ) -> Result<Option<LbStatistics>, CommandError> {
+        let router = {
+            let view = self.view();
+            let rule = view.get::<LoadBalancerRule>(id);
+            let rule = rule.filter(|rule| caller.may(&view, rule.account));
+            let rule = rule.ok_or_else(|| CommandError::not_found("id", id))?;
+            let router = view.router_of_network(rule.network);
+            router
+                .filter(|router| view.router_state(router) == RouterState::Running)
+                .map(|router| (router.id, router.host))
+        };
+        let Some((router, host)) = router else {
+            return Ok(None);
+        };
+        let driver = self.host(host).ok_or_else(|| CommandError::Unavailable {
+            what: format!("host {host} has no driver"),
+        })?;
+        let answer = driver.load_balancer_statistics(router).await;
+        let all = answer.map_err(|error| CommandError::Unavailable {
+            what: error.to_string(),
+        })?;
+        Ok(all.into_iter().find(|one| one.rule == id))
     }
 
     /// Returns when a job has ended well.

@@ -17,12 +17,14 @@
 //! `verify_router(&self, caller: &Caller, id: RouterId) -> Result<Vec<Check>, CommandError>` changes nothing.
 
 mod address;
+mod balancing;
 mod checks;
 mod conflicts;
 mod firewall;
 mod forwarding;
 mod guest;
 mod implement;
+mod ip_forwarding;
 mod methods;
 mod network;
 mod network_offering;
@@ -30,12 +32,14 @@ pub mod request;
 mod router;
 mod source_nat;
 mod static_nat;
+mod stickiness;
 mod subnet;
 mod tag;
 mod tx;
 mod verify;
 mod vpc;
 
+pub use balancing::{BALANCERS_PER_NETWORK, MEMBERS_PER_BALANCER};
 pub use checks::{CIDR_PAIRS_PER_NETWORK, CIDRS_PER_RULE, RULES_PER_NETWORK};
 
 pub use request::{Caller, Started};

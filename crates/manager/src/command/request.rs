@@ -3,7 +3,9 @@
 //! comment says what an empty one means.
 
 mod acl;
+mod balancing;
 mod offering;
+mod rules;
 mod tag;
 mod vpc;
 
@@ -11,7 +13,14 @@ pub use acl::{
     AclUser, CreateAclItem, CreateAclList, DeleteAclItem, DeleteAclList, MoveAclItem, ReplaceAclList,
     UpdateAclItem, UpdateAclList,
 };
+pub use balancing::{
+    ChangeMembers, CreateHealthCheck, CreateLoadBalancer, CreateStickiness, DeleteHealthCheck,
+    DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,
+};
 pub use offering::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
+pub use rules::{
+    CreateIpForwarding, DeleteIpForwarding, UpdateEgressRule, UpdateFirewallRule, UpdatePortForwarding,
+};
 pub use tag::{CreateTags, DeleteTags};
 pub use vpc::{
     AssociateIpToVpc, CreatePrivateGateway, CreateStaticRoute, CreateTier, CreateVpc, CreateVpcOffering,

@@ -7,7 +7,7 @@ use outgate_model::object::{Guest, Network, PublicIp, Service, StaticNat};
 use super::request::{DisableStaticNat, EnableStaticNat, Started};
 use super::tx::Tx;
 use super::vpc::tier;
-use super::{checks, conflicts};
+use super::{checks, conflicts, ip_forwarding};
 use crate::CommandError;
 
 /// `enableStaticNat`. `None` when it was so already, else the job that tells when the router has it.
@@ -29,9 +29,7 @@ pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option
     if ip.static_nat == Some(wanted) {
         return Ok(None);
     }
-    beside_static_nat(tx, &ip, wanted)?;
-    let forward = tx.view.forwards_of_ip(ip.id).next().map(|rule| &*rule.object);
-    conflicts::static_nat_beside_forward(&ip, forward)?;
+    conflicts::static_nat(tx.view, &ip, wanted)?;
     tx.draft.update(
         &ip,
         PublicIp {
@@ -48,34 +46,7 @@ pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option
     ))
 }
 
-/// Refuses a second guest for an address, and a second address for a guest's NIC.
-fn beside_static_nat(tx: &Tx<'_>, ip: &PublicIp, wanted: StaticNat) -> Result<(), CommandError> {
-    let text = format!("static NAT of {} to {}", ip.address, wanted.address);
-    if let Some(other) = ip.static_nat {
-        return Err(CommandError::Conflict {
-            wanted: text,
-            other: format!(
-                "static NAT of IpAddress {} to VirtualMachine {}",
-                ip.id, other.guest
-            ),
-            holds: format!("all of {}", ip.address),
-        });
-    }
-    let mut others = tx.view.static_nat_of_guest(wanted.guest);
-    match others.find(|other| other.static_nat.is_some_and(|nat| nat.nic == wanted.nic)) {
-        Some(other) => Err(CommandError::Conflict {
-            wanted: text,
-            other: format!(
-                "static NAT of IpAddress {} to VirtualMachine {}",
-                other.id, wanted.guest
-            ),
-            holds: format!("all of {} for {}", other.address, wanted.address),
-        }),
-        None => Ok(()),
-    }
-}
-
-/// `disableStaticNat`. Firewall rules of the address stay, and let nothing in any more.
+/// `disableStaticNat`. IP forwarding rules go; firewall rules of the address stay, and let nothing in any more.
 pub(crate) fn disable(tx: &mut Tx<'_>, request: DisableStaticNat) -> Result<Started, CommandError> {
     let ip = tx.own::<PublicIp>("ipaddressid", request.public_ip)?;
     let (Some(_), Some(network)) = (ip.static_nat, ip.network) else {
@@ -86,6 +57,10 @@ pub(crate) fn disable(tx: &mut Tx<'_>, request: DisableStaticNat) -> Result<Star
         ));
     };
     let network = tx.known::<Network>(network)?;
+    let rules: Vec<_> = tx.view.ip_forwards_of_ip(ip.id).cloned().collect();
+    for rule in &rules {
+        ip_forwarding::remove(tx, rule);
+    }
     tx.draft.update(
         &ip,
         PublicIp {

@@ -10,6 +10,7 @@ use outgate_model::object::{
     Account, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, Project, ProjectState,
     PublicIp, Router,
 };
+use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{PrivateGateway, StaticRoute, Vpc, VpcPhase};
 use uuid::Uuid;
 
@@ -61,6 +62,18 @@ impl Owned for FirewallRule {
 }
 
 impl Owned for PortForwardingRule {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+impl Owned for LoadBalancerRule {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+impl Owned for IpForwardingRule {
     fn account(&self) -> AccountId {
         self.account
     }

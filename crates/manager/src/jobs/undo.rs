@@ -3,7 +3,7 @@
 
 use outgate_model::job::{Job, Undo};
 use outgate_model::key::{self, Object};
-use outgate_model::object::{FirewallRule, PortForwardingRule, PublicIp};
+use outgate_model::object::{FirewallRule, IpForwardingRule, LoadBalancerRule, PortForwardingRule, PublicIp};
 use outgate_model::object::{NetworkAclItem, StaticRoute};
 use outgate_store::Revision;
 
@@ -42,14 +42,18 @@ fn is_possible(view: &View<'_>, step: &Undo, at: Revision) -> bool {
         return view.claimed(key) == Some(at);
     }
     if let Some(ip) = find::<PublicIp>(view, key) {
-        let used =
-            view.firewall_rules_of_ip(ip.id).next().is_some() || view.forwards_of_ip(ip.id).next().is_some();
+        let used = view.firewall_rules_of_ip(ip.id).next().is_some()
+            || view.forwards_of_ip(ip.id).next().is_some()
+            || view.balancers_of_ip(ip.id).next().is_some()
+            || view.ip_forwards_of_ip(ip.id).next().is_some();
         return ip.modified == at && (value.is_some() || !used);
     }
     let rule = find::<FirewallRule>(view, key).map(|r| r.modified);
     let rule = rule.or_else(|| find::<PortForwardingRule>(view, key).map(|r| r.modified));
     let rule = rule.or_else(|| find::<NetworkAclItem>(view, key).map(|r| r.modified));
-    rule.or_else(|| find::<StaticRoute>(view, key).map(|r| r.modified)) == Some(at)
+    let rule = rule.or_else(|| find::<StaticRoute>(view, key).map(|r| r.modified));
+    let rule = rule.or_else(|| find::<LoadBalancerRule>(view, key).map(|r| r.modified));
+    rule.or_else(|| find::<IpForwardingRule>(view, key).map(|r| r.modified)) == Some(at)
 }
 
 fn take_step(view: &View<'_>, draft: &mut Draft, step: &Undo) {
@@ -66,6 +70,10 @@ fn take_step(view: &View<'_>, draft: &mut Draft, step: &Undo) {
         put_back(draft, item, value);
     } else if let Some(route) = find::<StaticRoute>(view, key) {
         put_back(draft, route, value);
+    } else if let Some(rule) = find::<LoadBalancerRule>(view, key) {
+        put_back(draft, rule, value);
+    } else if let Some(rule) = find::<IpForwardingRule>(view, key) {
+        put_back(draft, rule, value);
     }
 }
 

@@ -20,6 +20,9 @@ use outgate_model::object::{
 use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
 use outgate_model::{Protocol, Realm};
 
+use outgate_model::id::{HealthCheckPolicyId, IpForwardingRuleId, LoadBalancerRuleId, StickinessPolicyId};
+use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
+
 use crate::runs::AddressRuns;
 
 /// Several ids under one key.
@@ -74,6 +77,15 @@ pub struct Indexes {
     /// never share a port.
     pub(crate) forwards_by_port: BTreeMap<(PublicIpId, Protocol, u16), (u16, PortForwardingRuleId)>,
     pub(crate) forwards_by_guest: Multi<GuestId, PortForwardingRuleId>,
+    pub(crate) balancers_by_network: Multi<NetworkId, LoadBalancerRuleId>,
+    pub(crate) balancers_by_ip: Multi<PublicIpId, LoadBalancerRuleId>,
+    pub(crate) balancer_by_port: HashMap<(PublicIpId, u16), LoadBalancerRuleId>,
+    pub(crate) balancers_by_guest: Multi<GuestId, LoadBalancerRuleId>,
+    pub(crate) balancer_by_stickiness: HashMap<StickinessPolicyId, LoadBalancerRuleId>,
+    pub(crate) balancer_by_health_check: HashMap<HealthCheckPolicyId, LoadBalancerRuleId>,
+    pub(crate) ip_forwards_by_network: Multi<NetworkId, IpForwardingRuleId>,
+    pub(crate) ip_forwards_by_ip: Multi<PublicIpId, IpForwardingRuleId>,
+    pub(crate) ip_forwards_by_guest: Multi<GuestId, IpForwardingRuleId>,
     pub(crate) guests_by_network: Multi<NetworkId, GuestId>,
     pub(crate) guests_by_account: Multi<AccountId, GuestId>,
     pub(crate) router_by_realm: HashMap<Realm, RouterId>,
@@ -212,6 +224,28 @@ impl Indexes {
         {
             self.forwards_by_port.remove(&place);
         }
+    }
+
+    pub(crate) fn balancers(&mut self, rule: &LoadBalancerRule, add: bool) {
+        self.balancers_by_network.set(rule.network, rule.id, add);
+        self.balancers_by_ip.set(rule.public_ip, rule.id, add);
+        let place = (rule.public_ip, rule.public_port);
+        set_one(&mut self.balancer_by_port, place, rule.id, add);
+        for member in &rule.members {
+            self.balancers_by_guest.set(member.guest, rule.id, add);
+        }
+        if let Some(policy) = &rule.stickiness {
+            set_one(&mut self.balancer_by_stickiness, policy.id, rule.id, add);
+        }
+        if let Some(policy) = &rule.health_check {
+            set_one(&mut self.balancer_by_health_check, policy.id, rule.id, add);
+        }
+    }
+
+    pub(crate) fn ip_forwards(&mut self, rule: &IpForwardingRule, add: bool) {
+        self.ip_forwards_by_network.set(rule.network, rule.id, add);
+        self.ip_forwards_by_ip.set(rule.public_ip, rule.id, add);
+        self.ip_forwards_by_guest.set(rule.guest, rule.id, add);
     }
 
     pub(crate) fn guests(&mut self, guest: &Guest, add: bool) {

@@ -16,6 +16,7 @@ use outgate_model::object::{
     PhysicalNetwork, Pod, PortForwardingRule, Project, PublicIp, PublicIpRange, Role, Router, RouterObserved,
     ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
+use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
 use outgate_store::{Change, Entry, Revision};
 
@@ -172,6 +173,8 @@ tables! {
     };
     firewall_rules: FirewallRule => |o, affected| { affected.networks.push(o.network); };
     forwards: PortForwardingRule => |o, affected| { affected.networks.push(o.network); };
+    balancers: LoadBalancerRule => |o, affected| { affected.networks.push(o.network); };
+    ip_forwards: IpForwardingRule => |o, affected| { affected.networks.push(o.network); };
     guests: Guest => |o, affected| { affected.networks.extend(o.nics.iter().map(|n| n.network)); };
     pods: Pod => |_o, _affected| {};
     clusters: Cluster => |_o, _affected| {};

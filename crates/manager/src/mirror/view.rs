@@ -152,9 +152,12 @@ impl View<'_> {
         }
     }
 
-    /// How many firewall, egress and port forwarding rules a network has together.
+    /// How many rules a network has together: firewall, egress, port forwarding, load balancer, IP forwarding.
     pub fn count_rules(&self, id: NetworkId) -> usize {
-        self.0.indexes.rules_by_network.count(&id) + self.0.indexes.forwards_by_network.count(&id)
+        self.0.indexes.rules_by_network.count(&id)
+            + self.0.indexes.forwards_by_network.count(&id)
+            + self.0.indexes.balancers_by_network.count(&id)
+            + self.0.indexes.ip_forwards_by_network.count(&id)
     }
 
     /// How many pairs of a source and a destination CIDR a network's firewall and egress rules list together.

@@ -103,6 +103,16 @@ async fn forget_guest(manager: &Manager, guest: &Stored<Guest>) -> Result<(), Co
                 draft.delete(forward);
                 touched.push(forward.network);
             }
+            for rule in view.ip_forwards_of_guest(id) {
+                draft.delete(rule);
+                touched.push(rule.network);
+            }
+            for rule in view.balancers_of_guest(id) {
+                let mut next = (*rule.object).clone();
+                next.members.retain(|member| member.guest != id);
+                draft.update(rule, next);
+                touched.push(rule.network);
+            }
             for ip in view.static_nat_of_guest(id) {
                 let mut next = (*ip.object).clone();
                 next.static_nat = None;
@@ -247,6 +257,9 @@ async fn finish_network(manager: &Manager, id: NetworkId) -> Result<(), Failure>
         view.firewall_rules_of_network(id)
             .for_each(|rule| draft.delete(rule));
         view.forwards_of_network(id).for_each(|rule| draft.delete(rule));
+        view.balancers_of_network(id).for_each(|rule| draft.delete(rule));
+        view.ip_forwards_of_network(id)
+            .for_each(|rule| draft.delete(rule));
         for ip in view.public_ips_of_network(id) {
             match network.realm() {
                 Realm::Network(_) => release(draft, ip),
