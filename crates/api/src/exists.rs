@@ -8,6 +8,7 @@ use outgate_model::id::{
     PhysicalNetworkId, PortForwardingRuleId, ProjectId, PublicIpId, PublicIpRangeId, RoleId, RouterId,
     ServiceOfferingId, TemplateId, UserId, ZoneId,
 };
+use outgate_model::id::{HealthCheckPolicyId, IpForwardingRuleId, LoadBalancerRuleId, StickinessPolicyId};
 use outgate_model::id::{
     NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId, VpcOfferingId,
 };
@@ -15,6 +16,7 @@ use outgate_model::object::{
     Account, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork, PortForwardingRule,
     PublicIp, PublicIpRange, Role, Router, ServiceOffering, Template, User, Zone,
 };
+use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
 use uuid::Uuid;
 
@@ -78,6 +80,18 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
         Of::NetworkAclItem => view.get::<NetworkAclItem>(NetworkAclItemId(id)).is_some(),
         Of::PrivateGateway => view.get::<PrivateGateway>(PrivateGatewayId(id)).is_some(),
         Of::StaticRoute => view.get::<StaticRoute>(StaticRouteId(id)).is_some(),
+        Of::LoadBalancerRule => owned(look, LoadBalancerRuleId(id), |rule: &LoadBalancerRule| {
+            Some(rule.account)
+        }),
+        Of::StickinessPolicy => view
+            .balancer_of_stickiness(StickinessPolicyId(id))
+            .is_some_and(|rule| caller.may(view, rule.account)),
+        Of::HealthCheckPolicy => view
+            .balancer_of_health_check(HealthCheckPolicyId(id))
+            .is_some_and(|rule| caller.may(view, rule.account)),
+        Of::IpForwardingRule => owned(look, IpForwardingRuleId(id), |rule: &IpForwardingRule| {
+            Some(rule.account)
+        }),
         Of::Nothing => false,
         Of::Anything => true,
     }

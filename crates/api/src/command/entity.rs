@@ -2,6 +2,7 @@
 //! The kinds of objects that commands answer with.
 
 use outgate_model::id::{FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId};
+use outgate_model::id::{IpForwardingRuleId, LoadBalancerRuleId};
 use uuid::Uuid;
 
 use crate::view::{self, Field, Look};
@@ -18,6 +19,14 @@ pub enum Entity {
     FirewallRule,
     /// `portforwardingrule`.
     PortForwardingRule,
+    /// `loadbalancer`: in lists the same object is called `loadbalancerrule`.
+    LoadBalancerRule,
+    /// `stickinesspolicies`: a load balancer rule with its policy.
+    StickinessPolicies,
+    /// `healthcheckpolicies`: a load balancer rule with its policy.
+    HealthCheckPolicies,
+    /// `ipforwardingrule`.
+    IpForwardingRule,
     /// `virtualmachine`.
     Guest,
     /// `router`.
@@ -32,6 +41,10 @@ impl Entity {
             Self::Address => "ipaddress",
             Self::FirewallRule => "firewallrule",
             Self::PortForwardingRule => "portforwardingrule",
+            Self::LoadBalancerRule => "loadbalancer",
+            Self::StickinessPolicies => "stickinesspolicies",
+            Self::HealthCheckPolicies => "healthcheckpolicies",
+            Self::IpForwardingRule => "ipforwardingrule",
             Self::Guest => "virtualmachine",
             Self::Router => "router",
         }
@@ -44,6 +57,10 @@ impl Entity {
             Self::Address => view::address::FIELDS,
             Self::FirewallRule => view::firewall_rule::FIELDS,
             Self::PortForwardingRule => view::port_forwarding_rule::FIELDS,
+            Self::LoadBalancerRule => view::load_balancer::FIELDS,
+            Self::StickinessPolicies => view::stickiness_policy::FIELDS,
+            Self::HealthCheckPolicies => view::stickiness_policy::health_check::FIELDS,
+            Self::IpForwardingRule => view::ip_forwarding_rule::FIELDS,
             Self::Guest => view::guest::FIELDS,
             Self::Router => view::router::FIELDS,
         }
@@ -59,6 +76,14 @@ impl Entity {
             Self::PortForwardingRule => {
                 view::port_forwarding_rule::render(look, at.get(PortForwardingRuleId(id))?)
             }
+            Self::LoadBalancerRule => view::load_balancer::render(look, at.get(LoadBalancerRuleId(id))?),
+            Self::StickinessPolicies => {
+                view::stickiness_policy::render(look, at.get(LoadBalancerRuleId(id))?)
+            }
+            Self::HealthCheckPolicies => {
+                view::stickiness_policy::health_check::render(look, at.get(LoadBalancerRuleId(id))?)
+            }
+            Self::IpForwardingRule => view::ip_forwarding_rule::render(look, at.get(IpForwardingRuleId(id))?),
             Self::Guest => view::guest::render(look, at.get(GuestId(id))?),
             Self::Router => view::router::render_with_vpc(look, at.get(RouterId(id))?),
         })

@@ -3,7 +3,8 @@
 
 use outgate_manager::Started;
 use outgate_manager::command::request::{
-    CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule,
+    CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule, UpdateEgressRule,
+    UpdateFirewallRule,
 };
 use outgate_model::id::{FirewallRuleId, NetworkId, PublicIpId};
 use outgate_model::object::{Direction, FirewallRule};
@@ -35,6 +36,13 @@ pub const COMMANDS: &[Command] = &[
         |look, params| rules(look, params, false),
     ),
     Command::start(
+        "updateEgressFirewallRule",
+        "Gives an egress rule other sources or destinations; sessions that lose their right are cut.",
+        &[UPDATE, UPDATE_EGRESS],
+        Answers::Entity(Entity::FirewallRule),
+        |call| Box::pin(update_egress(call)),
+    ),
+    Command::start(
         "deleteEgressFirewallRule",
         "Deletes an egress rule.",
         &[DELETE],
@@ -55,6 +63,13 @@ pub const COMMANDS: &[Command] = &[
         &[FILTERS, scope::OWNED, list::PAGED],
         Answers::List("firewallrule", view::firewall_rule::FIELDS),
         |look, params| rules(look, params, true),
+    ),
+    Command::start(
+        "updateFirewallRule",
+        "Gives a firewall rule other sources; sessions that lose their right are cut.",
+        &[UPDATE],
+        Answers::Entity(Entity::FirewallRule),
+        |call| Box::pin(update(call)),
     ),
     Command::start(
         "deleteFirewallRule",
@@ -81,6 +96,7 @@ const MATCH: &[Param] = &[
     Param::optional("icmpcode", Kind::Int(-1, 255), "the ICMP code, -1 for any"),
     Param::optional("cidrlist", Kind::Cidrs, "source CIDRs"),
     Param::optional("type", Kind::Text(32), "no meaning for users"),
+    Param::optional("fordisplay", Kind::Bool, "no meaning here: every rule is shown"),
 ];
 
 const CREATE_EGRESS: &[Param] = &[
@@ -108,7 +124,21 @@ const FILTERS: &[Param] = &[
         Kind::Uuid(Of::Address),
         "rules of this public address",
     ),
+    Param::optional("fordisplay", Kind::Bool, "true for all, false for none"),
 ];
+
+const UPDATE: &[Param] = &[
+    Param::required("id", Kind::Uuid(Of::FirewallRule), "the rule"),
+    Param::optional("cidrlist", Kind::Cidrs, "other source CIDRs"),
+    Param::optional("customid", Kind::Text(255), "no meaning here: ids are Outgate's"),
+    Param::optional("fordisplay", Kind::Bool, "no meaning here: every rule is shown"),
+];
+
+const UPDATE_EGRESS: &[Param] = &[Param::optional(
+    "destcidrlist",
+    Kind::Cidrs,
+    "other destination CIDRs",
+)];
 
 /// Which packets a rule is about. Errors (431) name the parameter that contradicts the protocol.
 pub(super) fn wanted_match(params: &Params) -> Result<Match, ApiError> {
@@ -218,6 +248,27 @@ async fn create(call: &Call<'_>) -> Result<Started, Refused> {
     Ok(call.manager.create_firewall_rule(&call.caller, request).await?)
 }
 
+async fn update(call: &Call<'_>) -> Result<Started, Refused> {
+    let request = UpdateFirewallRule {
+        id: FirewallRuleId(call.params.need_id("id")?),
+        sources: given(&call.params, "cidrlist"),
+    };
+    Ok(call.manager.update_firewall_rule(&call.caller, request).await?)
+}
+
+async fn update_egress(call: &Call<'_>) -> Result<Started, Refused> {
+    let request = UpdateEgressRule {
+        id: FirewallRuleId(call.params.need_id("id")?),
+        sources: given(&call.params, "cidrlist"),
+        destinations: given(&call.params, "destcidrlist"),
+    };
+    Ok(call.manager.update_egress_rule(&call.caller, request).await?)
+}
+
+fn given(params: &Params, name: &str) -> Option<Vec<ipnet::Ipv4Net>> {
+    Some(params.cidrs(name)).filter(|cidrs| !cidrs.is_empty())
+}
+
 async fn delete_egress(call: &Call<'_>) -> Result<Started, Refused> {
     let request = DeleteEgressRule {
         id: FirewallRuleId(call.params.need_id("id")?),
@@ -244,6 +295,7 @@ fn rules(look: &Look<'_>, params: &Params, ingress: bool) -> Result<Object, ApiE
             && filter.id("id", rule.id.0)
             && filter.id("networkid", rule.network.0)
             && filter.maybe_id("ipaddressid", ip)
+            && filter.flag("fordisplay", true)
             && filter.keyword(&[&rule.matches.protocol_name()])
     });
     list::reply(look, params, "firewallrule", matches, view::firewall_rule::render)

@@ -2,7 +2,7 @@
 //! Port forwarding rules.
 
 use outgate_manager::Started;
-use outgate_manager::command::request::{CreatePortForwarding, DeletePortForwarding};
+use outgate_manager::command::request::{CreatePortForwarding, DeletePortForwarding, UpdatePortForwarding};
 use outgate_model::id::{GuestId, NetworkId, PortForwardingRuleId, PublicIpId};
 use outgate_model::object::PortForwardingRule;
 use outgate_model::{PortRange, Protocol};
@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::scope::{self, Scope};
 use super::{Answers, Call, Command, Entity, Refused, list};
 use crate::view::{self, Look};
-use crate::wire::envelope::{self, Object};
+use crate::wire::envelope::Object;
 use crate::wire::error::ApiError;
 use crate::wire::params::{Kind, Of, Param, Params};
 
@@ -39,15 +39,12 @@ pub const COMMANDS: &[Command] = &[
         Answers::Success,
         |call| Box::pin(delete(call)),
     ),
-    Command::read(
-        "listIpForwardingRules",
-        "Lists IP forwarding rules. Outgate has none: static NAT with firewall rules does the same.",
-        &[IP_FILTERS, scope::OWNED, list::PAGED],
-        Answers::List("ipforwardingrule", &[]),
-        |_, params| {
-            params.page()?;
-            Ok(envelope::list("ipforwardingrule", 0, Vec::new()))
-        },
+    Command::start(
+        "updatePortForwardingRule",
+        "Leads a port forwarding rule to other ports or another guest; sessions with the former one are cut.",
+        &[UPDATE],
+        Answers::Entity(Entity::PortForwardingRule),
+        |call| Box::pin(update(call)),
     ),
 ];
 
@@ -83,6 +80,7 @@ const CREATE: &[Param] = &[
         Kind::Cidrs,
         "sources of that firewall rule; everywhere when left out",
     ),
+    Param::optional("fordisplay", Kind::Bool, "no meaning here: every rule is shown"),
 ];
 
 const DELETE: &[Param] = &[Param::required(
@@ -99,16 +97,26 @@ const FILTERS: &[Param] = &[
         Kind::Uuid(Of::Address),
         "rules of this public address",
     ),
+    Param::optional("fordisplay", Kind::Bool, "true for all, false for none"),
 ];
 
-const IP_FILTERS: &[Param] = &[
-    Param::optional("id", Kind::Uuid(Of::Nothing), "the rule of this id"),
+const UPDATE: &[Param] = &[
+    Param::required("id", Kind::Uuid(Of::PortForwardingRule), "the rule"),
+    Param::optional("privateport", Kind::Port, "the first port of the guest"),
     Param::optional(
-        "ipaddressid",
-        Kind::Uuid(Of::Address),
-        "rules of this public address",
+        "privateendport",
+        Kind::Port,
+        "the last one; as many as public ports when left out",
     ),
-    Param::optional("virtualmachineid", Kind::Uuid(Of::Guest), "rules of this guest"),
+    Param::optional("virtualmachineid", Kind::Uuid(Of::Guest), "the guest"),
+    Param::optional("vmguestip", Kind::Address, "the guest's address"),
+    Param::optional(
+        "cidrlist",
+        Kind::Cidrs,
+        "sources of the firewall rule that was opened with it",
+    ),
+    Param::optional("customid", Kind::Text(255), "no meaning here: ids are Outgate's"),
+    Param::optional("fordisplay", Kind::Bool, "no meaning here: every rule is shown"),
 ];
 
 async fn create(call: &Call<'_>) -> Result<Started, Refused> {
@@ -134,7 +142,12 @@ async fn create(call: &Call<'_>) -> Result<Started, Refused> {
 }
 
 /// A range from its first port and its last. Without a last one it reaches `more` ports further.
-fn ports(params: &Params, first: &str, last: &str, more: Option<u16>) -> Result<PortRange, ApiError> {
+pub(super) fn ports(
+    params: &Params,
+    first: &str,
+    last: &str,
+    more: Option<u16>,
+) -> Result<PortRange, ApiError> {
     let from = params.need_port(first)?;
     let to = match (params.port(last), more) {
         (Some(to), _) => to,
@@ -147,6 +160,20 @@ fn ports(params: &Params, first: &str, last: &str, more: Option<u16>) -> Result<
         let expected = format!("a port not below {first} {from}");
         ApiError::invalid(params.command(), last, &to.to_string(), &expected)
     })
+}
+
+async fn update(call: &Call<'_>) -> Result<Started, Refused> {
+    let params = &call.params;
+    let sources = params.cidrs("cidrlist");
+    let request = UpdatePortForwarding {
+        id: PortForwardingRuleId(params.need_id("id")?),
+        private_port: params.port("privateport"),
+        private_end: params.port("privateendport"),
+        guest: params.id("virtualmachineid").map(GuestId),
+        guest_address: params.address("vmguestip"),
+        sources: (!sources.is_empty()).then_some(sources),
+    };
+    Ok(call.manager.update_port_forwarding(&call.caller, request).await?)
 }
 
 async fn delete(call: &Call<'_>) -> Result<Started, Refused> {
@@ -163,6 +190,7 @@ fn rules(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.id("id", rule.id.0)
             && filter.id("networkid", rule.network.0)
             && filter.id("ipaddressid", rule.public_ip.0)
+            && filter.flag("fordisplay", true)
             && filter.keyword(&[rule.protocol.name()])
     });
     list::reply(

@@ -10,8 +10,10 @@ mod filter;
 mod firewall;
 mod forwarding;
 mod guest;
+mod ip_forwarding;
 mod job;
 mod list;
+mod load_balancer;
 mod meta;
 mod network;
 mod network_offering;
@@ -19,6 +21,7 @@ mod provided;
 mod router;
 mod scope;
 mod session;
+mod stickiness;
 mod tag;
 
 use std::future::Future;
@@ -292,6 +295,9 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         address::COMMANDS,
         firewall::COMMANDS,
         forwarding::COMMANDS,
+        ip_forwarding::COMMANDS,
+        load_balancer::COMMANDS,
+        stickiness::COMMANDS,
         guest::COMMANDS,
         router::COMMANDS,
         job::COMMANDS,

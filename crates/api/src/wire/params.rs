@@ -48,6 +48,10 @@ pub enum Of {
     NetworkAclItem,
     PrivateGateway,
     StaticRoute,
+    LoadBalancerRule,
+    StickinessPolicy,
+    HealthCheckPolicy,
+    IpForwardingRule,
     /// Something that Outgate does not have, such as a storage pool: no id is one.
     Nothing,
     /// Anything; no check.
