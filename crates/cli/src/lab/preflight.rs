@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ssh-keygen", "openssh-client"),
     ("busybox", "busybox"),
     ("ping", "iputils-ping"),
+    ("haproxy", "haproxy"),
     ("sysctl", "procps"),
     ("nsenter", "util-linux"),
 ];
