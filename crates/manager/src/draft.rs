@@ -12,8 +12,8 @@ use outgate_model::id::{EventId, JobId};
 use outgate_model::job::{Goal, Job, JobState, Undo};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp, TagSet, Vpc, tag};
-use outgate_model::object::{NetworkAclItem, StaticRoute};
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
+use outgate_model::object::{NetworkAclItem, StaticRoute};
 use outgate_store::{Condition, Revision, Txn, Write};
 use uuid::Uuid;
 

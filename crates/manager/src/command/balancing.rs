@@ -11,6 +11,7 @@ use outgate_model::{PortRange, Protocol, Realm};
 use super::conflicts::{self, WantedPorts};
 use super::request::{ChangeMembers, CreateLoadBalancer, DeleteLoadBalancer, Started, UpdateLoadBalancer};
 use super::tx::Tx;
+use super::vpc::tier;
 use super::{address, checks, firewall};
 use crate::CommandError;
 use crate::mirror::Stored;
@@ -168,6 +169,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteLoadBalancer) -> Result<Sta
     if let Some(opened) = opened.cloned() {
         tx.draft.delete(&opened);
     }
+    tier::untie(tx, rule.public_ip);
     let generation = tx.touch(&network);
     let text = format!("removed load balancer rule {}", rule.name);
     tx.event::<LoadBalancerRule>("LB.DELETE", rule.account, rule.id.0, text);

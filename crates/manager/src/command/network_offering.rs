@@ -231,6 +231,10 @@ impl Tx<'_> {
         let other = match forward() {
             _ if ip.source_nat => format!("source NAT of network {}", network.id),
             Some(rule) if wanted != Service::PortForwarding => format!("port forwarding rule {}", rule.id),
+            None if wanted != Service::Lb => match self.view.balancers_of_ip(ip.id).next() {
+                Some(rule) => format!("load balancer rule {}", rule.id),
+                None => return Ok(()),
+            },
             _ => return Ok(()),
         };
         Err(CommandError::Conflict {

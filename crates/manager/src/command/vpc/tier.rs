@@ -13,6 +13,8 @@ use outgate_model::object::{
 };
 use outgate_model::{MacAddr, Realm};
 
+use outgate_model::object::LoadBalancerRule;
+
 use crate::CommandError;
 use crate::command::request::{CreateNetwork, CreateTier};
 use crate::command::tx::Tx;
@@ -237,6 +239,8 @@ pub(crate) fn unrouted(tx: &Tx<'_>, network: &Network, vpc: VpcId) -> Result<(),
 
 /// Takes a tier's rules away; its public addresses stay the VPC's, free for another tier.
 pub(crate) fn clear(tx: &mut Tx<'_>, network: &Network) {
+    let balancers: Vec<_> = tx.view.balancers_of_network(network.id).cloned().collect();
+    balancers.iter().for_each(|rule| tx.draft.delete(rule));
     let forwards: Vec<_> = tx.view.forwards_of_network(network.id).cloned().collect();
     for rule in forwards {
         if tx
@@ -274,7 +278,13 @@ pub(crate) fn untie(tx: &mut Tx<'_>, id: outgate_model::id::PublicIpId) {
             .staged::<outgate_model::object::PortForwardingRule>(rule.id);
         staged.is_some_and(|staged| staged.is_none())
     };
-    let tied = now.static_nat.is_some() || !tx.view.forwards_of_ip(id).all(goes);
+    let balancer_goes = |rule: &Stored<LoadBalancerRule>| {
+        let staged = tx.draft.staged::<LoadBalancerRule>(rule.id);
+        staged.is_some_and(|staged| staged.is_none())
+    };
+    let tied = now.static_nat.is_some()
+        || !tx.view.forwards_of_ip(id).all(goes)
+        || !tx.view.balancers_of_ip(id).all(balancer_goes);
     if now.vpc.is_some() && now.network.is_some() && !tied {
         tx.draft.update(&stored, PublicIp { network: None, ..now });
     }
