@@ -90,6 +90,8 @@ struct Dispatcher {
     manager: Manager,
     slots: HashMap<Realm, Slot>,
     ready: BTreeSet<Realm>,
+    /// When realms that failed are tried again, soonest first: of ten thousand slots few have failed.
+    retries: BTreeSet<(Instant, Realm)>,
     tasks: JoinSet<Outcome>,
     names: HashMap<Id, Realm>,
     /// The full pass that is under way, if one is: a host that hangs must not hold up the dispatcher.
@@ -112,6 +114,7 @@ pub(crate) async fn run(manager: Manager, wake_ups: Arc<tokio::sync::Mutex<WakeU
         manager: manager.clone(),
         slots: HashMap::new(),
         ready: BTreeSet::new(),
+        retries: BTreeSet::new(),
         tasks: JoinSet::new(),
         names: HashMap::new(),
         passes: JoinSet::new(),
@@ -151,7 +154,9 @@ impl Dispatcher {
     fn mark_one(&mut self, realm: Realm, force: bool) {
         let slot = self.slots.entry(realm).or_default();
         slot.force |= force;
-        slot.retry_at = None;
+        if let Some(at) = slot.retry_at.take() {
+            self.retries.remove(&(at, realm));
+        }
         if slot.working {
             slot.again = true;
         } else {
@@ -181,17 +186,18 @@ impl Dispatcher {
     }
 
     fn next_retry(&self) -> Instant {
-        let next = self.slots.values().filter_map(|s| s.retry_at).min();
+        let next = self.retries.first().map(|(at, _)| *at);
         next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
 
     fn mark_due(&mut self) {
         let now = Instant::now();
-        let due = self
-            .slots
+        let due: Vec<Realm> = self
+            .retries
             .iter()
-            .filter(|(_, s)| s.retry_at.is_some_and(|at| at <= now));
-        let due: Vec<_> = due.map(|(realm, _)| *realm).collect();
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, realm)| *realm)
+            .collect();
         for realm in due {
             self.mark_one(realm, false);
         }
@@ -238,21 +244,25 @@ impl Dispatcher {
         slot.working = false;
         let (memo, gone, result) = outcome.unwrap_or((Memo::default(), false, Err(Failure::panicked())));
         slot.memo = memo;
+        if let Some(at) = slot.retry_at.take() {
+            self.retries.remove(&(at, realm));
+        }
         match result {
-            Ok(()) => {
-                slot.failures = 0;
-                slot.retry_at = None;
-            }
+            Ok(()) => slot.failures = 0,
             Err(failure) => {
                 slot.failures = slot.failures.saturating_add(1);
                 let factor = 1_u32 << (slot.failures - 1).min(16);
                 let wait = pace.retry_first.saturating_mul(factor).min(pace.retry_most);
                 tracing::warn!(%realm, failures = slot.failures, ?wait, %failure, "a realm is not as wanted");
-                slot.retry_at = Some(Instant::now() + wait);
+                // What happened meanwhile is looked at right away, and a realm that is gone not at all.
+                if !slot.again && !gone {
+                    let at = Instant::now() + wait;
+                    slot.retry_at = Some(at);
+                    self.retries.insert((at, realm));
+                }
             }
         }
         if slot.again {
-            slot.retry_at = None;
             self.ready.insert(realm);
         } else if gone {
             self.slots.remove(&realm);
