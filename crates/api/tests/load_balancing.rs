@@ -132,6 +132,10 @@ async fn a_load_balancer_rule_lives_through_all_its_commands() {
     let one = [("id", id), ("vmidipmap[0].vmid", cloud.guests[0].as_str())];
     cloud.done("removeFromLoadBalancerRule", &one, "success").await;
     assert_eq!(instances(vec![("applied", "false".to_owned())]).await, 1);
+    changes_and_ends(&cloud, id).await;
+}
+
+async fn changes_and_ends(cloud: &Cloud, id: &str) {
     let change = [
         ("id", id),
         ("algorithm", "source"),
@@ -341,6 +345,15 @@ async fn rules_are_updated_and_ip_forwarding_opens_a_static_nat_address() {
     let opened = [("id", text(&rules[0], "id")), ("cidrlist", "198.51.100.0/24")];
     let changed = cloud.done("updateFirewallRule", &opened, "firewallrule").await;
     assert_eq!(changed["cidrlist"], "198.51.100.0/24");
+    egress_is_updated(&cloud).await;
+    cloud
+        .done("deletePortForwardingRule", &[("id", id)], "success")
+        .await;
+
+    ip_forwarding(&cloud).await;
+}
+
+async fn egress_is_updated(cloud: &Cloud) {
     let egress = [("networkid", cloud.network.as_str()), ("protocol", "all")];
     let made = cloud
         .done("createEgressFirewallRule", &egress, "firewallrule")
@@ -359,10 +372,10 @@ async fn rules_are_updated_and_ip_forwarding_opens_a_static_nat_address() {
         431,
         "it is an egress rule"
     );
-    cloud
-        .done("deletePortForwardingRule", &[("id", id)], "success")
-        .await;
+}
 
+async fn ip_forwarding(cloud: &Cloud) {
+    let address = cloud.address.as_str();
     let ports = [
         ("ipaddressid", address),
         ("protocol", "udp"),
