@@ -87,7 +87,8 @@ class Lab:
 
     def serve(self, place, port, text):
         """Lets a place answer HTTP on a port with this text."""
-        script = f'mkdir -p /tmp/web-{port} && printf %s "$0" >/tmp/web-{port}/index.html && busybox httpd -p {port} -h /tmp/web-{port}'
+        web = f"/tmp/web-{place}-{port}"
+        script = f'mkdir -p {web} && printf %s "$0" >{web}/index.html && busybox httpd -p {port} -h {web}'
         self.exec(place, "sh", "-c", script, text)
 
     def fetch(self, place, address, port=80):

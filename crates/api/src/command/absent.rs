@@ -13,37 +13,48 @@ use crate::wire::envelope::{self, Object};
 use crate::wire::error::ApiError;
 use crate::wire::params::{Kind, Of, Param, Params};
 
+/// What the others take.
+const PLAIN: &[&[Param]] = &[list::PAGED];
+/// What lists of owned things take.
+const OWNED: &[&[Param]] = &[scope::OWNED, list::PAGED];
+
 /// The commands.
 pub const COMMANDS: &[Command] = &[
     none(
         "listVolumes",
         "Lists volumes. Guests here have none of their own.",
+        OWNED,
         "volume",
     ),
-    none("listIsos", "Lists ISO images. There are none here.", "iso"),
+    none("listIsos", "Lists ISO images. There are none here.", OWNED, "iso"),
+    none(
+        "listSecurityGroups",
+        "Lists security groups. Networks here are protected by firewall rules and network ACLs.",
+        OWNED,
+        "securitygroup",
+    ),
     none(
         "listDiskOfferings",
         "Lists disk offerings. There are none here.",
+        PLAIN,
         "diskoffering",
     ),
     none(
         "listSSHKeyPairs",
         "Lists SSH key pairs. There are none here.",
+        PLAIN,
         "sshkeypair",
-    ),
-    none(
-        "listSecurityGroups",
-        "Lists security groups. Networks here are protected by firewall rules and network ACLs.",
-        "securitygroup",
     ),
     none(
         "listAffinityGroups",
         "Lists affinity groups. There are none here.",
+        PLAIN,
         "affinitygroup",
     ),
     none(
         "listOsTypes",
         "Lists operating systems. Guests here are of none.",
+        PLAIN,
         "ostype",
     ),
     Command::read(
@@ -58,20 +69,14 @@ pub const COMMANDS: &[Command] = &[
 /// What such objects would have at least.
 const FIELDS: &[Field] = &[("id", "string"), ("name", "string")];
 
-const fn none(name: &'static str, description: &'static str, key: &'static str) -> Command {
-    Command::read(
-        name,
-        description,
-        &[FILTERS, scope::OWNED, list::PAGED],
-        Answers::List(key, FIELDS),
-        nothing,
-    )
+const fn none(
+    name: &'static str,
+    description: &'static str,
+    params: &'static [&'static [Param]],
+    key: &'static str,
+) -> Command {
+    Command::read(name, description, params, Answers::List(key, FIELDS), nothing)
 }
-
-const FILTERS: &[Param] = &[
-    Param::optional("id", Kind::Text(36), "the one of this id"),
-    Param::optional("name", Kind::Text(255), "the one of this name"),
-];
 
 fn nothing(_look: &Look<'_>, _params: &Params) -> Result<Object, ApiError> {
     Ok(Object::new())

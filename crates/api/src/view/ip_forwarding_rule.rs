@@ -19,6 +19,9 @@ view! {
     "protocol" string = rule.protocol.name();
     "publicport" string = &first;
     "publicendport" string = &last;
+    // Older servers, and libcloud's reading of them, call the ports so.
+    "startport" integer = rule.ports.first();
+    "endport" integer = rule.ports.last();
     "privateport" string = &first;
     "privateendport" string = &last;
     "ipaddressid" string = rule.public_ip;

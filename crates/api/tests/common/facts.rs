@@ -6,7 +6,13 @@ use outgate_api::view::Field;
 use serde_json::Value;
 
 /// Fields that CloudStack's table lacks although its servers send them or clients read them, and Outgate's own.
-const EXTRA: &[&str] = &["networkofferingconservemode", "secondaryip", "outgateversion"];
+const EXTRA: &[&str] = &[
+    "networkofferingconservemode",
+    "secondaryip",
+    "outgateversion",
+    "startport",
+    "endport",
+];
 
 /// Fields that are null instead of absent: libcloud reads a router's `vpcid` unguarded.
 const NULL: &[&str] = &["vpcid"];
