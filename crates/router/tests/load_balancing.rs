@@ -19,6 +19,7 @@ use outgate_model::id::LoadBalancerRuleId;
 use outgate_model::router_spec::LoadBalancer;
 use outgate_model::router_spec::load_balancer::{LbAlgorithm, LbProtocol, Stickiness};
 use outgate_testkit::{TcpEcho, TcpProbe, wait_until};
+use support::vpc::{VpcWorld, default_allow, default_deny, serve, tier, vpc};
 use support::{World, open, spec};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -333,4 +334,27 @@ fn a_configuration_that_haproxy_refuses_fails_the_change_in_its_words_and_the_ol
     drop(holder);
     world.apply(&spec);
     connect(&world, 82, LIMIT).unwrap();
+}
+
+#[test]
+fn in_a_vpc_the_rules_own_sources_decide_whatever_the_tiers_acl_says() {
+    let mut world = VpcWorld::new();
+    world.plug_tier(1);
+    world.plug_tier(2);
+    let mut spec = vpc([tier(1, default_deny()), tier(2, default_allow())]);
+    let mut balanced = balancer(80);
+    balanced.members = vec![[10, 0, 1, 5].into(), [10, 0, 1, 6].into()];
+    balanced.sources = vec!["203.0.113.0/24".parse().unwrap()];
+    spec.public.addresses[1].load_balancers = vec![balanced];
+    let echoes = [5, 6].map(|n| serve(world.guests(1), [10, 0, 1, n].into(), 7));
+    let to = SocketAddrV4::new(spec.public.addresses[1].address.addr(), 80);
+    world.apply(&spec);
+    assert!(world.comes_in(to) && world.comes_in(to));
+    assert!(echoes.iter().all(|echo| !echo.seen().is_empty()));
+    assert!(!world.reaches(2, to), "another source");
+    spec.generation += 1;
+    spec.public.addresses[1].load_balancers[0].sources = vec!["10.0.2.0/24".parse().unwrap()];
+    world.apply(&spec);
+    assert!(world.reaches(2, to), "from another tier");
+    assert!(!world.comes_in(to));
 }

@@ -5,6 +5,8 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use outgate_model::router_spec::LoadBalancer;
+use outgate_model::router_spec::load_balancer::{LbAlgorithm, LbProtocol};
 use outgate_model::router_spec::{
     AclAction, AclDirection, AclItem, Egress, EgressPolicy, GuestNetwork, NetworkAcl, PortForward,
     PrivateGateway, PublicAddress, StaticRoute, VpcSide,
@@ -187,6 +189,25 @@ fn forwards() -> impl Strategy<Value = Vec<PortForward>> {
         }
         kept
     })
+}
+
+/// Port 85 for some sources, where it is not forwarded.
+fn balancers(forwards: &[PortForward]) -> Vec<LoadBalancer> {
+    let forwarded =
+        |f: &PortForward| f.protocol == outgate_model::Protocol::Tcp && f.public_ports.contains(85);
+    let balancer = LoadBalancer {
+        id: id(),
+        public_port: 85,
+        private_port: 85,
+        algorithm: LbAlgorithm::RoundRobin,
+        protocol: LbProtocol::Tcp,
+        sources: vec!["198.51.100.0/25".parse().unwrap(), "10.0.1.0/24".parse().unwrap()],
+        members: Vec::new(),
+        stickiness: None,
+        health_check: None,
+    };
+    let is_free = !forwards.iter().any(forwarded);
+    is_free.then_some(balancer).into_iter().collect()
 }
 
 fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
