@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Load balancer rules: what their router gets, what goes with them, and how many there may be.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what a test cannot go on without"
+)]
 
 mod common;
 
 use common::{World, ports};
 use outgate_manager::CommandError;
+use outgate_manager::bootstrap::OFFERING_TIER;
 use outgate_manager::command::BALANCERS_PER_NETWORK;
-use outgate_manager::command::request::{ChangeMembers, CreateLoadBalancer, DestroyGuest};
-use outgate_model::id::{GuestId, LoadBalancerRuleId, NetworkId, PublicIpId};
-use outgate_model::object::LoadBalancerRule;
+use outgate_manager::command::request::{
+    AssociateIpToVpc, ChangeMembers, CreateLoadBalancer, CreateNetwork, CreateTier, CreateVpc,
+    DeleteLoadBalancer, DestroyGuest,
+};
+use outgate_model::Realm;
+use outgate_model::id::{GuestId, LoadBalancerRuleId, NetworkId, PublicIpId, VpcId};
+use outgate_model::object::{LoadBalancerRule, VpcOffering};
 use outgate_model::router_spec::load_balancer::{LbAlgorithm, LbProtocol};
 
 struct Net {
@@ -93,4 +102,90 @@ async fn a_destroyed_guest_leaves_its_rules_and_they_stay() {
     let gone = DestroyGuest { id: net.guest };
     manager.destroy_guest(admin, gone).await.unwrap();
     assert!(net.rule(id).members.is_empty());
+}
+
+/// A VPC with a tier, a guest on it and an address of the VPC's.
+async fn vpc(world: &World) -> (VpcId, NetworkId, GuestId, PublicIpId) {
+    let (manager, admin) = (&world.manager, &world.admin);
+    let request = CreateVpc {
+        name: "vpc".to_owned(),
+        display_text: None,
+        offering: manager.view().all::<VpcOffering>().next().unwrap().id,
+        zone: world.zone,
+        cidr: "10.4.0.0/16".parse().unwrap(),
+        domain: None,
+        dns: Vec::new(),
+        public_mtu: None,
+        source_nat_address: None,
+        start: true,
+        owner: None,
+    };
+    let started = manager.create_vpc(admin, request).await.unwrap();
+    let vpc = VpcId(world.done(started).await.unwrap());
+    let request = CreateTier {
+        vpc,
+        acl: None,
+        network: CreateNetwork {
+            offering: world.offering(OFFERING_TIER),
+            gateway: Some([10, 4, 1, 1].into()),
+            netmask: Some([255, 255, 255, 0].into()),
+            ..world.create_network("tier")
+        },
+    };
+    let tier = manager.create_tier(admin, request).await.unwrap();
+    let guest = world.guest(tier, "vm-1").await;
+    let request = AssociateIpToVpc { vpc, address: None };
+    let started = manager.associate_ip_to_vpc(admin, request).await.unwrap();
+    (vpc, tier, guest, PublicIpId(world.done(started).await.unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_vpc_a_rule_ties_its_address_to_a_tier_until_it_goes() {
+    let world = World::new(16).await;
+    let (vpc, tier, guest, address) = vpc(&world).await;
+    let (manager, admin) = (&world.manager, &world.admin);
+    let request = |network, open_firewall| CreateLoadBalancer {
+        name: "lb".to_owned(),
+        description: String::new(),
+        public_ip: Some(address),
+        network,
+        public_port: 80,
+        private_port: 8080,
+        algorithm: LbAlgorithm::RoundRobin,
+        protocol: LbProtocol::Tcp,
+        sources: vec!["198.51.100.0/24".parse().unwrap()],
+        open_firewall,
+    };
+    for wrong in [request(None, None), request(Some(tier), Some(true))] {
+        let error = manager.create_load_balancer(admin, wrong).await.unwrap_err();
+        assert_eq!(error.code(), 431, "{error}");
+    }
+    let started = manager
+        .create_load_balancer(admin, request(Some(tier), None))
+        .await
+        .unwrap();
+    let id = LoadBalancerRuleId(world.done(started).await.unwrap());
+    assert_eq!(world.public_ip(address).network, Some(tier));
+    let members = ChangeMembers {
+        id,
+        members: vec![(guest, None)],
+    };
+    let started = manager.assign_to_load_balancer(admin, members).await.unwrap();
+    world.done(started).await;
+    let router = manager.view().router_of(Realm::Vpc(vpc)).unwrap().id;
+    let given = world.host.with(|running| running.routers[&router].1.clone());
+    let balanced: Vec<_> = given
+        .public
+        .addresses
+        .iter()
+        .flat_map(|a| &a.load_balancers)
+        .collect();
+    assert_eq!((balanced.len(), balanced[0].members.len()), (1, 1));
+    assert!(given.public.addresses.iter().all(|a| a.firewall.is_empty()));
+    let started = manager
+        .delete_load_balancer(admin, DeleteLoadBalancer { id })
+        .await
+        .unwrap();
+    world.done(started).await;
+    assert_eq!(world.public_ip(address).network, None);
 }
