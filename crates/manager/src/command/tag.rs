@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use outgate_model::id::LoadBalancerRuleId;
 use outgate_model::id::{
     AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, TagSetId,
 };
 use outgate_model::job::Goal;
 use outgate_model::key::Object;
+use outgate_model::object::LoadBalancerRule;
 use outgate_model::object::tag::{TAG_LENGTH, TAGS_PER_OBJECT, kind_of_resource_type};
 use outgate_model::object::{FirewallRule, Guest, Network, PortForwardingRule, PublicIp, TagSet};
 use uuid::Uuid;
@@ -38,6 +40,7 @@ taggable! {
     Guest, GuestId;
     FirewallRule, FirewallRuleId;
     PortForwardingRule, PortForwardingRuleId;
+    LoadBalancerRule, LoadBalancerRuleId;
 }
 
 impl Manager {

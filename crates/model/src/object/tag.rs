@@ -19,6 +19,7 @@ pub const TAGGABLE: &[(&str, &str)] = &[
     ("VirtualMachine", "UserVm"),
     ("FirewallRule", "FirewallRule"),
     ("PortForwardingRule", "PortForwardingRule"),
+    ("LoadBalancerRule", "LoadBalancer"),
 ];
 
 /// CloudStack's `resourcetype` of a kind of object; `None` when it takes no tags.
