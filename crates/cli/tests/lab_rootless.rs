@@ -31,8 +31,31 @@ fn an_ordinary_user_builds_a_lab_and_nothing_of_it_is_left() {
         router,
         "SSH works without root too"
     );
+    balances(&lab);
     let processes = lab.processes();
     lab.leaves_nothing(&processes);
+}
+
+/// haproxy becomes a user of its own without root too: the job ends well once its worker serves.
+fn balances(lab: &Lab) {
+    let api = |args: &[&str]| lab.json(&[&["api"], args, &["-o", "json"]].concat());
+    let id = |reply: &serde_json::Value| reply["id"].as_str().unwrap().to_owned();
+    let network = id(&api(&["listNetworks", "listall=true"])["network"][0]);
+    let guest = id(&api(&["listVirtualMachines", "listall=true"])["virtualmachine"][0]);
+    let network = format!("networkid={network}");
+    let rule = api(&[
+        "createLoadBalancerRule",
+        "name=web",
+        &network,
+        "publicport=80",
+        "privateport=80",
+        "algorithm=source",
+    ]);
+    let rule = format!("id={}", id(&rule["loadbalancer"]));
+    let members = format!("virtualmachineids={guest}");
+    api(&["assignToLoadBalancerRule", &rule, &members]);
+    let counted = api(&["getLoadBalancerStatistics", &rule]);
+    assert!(counted.to_string().contains("\"running\":true"), "{counted}");
 }
 
 #[test]
