@@ -14,12 +14,18 @@ use outgate_manager::command::request::{
     DestroyGuest, DestroyRouter, DisableStaticNat, DisassociateIp, RebootGuest, RebootRouter, RestartNetwork,
     StartGuest, StartRouter, StopGuest, StopRouter, UpdateNetwork,
 };
+use outgate_manager::command::request::{
+    ChangeMembers, CreateIpForwarding, CreateLoadBalancer, DeleteIpForwarding, DeleteLoadBalancer,
+};
 use outgate_manager::spec::{Source, router_spec};
 use outgate_manager::{CommandError, Row, Started, View};
+use outgate_model::Protocol;
 use outgate_model::key;
 use outgate_model::object::{
     Direction, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, PublicIp, Router,
 };
+use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
+use outgate_model::router_spec::load_balancer::{LbAlgorithm, LbProtocol};
 use proptest::prelude::*;
 
 /// What a user does; the numbers choose among what there is.
@@ -39,6 +45,12 @@ enum Step {
     Close(u8),
     Forward(u8, u8, u16),
     Unforward(u8),
+    Balance(u8, u16),
+    Assign(u8, u8),
+    Unassign(u8, u8),
+    Unbalance(u8),
+    IpForward(u8, u16),
+    NoIpForward(u8),
     StaticNat(u8, u8),
     NoStaticNat(u8),
     SourceNat(u8, u8),
@@ -68,6 +80,12 @@ fn step() -> impl Strategy<Value = Step> {
         2 => n().prop_map(Step::Close),
         5 => (n(), n(), port()).prop_map(|(a, b, p)| Step::Forward(a, b, p)),
         2 => n().prop_map(Step::Unforward),
+        4 => (n(), port()).prop_map(|(a, p)| Step::Balance(a, p)),
+        4 => (n(), n()).prop_map(|(a, b)| Step::Assign(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| Step::Unassign(a, b)),
+        1 => n().prop_map(Step::Unbalance),
+        3 => (n(), port()).prop_map(|(a, p)| Step::IpForward(a, p)),
+        1 => n().prop_map(Step::NoIpForward),
         4 => (n(), n()).prop_map(|(a, b)| Step::StaticNat(a, b)),
         1 => n().prop_map(Step::NoStaticNat),
         3 => (n(), n()).prop_map(|(a, b)| Step::SourceNat(a, b)),
@@ -261,6 +279,62 @@ async fn rule(world: &World, step: Step) -> Option<Result<Started, CommandError>
                 .delete_port_forwarding(admin, DeletePortForwarding { id })
                 .await
         }
+        _ => balance(world, step).await?,
+    })
+}
+
+/// Steps on load balancer rules and IP forwarding rules.
+async fn balance(world: &World, step: Step) -> Option<Result<Started, CommandError>> {
+    let (manager, admin) = (&world.manager, &world.admin);
+    let ip = |n| pick::<PublicIp>(world, n).map(|ip| ip.id);
+    let balancer = |n| pick::<LoadBalancerRule>(world, n).map(|rule| rule.id);
+    let members = |n, guest| {
+        let members = vec![(pick::<Guest>(world, guest)?.id, None)];
+        Some(ChangeMembers {
+            id: balancer(n)?,
+            members,
+        })
+    };
+    Some(match step {
+        Step::Balance(n, port) => {
+            let request = CreateLoadBalancer {
+                name: "lb".to_owned(),
+                description: String::new(),
+                public_ip: Some(ip(n)?),
+                network: None,
+                public_port: port,
+                private_port: port,
+                algorithm: LbAlgorithm::RoundRobin,
+                protocol: LbProtocol::Tcp,
+                sources: Vec::new(),
+                open_firewall: None,
+            };
+            manager.create_load_balancer(admin, request).await
+        }
+        Step::Assign(n, guest) => manager.assign_to_load_balancer(admin, members(n, guest)?).await,
+        Step::Unassign(n, guest) => manager.remove_from_load_balancer(admin, members(n, guest)?).await,
+        Step::Unbalance(n) => {
+            let id = balancer(n)?;
+            manager
+                .delete_load_balancer(admin, DeleteLoadBalancer { id })
+                .await
+        }
+        Step::IpForward(n, port) => {
+            let request = CreateIpForwarding {
+                public_ip: ip(n)?,
+                protocol: Protocol::Tcp,
+                ports: ports(port, port + 1),
+                open_firewall: true,
+                sources: Vec::new(),
+            };
+            manager.create_ip_forwarding(admin, request).await
+        }
+        Step::NoIpForward(n) => {
+            let id = pick::<IpForwardingRule>(world, n)?.id;
+            manager
+                .delete_ip_forwarding(admin, DeleteIpForwarding { id })
+                .await
+        }
         _ => return None,
     })
 }
@@ -276,7 +350,17 @@ fn check(world: &World) {
             "{} has no claim",
             ip.address
         );
-        let forwards = view.forwards_of_ip(ip.id).count();
+        let forwards = view.forwards_of_ip(ip.id).count() + view.balancers_of_ip(ip.id).count();
+        let ip_forwards = view.ip_forwards_of_ip(ip.id).count();
+        assert!(
+            ip.static_nat.is_some() || ip_forwards == 0,
+            "{} forwards to nobody",
+            ip.address
+        );
+        assert!(
+            view.balancers_of_ip(ip.id)
+                .all(|rule| Some(rule.network) == ip.network)
+        );
         assert!(
             ip.static_nat.is_none() || forwards == 0,
             "{} has static NAT and forwards",
@@ -334,6 +418,15 @@ fn check_network(world: &World, view: &View<'_>, network: &Network) {
     if let Some(spec) = spec {
         assert_eq!(spec.validate(), Ok(()));
     }
+    for rule in view.balancers_of_network(network.id) {
+        for member in &rule.members {
+            let guest = view.get::<Guest>(member.guest);
+            assert!(
+                guest.is_some_and(|guest| guest.power != Power::Gone),
+                "a load balancer rule has a member that is going"
+            );
+        }
+    }
     for forward in view.forwards_of_network(network.id) {
         let guest = view
             .get::<Guest>(forward.guest)
@@ -380,6 +473,10 @@ async fn clear(world: &World) {
     );
     assert_eq!(view.all::<PublicIp>().len() + view.all::<FirewallRule>().len(), 0);
     assert_eq!(view.all::<PortForwardingRule>().len(), 0);
+    assert_eq!(
+        view.all::<LoadBalancerRule>().len() + view.all::<IpForwardingRule>().len(),
+        0
+    );
     assert!(
         world
             .host

@@ -147,7 +147,7 @@ const FILTERS: &[Param] = &[
     Param::optional(
         "forloadbalancing",
         Kind::Bool,
-        "no address is for load balancing only",
+        "whether it has load balancer rules",
     ),
     Param::optional(
         "allocatedonly",
@@ -204,7 +204,10 @@ fn matches_held(look: &Look<'_>, params: &Params, ip: &PublicIp) -> bool {
         && filter.flag("issourcenat", ip.source_nat)
         && filter.flag("isstaticnat", ip.static_nat.is_some())
         && filter.flag("forvirtualnetwork", true)
-        && filter.flag("forloadbalancing", false)
+        && filter.flag(
+            "forloadbalancing",
+            look.view.balancers_of_ip(ip.id).next().is_some(),
+        )
         && filter.word("state", "Allocated")
         && filter.keyword(&[&ip.address.to_string()])
 }

@@ -92,5 +92,8 @@ fn free_id(range: &PublicIpRange, address: Ipv4Addr) -> Uuid {
 }
 
 fn has_rules(look: &Look<'_>, ip: &PublicIp) -> bool {
-    look.view.firewall_rules_of_ip(ip.id).next().is_some() || look.view.forwards_of_ip(ip.id).next().is_some()
+    look.view.firewall_rules_of_ip(ip.id).next().is_some()
+        || look.view.forwards_of_ip(ip.id).next().is_some()
+        || look.view.balancers_of_ip(ip.id).next().is_some()
+        || look.view.ip_forwards_of_ip(ip.id).next().is_some()
 }

@@ -11,7 +11,7 @@ use super::tx::{Owned, Tx};
 use crate::CommandError;
 use crate::mirror::Stored;
 
-/// How many firewall, egress and port forwarding rules a network may have together.
+/// How many firewall, egress, port forwarding, load balancer and IP forwarding rules a network may have together.
 pub const RULES_PER_NETWORK: usize = 20_000;
 /// How many CIDRs one rule may list.
 pub const CIDRS_PER_RULE: usize = 256;
