@@ -138,7 +138,7 @@ impl Client {
     /// Waits for a job of `command` and returns its result. `tell` is called between two looks, with the time so far.
     pub fn wait(&self, command: &str, job: &str, tell: impl Fn(Duration)) -> anyhow::Result<Value> {
         let start = Instant::now();
-        let mut pause = POLL;
+        let mut pause = POLL.min(self.options.poll);
         loop {
             let mut state = self.call("queryAsyncJobResult", &[("jobid", job)])?;
             let result = state["jobresult"].take();
