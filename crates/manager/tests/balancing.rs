@@ -12,11 +12,11 @@ mod common;
 use common::{World, ports};
 use outgate_manager::CommandError;
 use outgate_manager::bootstrap::OFFERING_TIER;
-use outgate_manager::command::BALANCERS_PER_NETWORK;
 use outgate_manager::command::request::{
     AssociateIpToVpc, ChangeMembers, CreateLoadBalancer, CreateNetwork, CreateTier, CreateVpc,
     DeleteLoadBalancer, DestroyGuest,
 };
+use outgate_manager::command::{BALANCERS_PER_NETWORK, MEMBERS_PER_NETWORK};
 use outgate_model::Realm;
 use outgate_model::id::{GuestId, LoadBalancerRuleId, NetworkId, PublicIpId, VpcId};
 use outgate_model::object::{LoadBalancerRule, VpcOffering};
@@ -68,14 +68,34 @@ impl Net {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_network_has_so_many_load_balancer_rules_and_no_more() {
+async fn a_network_has_so_many_load_balancer_rules_and_members_and_no_more() {
     let net = Net::new().await;
-    for port in (1..).take(BALANCERS_PER_NETWORK) {
-        net.balance(port, false).await.unwrap();
+    let mut guests = vec![(net.guest, None)];
+    let each = MEMBERS_PER_NETWORK / BALANCERS_PER_NETWORK;
+    for n in 1..each {
+        let guest = net.world.guest(net.network, &format!("more-{n}")).await;
+        guests.push((guest, None));
     }
-    let error = net.balance(60_000, false).await.unwrap_err();
-    assert_eq!(error.code(), 535, "{error}");
-    assert!(error.to_string().contains(&net.network.to_string()), "{error}");
+    let (manager, admin) = (&net.world.manager, &net.world.admin);
+    let mut last = None;
+    for port in (1..).take(BALANCERS_PER_NETWORK) {
+        let id = net.balance(port, false).await.unwrap();
+        let members = guests.clone();
+        let request = ChangeMembers { id, members };
+        manager.assign_to_load_balancer(admin, request).await.unwrap();
+        last = Some(id);
+    }
+    let one_more = net.world.guest(net.network, "one-more").await;
+    let request = ChangeMembers {
+        id: last.unwrap(),
+        members: vec![(one_more, None)],
+    };
+    let member = manager.assign_to_load_balancer(admin, request).await.unwrap_err();
+    let rule = net.balance(60_000, false).await.unwrap_err();
+    for error in [member, rule] {
+        assert_eq!(error.code(), 535, "{error}");
+        assert!(error.to_string().contains(&net.network.to_string()), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

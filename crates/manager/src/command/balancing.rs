@@ -21,6 +21,10 @@ pub const BALANCERS_PER_NETWORK: usize = 256;
 /// How many members a load balancer rule may have.
 pub const MEMBERS_PER_BALANCER: usize = 256;
 
+/// How many members the load balancer rules of a network may have together: haproxy asks each for its health, and reads
+/// them all at each change.
+pub const MEMBERS_PER_NETWORK: usize = 2_048;
+
 /// `createLoadBalancerRule`.
 pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateLoadBalancer) -> Result<Started, CommandError> {
     checks::name("name", &request.name)?;
@@ -198,6 +202,15 @@ pub(crate) fn assign(tx: &mut Tx<'_>, request: &ChangeMembers) -> Result<Started
             what: format!("load balancer rule {}", rule.id),
             limit: MEMBERS_PER_BALANCER,
             of: "members",
+        });
+    }
+    let of_network = tx.view.balancers_of_network(network.id);
+    let others = of_network.filter(|other| other.id != rule.id);
+    if next.members.len() + others.map(|other| other.members.len()).sum::<usize>() > MEMBERS_PER_NETWORK {
+        return Err(CommandError::Limit {
+            what: format!("Network {}", network.id),
+            limit: MEMBERS_PER_NETWORK,
+            of: "members of load balancer rules",
         });
     }
     let text = format!(

@@ -39,7 +39,7 @@ mod tx;
 mod verify;
 mod vpc;
 
-pub use balancing::{BALANCERS_PER_NETWORK, MEMBERS_PER_BALANCER};
+pub use balancing::{BALANCERS_PER_NETWORK, MEMBERS_PER_BALANCER, MEMBERS_PER_NETWORK};
 pub use checks::{CIDR_PAIRS_PER_NETWORK, CIDRS_PER_RULE, RULES_PER_NETWORK};
 
 pub use request::{Caller, Started};
