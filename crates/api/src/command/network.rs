@@ -169,9 +169,11 @@ const FILTERS: &[Param] = &[
 fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let (filter, scope) = (Filter(params), Scope::of(look, params)?);
     let services = params.text("supportedservices");
+    let restart = params.flag("restartrequired");
     let matches = candidates(look, params, scope).filter(|n| {
-        let offering = look.view.get::<NetworkOffering>(n.offering);
-        services.is_none_or(|wanted| offering.is_some_and(|o| view::service::all_supported(o, wanted)))
+        // What costs a look-up is looked up only for who asks for it: an admin's list holds every network.
+        let offering = || look.view.get::<NetworkOffering>(n.offering);
+        services.is_none_or(|wanted| offering().is_some_and(|o| view::service::all_supported(o, wanted)))
             && scope.shows(look, n.account)
             && filter.id("id", n.id.0)
             && filter.exact("name", &n.name)
@@ -183,7 +185,7 @@ fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && ["forvpc", "issystem", "specifyipranges"]
                 .iter()
                 .all(|name| filter.flag(name, false))
-            && filter.flag("restartrequired", look.view.restart_required(n))
+            && restart.is_none_or(|wanted| wanted == look.view.restart_required(n))
             && filter.flag(
                 "canusefordeploy",
                 n.phase != outgate_model::object::NetworkPhase::Destroyed,
