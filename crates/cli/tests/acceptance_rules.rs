@@ -270,6 +270,38 @@ fn a_cookie_keeps_a_client_with_its_guest() {
     assert_eq!(listed["stickinesspolicy"][0]["params"]["cookie-name"], "SRV");
     balanced.lab.job("deleteLBStickinessPolicy", &[("id", &id)]);
     assert_eq!(balanced.page().expect("an answer").cookie, None);
+    other_methods(&balanced);
+}
+
+/// A session id that the guests' application uses, and the client's address.
+fn other_methods(balanced: &Balanced) {
+    let create = |method: &str, params: &[(&str, &str)]| {
+        let mut all = vec![
+            ("lbruleid", balanced.rule.as_str()),
+            ("name", "stay"),
+            ("methodname", method),
+        ];
+        all.extend(params);
+        let made = balanced.lab.job("createLBStickinessPolicy", &all);
+        text(&made["stickinesspolicies"]["stickinesspolicy"][0], "id").to_owned()
+    };
+    let learn = [
+        ("param[0].cookie-name", "JSESSIONID"),
+        ("param[1].request-learn", "true"),
+    ];
+    let policy = create("AppCookie", &learn);
+    for session in ["JSESSIONID=a", "JSESSIONID=b"] {
+        let guest = || {
+            get(&balanced.internet, balanced.at(), Some(session))
+                .expect("an answer")
+                .name
+        };
+        let first = guest();
+        assert!((0..4).all(|_| guest() == first), "{session}");
+    }
+    balanced.lab.job("deleteLBStickinessPolicy", &[("id", &policy)]);
+    create("SourceBased", &[("param[0].expire", "10m")]);
+    assert_eq!(balanced.answers(5).len(), 1, "one client, one guest");
 }
 
 #[test]
