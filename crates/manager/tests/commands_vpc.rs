@@ -292,6 +292,21 @@ async fn acl_items_have_unique_numbers_and_reach_the_router() {
     let given = spec(&w, vpc).await;
     let acl = given.guest_networks[0].acl.as_ref().unwrap();
     assert_eq!((acl.id, acl.items.len()), (list, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acl_items_move_change_and_go_but_not_the_list_of_a_tier() {
+    let w = World::new(10).await;
+    let vpc = vpc(&w).await;
+    let web = tier(&w, vpc, "web", "10.4.1.1").await;
+    let list = list(&w, vpc).await;
+    let user = AclUser::Tier(web);
+    let m = &w.manager;
+    let replace = ReplaceAclList { list, user };
+    w.done(m.replace_acl_list(&w.admin, replace).await.unwrap()).await;
+    let first = item(&w, list, None).await;
+    let second = item(&w, list, Some(7)).await;
+    let third = item(&w, list, None).await;
     let shift = MoveAclItem {
         id: third,
         previous: Some(first),
@@ -397,6 +412,27 @@ fn route_request(vpc: VpcId, hop: Ipv4Addr, cidr: &str) -> CreateStaticRoute {
     }
 }
 
+/// What a static route may not lead to.
+async fn refused_routes(w: &World, through: CreateStaticRoute) {
+    for cidr in [
+        "10.4.9.0/24",
+        "169.254.3.0/24",
+        "192.168.0.0/16",
+        "127.0.0.0/8",
+        "0.0.0.0/0",
+        "203.0.113.0/25",
+    ] {
+        let wrong = w.manager.create_static_route(
+            &w.admin,
+            CreateStaticRoute {
+                cidr: cidr.parse().unwrap(),
+                ..through
+            },
+        );
+        w.refused(431, &["cidr"], wrong).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn private_gateways_and_static_routes_depend_on_each_other() {
     let w = World::new(10).await;
@@ -433,23 +469,7 @@ async fn private_gateways_and_static_routes_depend_on_each_other() {
     let given = spec(&w, here).await.vpc.unwrap();
     assert_eq!(given.private_gateways[0].interface, "eth2");
     assert_eq!(given.static_routes[0].via, ip("172.20.0.1"));
-    for cidr in [
-        "10.4.9.0/24",
-        "169.254.3.0/24",
-        "192.168.0.0/16",
-        "127.0.0.0/8",
-        "0.0.0.0/0",
-        "203.0.113.0/25",
-    ] {
-        let wrong = m.create_static_route(
-            &w.admin,
-            CreateStaticRoute {
-                cidr: cidr.parse().unwrap(),
-                ..through
-            },
-        );
-        w.refused(431, &["cidr"], wrong).await;
-    }
+    refused_routes(&w, through).await;
     let nowhere = m.create_static_route(&w.admin, route_request(here, ip("172.21.0.1"), "192.168.9.0/24"));
     w.refused(431, &["nexthop"], nowhere).await;
     let delete = DeletePrivateGateway { id: gateway };
