@@ -2,7 +2,11 @@
 //! Connection tracking over ctnetlink: how many sessions, which, and away with one. The kernel's table is the one
 //! truth about sessions.
 
+mod events;
+
 use std::net::Ipv4Addr;
+
+pub use events::{Change, Events};
 
 use crate::KernelError;
 use crate::netlink::{self, Attributes, FLAG_ACK, FLAG_DUMP, Request, Socket, Until, be16, be32};

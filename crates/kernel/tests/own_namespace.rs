@@ -114,6 +114,71 @@ fn a_session_is_counted_listed_and_deleted() {
     });
 }
 
+/// Tracks what this namespace sends.
+fn track() {
+    nft::load("table ip t { chain c { type filter hook output priority 0; ct state new accept; }; }")
+        .unwrap();
+}
+
+#[test]
+fn a_session_is_told_when_it_begins_and_when_it_ends() {
+    in_own_namespace(|| {
+        track();
+        let mut events = conntrack::Events::open(1 << 20).unwrap();
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.send_to(b"hello", receiver.local_addr().unwrap()).unwrap();
+        let mut flows = Vec::new();
+        conntrack::dump(|flow| {
+            flows.push(flow);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(conntrack::delete(&flows).unwrap(), 1);
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            let taken = events
+                .wait(Duration::from_secs(5), |change, flow| {
+                    told.push((change, flow.original));
+                })
+                .unwrap();
+            assert!(taken > 0, "only {told:?} within 5 s");
+        }
+        let original = flows[0].original;
+        assert_eq!(
+            told,
+            [
+                (conntrack::Change::Begins, original),
+                (conntrack::Change::Ends, original)
+            ]
+        );
+        assert_eq!(events.lost().unwrap(), 0);
+    });
+}
+
+#[test]
+fn each_notification_arrives_or_is_counted_as_lost() {
+    const SESSIONS: u32 = 3_000;
+    in_own_namespace(|| {
+        track();
+        // Room for a few notifications only, and nobody reads before all were sent.
+        let mut events = conntrack::Events::open(16 << 10).unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for port in 1..=SESSIONS {
+            let to = ("127.0.0.1", u16::try_from(port).unwrap());
+            // Nobody listens there; each such answer is an error of a later call.
+            let _ = sender.send_to(b"hello", to);
+            let _ = sender.take_error();
+        }
+        let sessions = conntrack::usage().unwrap().entries;
+        let mut told = 0;
+        while events.wait(Duration::from_millis(100), |_, _| told += 1).unwrap() > 0 {}
+        let lost = events.lost().unwrap();
+        assert!(told > 0 && lost > 0, "{told} told, {lost} lost");
+        assert_eq!(told + lost, sessions);
+    });
+}
+
 #[test]
 fn a_change_of_rules_links_addresses_or_forwarding_wakes_the_watch() {
     in_own_namespace(|| {
