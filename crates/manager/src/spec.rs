@@ -222,6 +222,7 @@ pub fn router_spec(
             port: settings.ssh_port,
             authorized_keys: settings.authorized_keys.clone(),
         },
+        nat_log: None,
     }))
 }
 

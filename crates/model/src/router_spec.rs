@@ -5,6 +5,7 @@
 //! `generation` and makes the kernel match.
 
 pub mod load_balancer;
+mod nat_log;
 mod vpc;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::id::{FirewallRuleId, NetworkId, PortForwardingRuleId, RouterId};
 use crate::{MacAddr, Match, PortRange, Protocol};
 
 pub use load_balancer::LoadBalancer;
+pub use nat_log::NatLog;
 pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, StaticRoute, VpcSide};
 
 /// The version of this document's shape that this build writes and reads.
@@ -48,6 +50,9 @@ pub struct RouterSpec {
     pub conntrack: Conntrack,
     /// Who may log in over SSH, and on which port.
     pub ssh: Ssh,
+    /// Records of translated sessions; `None` for no records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nat_log: Option<NatLog>,
 }
 
 /// The management side of a router.

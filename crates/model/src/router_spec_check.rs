@@ -113,6 +113,7 @@ impl RouterSpec {
         }
         check_conntrack(&self.conntrack, &mut check.at("conntrack"));
         check_ssh(self, &mut check.at("ssh"));
+        check_nat_log(self, &mut check.at("nat_log"));
         if problems.is_empty() {
             Ok(())
         } else {
@@ -365,6 +366,30 @@ fn check_ssh(spec: &RouterSpec, check: &mut Check<'_>) {
             key,
             "one line such as \"ssh-ed25519 AAAA… comment\"",
         );
+    }
+}
+
+fn check_nat_log(spec: &RouterSpec, check: &mut Check<'_>) {
+    let Some(log) = &spec.nat_log else { return };
+    check.require(
+        (1..=1_000_000).contains(&log.records_per_second),
+        "records_per_second",
+        log.records_per_second,
+        "1 to 1000000 records",
+    );
+    check.require(
+        log.file_mib == 0 || (8..=65_536).contains(&log.file_mib),
+        "file_mib",
+        log.file_mib,
+        "0, or 8 to 65536 MiB",
+    );
+    if let Some(collector) = log.collector {
+        let fine = collector.port() != 0
+            && is_usable_in(spec.control.address, *collector.ip())
+            && *collector.ip() != spec.control.address.addr();
+        let expected =
+            "a port of another address of the control network, the only one it may be sent through";
+        check.require(fine, "collector", collector, expected);
     }
 }
 

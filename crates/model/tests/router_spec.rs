@@ -34,7 +34,8 @@ fn sound() -> Value {
             "leases": {"02:00:00:00:01:05": {"address": "10.1.1.5", "hostname": "web"}}
         }],
         "conntrack": {"max": 262144, "tcp_established_secs": 7440, "udp_secs": 120, "udp_stream_secs": 300, "icmp_secs": 60},
-        "ssh": {"port": 3922, "authorized_keys": ["ssh-ed25519 AAAA root@lab"]}
+        "ssh": {"port": 3922, "authorized_keys": ["ssh-ed25519 AAAA root@lab"]},
+        "nat_log": {"records_per_second": 20000, "file_mib": 64, "collector": "169.254.0.1:4739"}
     })
 }
 
@@ -114,6 +115,23 @@ fn each_contradiction_is_refused_and_names_its_field() {
             "public.addresses[0].port_forwarding[0].private_ports",
         ),
         ("/guest_networks/0/mtu", json!(9000), "guest_networks[0].mtu"),
+        (
+            "/nat_log/records_per_second",
+            json!(0),
+            "nat_log.records_per_second",
+        ),
+        ("/nat_log/file_mib", json!(7), "nat_log.file_mib"),
+        (
+            "/nat_log/collector",
+            json!("198.51.100.1:4739"),
+            "nat_log.collector",
+        ),
+        (
+            "/nat_log/collector",
+            json!("169.254.10.20:4739"),
+            "nat_log.collector",
+        ),
+        ("/nat_log/collector", json!("169.254.0.1:0"), "nat_log.collector"),
         (
             "/guest_networks/0/gateway",
             json!("10.1.1.0/24"),

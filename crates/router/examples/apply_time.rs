@@ -201,5 +201,6 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
             port: 3922,
             authorized_keys: Vec::new(),
         },
+        nat_log: None,
     })
 }

@@ -168,6 +168,7 @@ impl World {
                 port: 3922,
                 authorized_keys: vec![self.public_key.clone()],
             },
+            nat_log: None,
         }
     }
 

@@ -73,6 +73,7 @@ pub fn spec() -> RouterSpec {
             port: 3922,
             authorized_keys: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ root@lab".to_owned()],
         },
+        nat_log: None,
     }
 }
 

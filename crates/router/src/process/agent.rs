@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use crate::cloud_log::CloudLog;
+use crate::nat_log::NatLogger;
 use crate::protocol::Status;
 use crate::services::Wake;
 use crate::spec_file::SpecFile;
@@ -46,6 +47,7 @@ struct Agent {
     shared: Arc<Shared>,
     file: SpecFile,
     log: CloudLog,
+    nat_log: NatLogger,
     pace: Pace,
     /// What the router was before its process ended, until it is something again.
     last: Option<RouterSpec>,
@@ -67,6 +69,7 @@ pub(super) fn start(
     let wake = waker(sender.clone(), Arc::clone(&changed));
     let file = SpecFile::in_dir(dir);
     let engine_wake = Arc::clone(&wake);
+    let nat_log = NatLogger::new(dir, shared.options.id, log.clone());
     std::thread::Builder::new()
         .name("agent".to_owned())
         .spawn(move || match Engine::new(log.clone(), engine_wake) {
@@ -77,6 +80,7 @@ pub(super) fn start(
                     shared,
                     file,
                     log,
+                    nat_log,
                     pace: Pace::new(Instant::now()),
                     last: None,
                     is_kept: true,
@@ -209,6 +213,7 @@ impl Agent {
             return Err(RouterError::BadSpec { reason });
         }
         let applied = self.engine.apply(spec)?;
+        self.nat_log.follow(spec.nat_log)?;
         self.last = None;
         self.error = None;
         self.shared.trouble_is_over();

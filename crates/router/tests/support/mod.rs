@@ -217,6 +217,7 @@ pub fn spec() -> RouterSpec {
             port: 3922,
             authorized_keys: vec![public_key()],
         },
+        nat_log: None,
     }
 }
 

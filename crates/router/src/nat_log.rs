@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//! NAT logging: who had which public address and port, and when. One thread listens to the kernel's sessions and writes
+//! each translated one into files, to a collector, or both. What cannot be recorded is counted, and the count recorded.
+
+mod file;
+mod ipfix;
+mod limit;
+mod record;
+mod sinks;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use outgate_kernel::KernelError;
+use outgate_kernel::conntrack::{self, Change, Events, Flow};
+use outgate_model::id::RouterId;
+use outgate_model::router_spec::NatLog;
+
+use crate::RouterError;
+use crate::cloud_log::CloudLog;
+use limit::Limit;
+use record::{Record, What};
+use sinks::Sinks;
+
+/// So many bytes of notifications wait in the kernel while this process does not get its turn: some 100,000 sessions.
+const RECEIVE_BUFFER: usize = 64 * 1024 * 1024;
+/// How often it looks whether it is still wanted.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The wait after the kernel or a file refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What is wanted, and that it changed.
+#[derive(Debug, Default)]
+struct Wish {
+    wanted: Mutex<Option<NatLog>>,
+    changed: Condvar,
+}
+
+impl Wish {
+    fn get(&self) -> Option<NatLog> {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until records are wanted.
+    fn wait(&self) -> NatLog {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(wanted) = *wanted {
+                return wanted;
+            }
+            wanted = self.changed.wait(wanted).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The thread that writes records. It has none until they are wanted for the first time.
+#[derive(Debug)]
+pub struct NatLogger {
+    dir: PathBuf,
+    router: RouterId,
+    log: CloudLog,
+    wish: Arc<Wish>,
+    is_started: bool,
+}
+
+impl NatLogger {
+    /// A logger for the router whose files lie in `dir`.
+    pub fn new(dir: &Path, router: RouterId, log: CloudLog) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            router,
+            log,
+            wish: Arc::default(),
+            is_started: false,
+        }
+    }
+
+    /// From now on writes what is wanted, in the network namespace of the thread that asks first.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn follow(&mut self, wanted: Option<NatLog>) -> Result<(), RouterError> {
+        *self.wish.wanted.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        self.wish.changed.notify_one();
+        if self.is_started || wanted.is_none() {
+            return Ok(());
+        }
+        let writer = Writer {
+            dir: self.dir.clone(),
+            domain: domain(self.router),
+            log: self.log.clone(),
+            wish: Arc::clone(&self.wish),
+        };
+        std::thread::Builder::new()
+            .name("nat-log".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|e| RouterError::failed("starting the NAT log", e))?;
+        self.is_started = true;
+        Ok(())
+    }
+}
+
+/// IPFIX tells routers apart by 32 bits.
+fn domain(router: RouterId) -> u32 {
+    let [a, b, c, d, ..] = *router.0.as_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+struct Writer {
+    dir: PathBuf,
+    domain: u32,
+    log: CloudLog,
+    wish: Arc<Wish>,
+}
+
+impl Writer {
+    fn run(&self) {
+        let mut told = None;
+        loop {
+            let wanted = self.wish.wait();
+            match self.record(wanted) {
+                Ok(()) => told = None,
+                Err(error) => {
+                    // Told once, however often it fails.
+                    let text = format!("NAT log: {error}; sessions are not recorded until this is mended");
+                    if told.as_ref() != Some(&text) {
+                        self.log.error(&text);
+                        told = Some(text);
+                    }
+                    std::thread::sleep(RETRY);
+                }
+            }
+        }
+    }
+
+    /// Records until something else is wanted.
+    fn record(&self, wanted: NatLog) -> Result<(), KernelError> {
+        // It listens before it lists, so that no session falls between.
+        let mut events = Events::open(RECEIVE_BUFFER)?;
+        let mut sinks = Sinks::open(wanted, &self.dir, self.domain, self.log.clone());
+        let mut limit = Limit::new(wanted.records_per_second);
+        let mut refused = 0;
+        conntrack::dump(|flow| {
+            record(What::Active, &flow, &mut limit, &mut sinks, &mut refused);
+            Ok(())
+        })?;
+        let mut dropped = 0;
+        while self.wish.get() == Some(wanted) {
+            events.wait(PATIENCE, |change, flow| {
+                let what = match change {
+                    Change::Begins => What::Create,
+                    Change::Ends => What::Delete,
+                };
+                record(what, flow, &mut limit, &mut sinks, &mut refused);
+            })?;
+            let total = events.lost()?;
+            refused += u64::from(total.wrapping_sub(dropped));
+            dropped = total;
+            sinks.flush(&mut refused, Timestamp::now());
+        }
+        Ok(())
+    }
+}
+
+/// Writes a session's record, or counts it as lost.
+fn record(what: What, flow: &Flow, limit: &mut Limit, sinks: &mut Sinks, lost: &mut u64) {
+    let now = Timestamp::now();
+    let Some(record) = Record::of(what, flow, now) else {
+        return;
+    };
+    if limit.allows(now.as_second()) {
+        sinks.push(&record);
+    } else {
+        *lost += 1;
+    }
+}
