@@ -12,6 +12,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, LbStatistics, Run, RunOutput};
 use outgate_model::id::{GuestId, RouterId};
+use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
 use outgate_model::{GuestSpec, RouterSpec};
 use serde::{Deserialize, Serialize};
 
@@ -91,10 +92,27 @@ pub trait Host: Send + Sync + Debug {
 
     /// What the load balancer rules of a router have done.
     async fn load_balancer_statistics(&self, id: RouterId) -> Result<Vec<LbStatistics>, HostError> {
-        Err(HostError::Failed {
-            doing: format!("reading the load balancer statistics of router {id}"),
-            reason: "this kind of host has none".to_owned(),
-        })
+        Err(none_here(format!(
+            "reading the load balancer statistics of router {id}"
+        )))
+    }
+
+    /// A router's traffic and sessions. These are looked at one by one when there are at least `census_from`: that takes
+    /// time by their number.
+    async fn router_stats(&self, id: RouterId, census_from: u32) -> Result<RouterStats, HostError> {
+        let _ = census_from;
+        Err(none_here(format!("reading the statistics of router {id}")))
+    }
+
+    /// Some of a router's sessions.
+    async fn router_sessions(&self, id: RouterId, query: &SessionQuery) -> Result<SessionPage, HostError> {
+        let _ = query;
+        Err(none_here(format!("listing the sessions of router {id}")))
+    }
+
+    /// A router's health checks, run now.
+    async fn router_health(&self, id: RouterId) -> Result<Vec<HealthCheck>, HostError> {
+        Err(none_here(format!("checking the health of router {id}")))
     }
 
     /// Runs a program in a router's namespaces.
@@ -105,4 +123,11 @@ pub trait Host: Send + Sync + Debug {
 
     /// What the host notices from now on.
     fn events(&self) -> HostEvents;
+}
+
+fn none_here(doing: String) -> HostError {
+    HostError::Failed {
+        doing,
+        reason: "this kind of host has none".to_owned(),
+    }
 }

@@ -8,6 +8,7 @@
 mod bridges;
 mod events;
 mod guests;
+mod insight;
 mod machines;
 mod names;
 mod patrol;
@@ -28,6 +29,7 @@ use ipnet::Ipv4Net;
 use outgate_kernel::link::Links;
 use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, LbStatistics, Run, RunOutput};
 use outgate_model::id::{GuestId, RouterId};
+use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
 use outgate_model::{GuestSpec, RouterSpec};
 use tokio::sync::{RwLock, broadcast};
 
@@ -153,6 +155,18 @@ impl Host for NamespaceHost {
 
     async fn load_balancer_statistics(&self, id: RouterId) -> Result<Vec<LbStatistics>, HostError> {
         self.shared.balanced(id).await
+    }
+
+    async fn router_stats(&self, id: RouterId, census_from: u32) -> Result<RouterStats, HostError> {
+        self.shared.stats(id, census_from).await
+    }
+
+    async fn router_sessions(&self, id: RouterId, query: &SessionQuery) -> Result<SessionPage, HostError> {
+        self.shared.sessions(id, query).await
+    }
+
+    async fn router_health(&self, id: RouterId) -> Result<Vec<HealthCheck>, HostError> {
+        self.shared.health(id).await
     }
 
     async fn run_in_router(&self, id: RouterId, run: &Run) -> Result<RunOutput, HostError> {

@@ -9,20 +9,30 @@ use std::net::Ipv4Addr;
 pub use events::{Change, Events};
 
 use crate::KernelError;
-use crate::netlink::{self, Attributes, FLAG_ACK, FLAG_DUMP, Request, Socket, Until, be16, be32};
+use crate::netlink::{self, Attributes, FLAG_ACK, FLAG_DUMP, Request, Socket, Until, be16, be32, be64};
 
 // linux/netfilter/nfnetlink_conntrack.h: subsystem 1.
 const NEW: u16 = 1 << 8;
 const GET: u16 = (1 << 8) | 1;
 const DELETE: u16 = (1 << 8) | 2;
+const GET_STATS_CPU: u16 = (1 << 8) | 4;
 const GET_STATS: u16 = (1 << 8) | 5;
 const FAMILY_IPV4: u8 = 2;
 const ORIGINAL: u16 = 1;
 const REPLY: u16 = 2;
 const STATUS: u16 = 3;
+const PROTOCOL_INFO: u16 = 4;
 const TIMEOUT: u16 = 7;
 const MARK: u16 = 8;
+const COUNTERS_ORIGINAL: u16 = 9;
+const COUNTERS_REPLY: u16 = 10;
 const ID: u16 = 12;
+const TIMESTAMP: u16 = 20;
+const PROTOCOL_INFO_TCP: u16 = 1;
+const TCP_STATE: u16 = 1;
+const COUNTER_PACKETS: u16 = 1;
+const COUNTER_BYTES: u16 = 2;
+const TIMESTAMP_START: u16 = 1;
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
 const IP_SOURCE: u16 = 1;
@@ -35,7 +45,13 @@ const PROTO_ICMP_TYPE: u16 = 5;
 const PROTO_ICMP_CODE: u16 = 6;
 const STATS_ENTRIES: u16 = 1;
 const STATS_MAX: u16 = 2;
+const CPU_INVALID: u16 = 4;
+const CPU_INSERT_FAILED: u16 = 9;
+const CPU_DROP: u16 = 10;
+const CPU_EARLY_DROP: u16 = 11;
 
+/// `IPS_SEEN_REPLY`: both sides have sent packets.
+pub const STATUS_SEEN_REPLY: u32 = 1 << 1;
 /// `IPS_SRC_NAT`: the source address is translated.
 pub const STATUS_SOURCE_NAT: u32 = 1 << 4;
 /// `IPS_DST_NAT`: the destination address is translated.
@@ -92,6 +108,52 @@ pub struct Flow {
     pub timeout_secs: Option<u32>,
     /// The connection mark.
     pub mark: u32,
+    /// What was carried from the first sender and back to it; `None` while `nf_conntrack_acct` is off.
+    pub carried: Option<[Carried; 2]>,
+    /// When it began, in nanoseconds since 1970; `None` while `nf_conntrack_timestamp` is off.
+    pub began_nanos: Option<u64>,
+    /// The kernel's number of the TCP state, see [`tcp_state_name`].
+    pub tcp_state: Option<u8>,
+}
+
+/// What one direction of a session has carried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, IP headers among them.
+    pub bytes: u64,
+}
+
+/// The name of a TCP state, as `conntrack -L` prints it.
+pub fn tcp_state_name(state: u8) -> Option<&'static str> {
+    // linux/netfilter/nf_conntrack_tcp.h
+    const NAMES: [&str; 10] = [
+        "NONE",
+        "SYN_SENT",
+        "SYN_RECV",
+        "ESTABLISHED",
+        "FIN_WAIT",
+        "CLOSE_WAIT",
+        "LAST_ACK",
+        "TIME_WAIT",
+        "CLOSE",
+        "SYN_SENT2",
+    ];
+    NAMES.get(usize::from(state)).copied()
+}
+
+/// What went wrong in the table since the network namespace was made, all processors together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// Packets that belong to no session and can begin none.
+    pub invalid: u64,
+    /// Sessions that could not be entered.
+    pub insert_failed: u64,
+    /// Packets dropped because the table was full, or no memory was left.
+    pub dropped: u64,
+    /// Sessions without an answer that made room for others.
+    pub early_dropped: u64,
 }
 
 /// How full the table is.
@@ -125,6 +187,27 @@ pub fn usage() -> Result<Usage, KernelError> {
         doing: DOING.to_owned(),
         reason: "no number in it".to_owned(),
     })
+}
+
+/// What went wrong so far.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn troubles() -> Result<Troubles, KernelError> {
+    const DOING: &str = "reading the connection tracking statistics";
+    let socket = Socket::open(netlink::NETFILTER)?;
+    socket.send(Request::netfilter(GET_STATS_CPU, FLAG_DUMP, 0), DOING)?;
+    let mut sum = Troubles::default();
+    socket.receive(DOING, Until::End, |message| {
+        let attributes = Attributes(message.attributes());
+        let number = |kind| attributes.find(kind).and_then(be32).map_or(0, u64::from);
+        sum.invalid += number(CPU_INVALID);
+        sum.insert_failed += number(CPU_INSERT_FAILED);
+        sum.dropped += number(CPU_DROP);
+        sum.early_dropped += number(CPU_EARLY_DROP);
+        Ok(())
+    })?;
+    Ok(sum)
 }
 
 /// Gives every IPv4 session to `each`, without holding more than one datagram's worth of them in memory. Sessions that
@@ -168,16 +251,55 @@ pub fn delete(flows: &[Flow]) -> Result<u64, KernelError> {
     Ok(deleted)
 }
 
+/// A session's attributes by kind, found in one pass: a dump may hold hundreds of thousands of sessions.
+struct Parts<'a>([Option<&'a [u8]>; PARTS]);
+
+/// One more than the highest kind that is read.
+const PARTS: usize = TIMESTAMP as usize + 1;
+
+impl<'a> Parts<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let mut parts = [None; PARTS];
+        for (kind, value) in Attributes(bytes) {
+            if let Some(part) = parts.get_mut(usize::from(kind)) {
+                *part = part.or(Some(value));
+            }
+        }
+        Self(parts)
+    }
+
+    fn find(&self, kind: u16) -> Option<&'a [u8]> {
+        self.0.get(usize::from(kind)).copied().flatten()
+    }
+
+    fn carried(&self, kind: u16) -> Option<Carried> {
+        let counters = Attributes(self.find(kind)?);
+        Some(Carried {
+            packets: counters.find(COUNTER_PACKETS).and_then(be64)?,
+            bytes: counters.find(COUNTER_BYTES).and_then(be64)?,
+        })
+    }
+}
+
 /// `None` for what is no complete IPv4 session.
 fn decode(bytes: &[u8]) -> Option<Flow> {
-    let attributes = Attributes(bytes);
+    let parts = Parts::of(bytes);
+    let number = |kind| parts.find(kind).and_then(be32);
+    let carried = parts
+        .carried(COUNTERS_ORIGINAL)
+        .zip(parts.carried(COUNTERS_REPLY));
+    let tcp = || Attributes(parts.find(PROTOCOL_INFO)?).find(PROTOCOL_INFO_TCP);
+    let began = || Attributes(parts.find(TIMESTAMP)?).find(TIMESTAMP_START);
     Some(Flow {
-        id: attributes.find(ID).and_then(be32),
-        original: decode_tuple(attributes.find(ORIGINAL)?)?,
-        reply: decode_tuple(attributes.find(REPLY)?)?,
-        status: attributes.find(STATUS).and_then(be32).unwrap_or(0),
-        timeout_secs: attributes.find(TIMEOUT).and_then(be32),
-        mark: attributes.find(MARK).and_then(be32).unwrap_or(0),
+        id: number(ID),
+        original: decode_tuple(parts.find(ORIGINAL)?)?,
+        reply: decode_tuple(parts.find(REPLY)?)?,
+        status: number(STATUS).unwrap_or(0),
+        timeout_secs: number(TIMEOUT),
+        mark: number(MARK).unwrap_or(0),
+        carried: carried.map(|(there, back)| [there, back]),
+        began_nanos: began().and_then(be64),
+        tcp_state: tcp().and_then(|tcp| Attributes(tcp).find(TCP_STATE)?.first().copied()),
     })
 }
 
@@ -256,6 +378,20 @@ mod tests {
         )
     }
 
+    fn flow(original: Tuple, reply: Tuple, status: u32, mark: u32) -> Flow {
+        Flow {
+            id: None,
+            original,
+            reply,
+            status,
+            timeout_secs: None,
+            mark,
+            carried: None,
+            began_nanos: None,
+            tcp_state: None,
+        }
+    }
+
     fn bytes_of(flow: &Flow) -> Vec<u8> {
         let mut request = Request::netfilter(NEW, 0, FAMILY_IPV4);
         encode(&flow.original, ORIGINAL, &mut request);
@@ -268,7 +404,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_session_reads_as_it_was_written(original in tuples(), reply in tuples(), status: u32, mark: u32) {
-            let flow = Flow { id: None, original, reply, status, timeout_secs: None, mark };
+            let flow = flow(original, reply, status, mark);
             prop_assert_eq!(decode(&bytes_of(&flow)), Some(flow));
         }
 
@@ -282,7 +418,7 @@ mod tests {
         fn a_damaged_message_cannot_upset_the_decoder(
             original in tuples(), at in 0_usize..200, with: u8, length in 0_usize..200,
         ) {
-            let flow = Flow { id: None, original, reply: original, status: 0, timeout_secs: None, mark: 0 };
+            let flow = flow(original, original, 0, 0);
             let mut bytes = bytes_of(&flow);
             let at = at % bytes.len();
             bytes[at] = with;

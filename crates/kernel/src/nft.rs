@@ -46,6 +46,14 @@ pub fn list_json(family: &str, table: &str) -> Result<Option<String>, KernelErro
     ))
 }
 
+/// One table as JSON, libnftables' schema, with what its counters have counted.
+///
+/// # Errors
+/// When nft cannot be run or refuses.
+pub fn list_counters(family: &str, table: &str) -> Result<Option<String>, KernelError> {
+    absent_is_none(run(&["nft", "-j", "-n", "list", "table", family, table], ""))
+}
+
 fn absent_is_none(listed: Result<String, KernelError>) -> Result<Option<String>, KernelError> {
     match listed {
         Ok(text) => Ok(Some(text)),

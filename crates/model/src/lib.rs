@@ -17,6 +17,7 @@ pub mod protocol;
 pub mod realm;
 pub mod router_spec;
 mod router_spec_check;
+pub mod stats;
 
 pub use address::{Ipv4Range, MacAddr, PortRange};
 pub use error::FieldError;

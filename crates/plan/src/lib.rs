@@ -14,6 +14,7 @@ pub mod router_plan;
 pub mod ruleset;
 pub mod sessions;
 mod sides;
+pub mod usage;
 
 pub use diff::{Changes, ServiceAction, Step, diff, iptables_restore};
 pub use parse::{ParseError, parse_ruleset};

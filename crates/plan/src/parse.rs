@@ -30,7 +30,12 @@ pub enum ParseError {
 /// # Errors
 /// When the listing is not one, or not whole.
 pub fn parse_ruleset(listing: &str) -> Result<Option<Ruleset>, ParseError> {
-    let head = format!("table ip {TABLE} {{");
+    parse_table(listing, TABLE)
+}
+
+/// The table `ip <name>` out of a listing, in the same way.
+pub(crate) fn parse_table(listing: &str, name: &str) -> Result<Option<Ruleset>, ParseError> {
+    let head = format!("table ip {name} {{");
     let mut lines = Lines {
         lines: listing.lines().enumerate(),
     };

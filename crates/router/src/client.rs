@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use outgate_model::RouterSpec;
 use outgate_model::host::{Applied, Check, HostEvent, LbStatistics, Run, RunOutput};
+use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -87,6 +88,39 @@ impl RouterClient {
     pub async fn balanced(&self) -> Result<Vec<LbStatistics>, RouterError> {
         match self.ask(&Request::Balanced, STATUS_PATIENCE).await? {
             Reply::Balanced(statistics) => Ok(statistics),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Traffic and sessions; these one by one when there are at least `census_from`.
+    ///
+    /// # Errors
+    /// The router's own; [`RouterError::Unreachable`] when it does not answer.
+    pub async fn stats(&self, census_from: u32) -> Result<RouterStats, RouterError> {
+        match self.ask(&Request::Stats { census_from }, PATIENCE).await? {
+            Reply::Stats(stats) => Ok(*stats),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Some of the router's sessions.
+    ///
+    /// # Errors
+    /// The router's own; [`RouterError::Unreachable`] when it does not answer.
+    pub async fn sessions(&self, query: &SessionQuery) -> Result<SessionPage, RouterError> {
+        match self.ask(&Request::Sessions(query.clone()), PATIENCE).await? {
+            Reply::Sessions(page) => Ok(page),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The router's health checks, run now.
+    ///
+    /// # Errors
+    /// The router's own; [`RouterError::Unreachable`] when it does not answer.
+    pub async fn health(&self) -> Result<Vec<HealthCheck>, RouterError> {
+        match self.ask(&Request::Health, PATIENCE).await? {
+            Reply::Health(checks) => Ok(checks),
             other => Err(unexpected(&other)),
         }
     }

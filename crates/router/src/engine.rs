@@ -8,6 +8,7 @@ mod leases;
 mod observe;
 mod sessions;
 mod steps;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -144,9 +145,11 @@ impl Engine {
             Some(interface) => Err(RouterError::NoInterface {
                 interface: interface.clone(),
             }),
-            None => self
-                .carry_out(&changes, &wanted, observed.generation, OnError::Stop)
-                .inspect_err(|_| self.roll_back(&observed.state)),
+            None => {
+                self.ensure_counters(&spec.public.interface);
+                self.carry_out(&changes, &wanted, observed.generation, OnError::Stop)
+                    .inspect_err(|_| self.roll_back(&observed.state))
+            }
         };
         if let Err(error) = done {
             self.give_back_rules(&mut observed);
@@ -193,6 +196,9 @@ impl Engine {
     pub fn heal(&mut self) -> Result<Option<Repair>, RouterError> {
         self.announce_due();
         self.release_leases();
+        if let Some(interface) = self.spec().map(|spec| spec.public.interface.clone()) {
+            self.ensure_counters(&interface);
+        }
         self.with_plan(|engine, wanted| {
             let (changes, generation) = engine.compare(wanted)?;
             if changes.is_empty() {

@@ -8,6 +8,7 @@ pub mod contain;
 pub mod engine;
 pub mod error;
 pub mod init;
+pub mod insight;
 pub mod nat_log;
 pub mod process;
 pub mod protocol;

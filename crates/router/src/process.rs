@@ -57,6 +57,7 @@ fn work(options: &ServeOptions, dir: &Path, log: &CloudLog) -> Result<(), Router
         spec: Mutex::new(None),
         trouble: Mutex::new(None),
         events: broadcast::channel(EVENTS_MAX).0,
+        looking: tokio::sync::Mutex::new(()),
     });
     let watch = Watch::open().map_err(|e| RouterError::failed("watching the kernel", e))?;
     let agent = agent::start(Arc::clone(&shared), dir, log.clone(), watch)?;
@@ -76,6 +77,8 @@ struct Shared {
     /// What is wrong right now, for those who begin to listen.
     trouble: Mutex<Option<HostEvent>>,
     events: broadcast::Sender<HostEvent>,
+    /// Held by whoever looks at all sessions.
+    looking: tokio::sync::Mutex<()>,
 }
 
 impl Shared {

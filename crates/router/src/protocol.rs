@@ -5,6 +5,7 @@
 use outgate_model::RouterSpec;
 use outgate_model::host::{Applied, Check, HostEvent, LbStatistics, Run, RunOutput};
 use outgate_model::id::RouterId;
+use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
 use serde::{Deserialize, Serialize};
 
 use crate::RouterError;
@@ -26,6 +27,16 @@ pub enum Request {
     Verify,
     /// What has haproxy balanced? Answered by [`Reply::Balanced`].
     Balanced,
+    /// What have you carried, and how full are you? Sessions are looked at one by one when there are at least
+    /// `census_from`. Answered by [`Reply::Stats`].
+    Stats {
+        /// From how many sessions on.
+        census_from: u32,
+    },
+    /// Which sessions are there? Answered by [`Reply::Sessions`].
+    Sessions(SessionQuery),
+    /// Are you well? Answered by [`Reply::Health`].
+    Health,
     /// Run a command. Answered by [`Reply::Output`].
     Run(Run),
     /// Tell what you notice from now on: [`Reply::Listening`], then [`Reply::Event`] again and again.
@@ -44,6 +55,12 @@ pub enum Reply {
     Checks(Vec<Check>),
     /// What haproxy has balanced.
     Balanced(Vec<LbStatistics>),
+    /// Traffic and sessions.
+    Stats(Box<RouterStats>),
+    /// Some sessions.
+    Sessions(SessionPage),
+    /// What the health checks found.
+    Health(Vec<HealthCheck>),
     /// What the command printed.
     Output(RunOutput),
     /// Events follow; none from now on is missed.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use outgate_model::host::{Check, LbStatistics, Run};
+use outgate_model::host::{Check, Run};
 use outgate_model::id::{GuestId, RouterId};
 use outgate_router::RouterClient;
 use outgate_router::spec_file::SpecFile;
@@ -42,18 +42,6 @@ impl Shared {
         checks.push(ping);
         checks.sort_by_key(|check| check.step);
         Ok(checks)
-    }
-
-    /// See [`crate::Host::load_balancer_statistics`].
-    pub(super) async fn balanced(&self, id: RouterId) -> Result<Vec<LbStatistics>, HostError> {
-        let owner = Owner::Router(id);
-        if self.running(owner).is_none() {
-            return Err(HostError::NotRunning {
-                what: owner.to_string(),
-            });
-        }
-        let statistics = RouterClient::new(self.dir(owner)).balanced().await;
-        statistics.map_err(|error| host_error(error, &id.to_string()))
     }
 
     /// Step 2: a real login.

@@ -93,6 +93,9 @@ fn conntrack(spec: &RouterSpec, sysctls: &mut BTreeMap<String, Sysctl>) {
         ("udp_timeout", limits.udp_secs),
         ("udp_timeout_stream", limits.udp_stream_secs),
         ("icmp_timeout", limits.icmp_secs),
+        // Each session knows since when it is and what it has carried.
+        ("acct", 1),
+        ("timestamp", 1),
     ];
     for (name, value) in values {
         let sysctl = Sysctl {

@@ -16,6 +16,8 @@ use crate::RouterError;
 const READINGS: usize = 5;
 const OUR_TABLE: &str = "ip outgate";
 const NAT_TABLE: &str = "ip nat";
+/// See [`outgate_plan::usage`].
+const USAGE_TABLE: &str = "ip outgate_usage";
 
 /// What a router is.
 #[derive(Debug)]
@@ -209,7 +211,7 @@ fn foreign_tables(listing: &str) -> Vec<String> {
     for line in listing.lines() {
         if let Some(head) = line.strip_prefix("table ") {
             let name = head.trim_end_matches(" {");
-            table = Some(name).filter(|name| ![OUR_TABLE, NAT_TABLE].contains(name));
+            table = Some(name).filter(|name| ![OUR_TABLE, NAT_TABLE, USAGE_TABLE].contains(name));
         }
         let text = line.trim();
         let is_harmless = text.is_empty()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
+use outgate_model::RouterSpec;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -18,7 +19,7 @@ use super::agent::{Mailbox, Message};
 use crate::protocol::{LINE_MAX, Reply, Request, SOCKET};
 use crate::services::control;
 use crate::verify::verify;
-use crate::{RouterError, command};
+use crate::{RouterError, command, insight};
 
 /// So many connections are served at a time; others wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -114,6 +115,23 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
                 .map_err(|e| RouterError::failed("reading haproxy's statistics", e))?
                 .map(Reply::Balanced)
         }
+        Request::Stats { census_from } => {
+            let stats = look(shared, "counting", move |spec| insight::stats(spec, census_from)).await?;
+            Ok(Reply::Stats(Box::new(stats)))
+        }
+        Request::Sessions(query) => look(shared, "listing sessions", move |spec| {
+            insight::sessions(spec, &query)
+        })
+        .await
+        .map(Reply::Sessions),
+        Request::Health => {
+            let status = ask(agent, Message::Observe).await?;
+            look(shared, "checking its health", move |spec| {
+                Ok(insight::health::checks(spec, &status))
+            })
+            .await
+            .map(Reply::Health)
+        }
         Request::Run(run) => {
             let output = spawn_blocking(move || command::run(&run)).await;
             output
@@ -122,6 +140,21 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
         }
         Request::Events => Ok(Reply::Listening),
     }
+}
+
+/// Does something that reads and takes its time. One at a time: each may look at every session.
+async fn look<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    doing: &'static str,
+    work: impl FnOnce(&RouterSpec) -> Result<T, RouterError> + Send + 'static,
+) -> Result<T, RouterError> {
+    let _turn = shared.looking.lock().await;
+    let spec = shared
+        .spec()
+        .ok_or_else(|| RouterError::failed(doing, "the router has no spec yet"))?;
+    spawn_blocking(move || work(&spec))
+        .await
+        .map_err(|e| RouterError::failed(doing, e))?
 }
 
 async fn ask<T>(

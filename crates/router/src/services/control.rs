@@ -49,6 +49,11 @@ pub(super) fn master(socket: &str) -> Option<Master> {
     read_master(&ask(socket, "show proc").ok()?)
 }
 
+/// Whether a worker serves the newest configuration.
+pub(crate) fn serves() -> bool {
+    master(HAPROXY_SOCKET).is_some_and(|master| master.serves)
+}
+
 fn read_master(answer: &str) -> Option<Master> {
     let mut master = None;
     let mut workers = false;

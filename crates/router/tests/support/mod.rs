@@ -131,8 +131,13 @@ impl EngineThread {
         self.router(|engine| engine.differences()).unwrap()
     }
 
+    /// Every table but that of the counters, which lives by itself.
     pub fn ruleset(&self) -> String {
-        self.run("nft -n -s list ruleset")
+        let all = self.run("nft -n -s list ruleset");
+        let tables = all.split_inclusive("\n}\n");
+        tables
+            .filter(|table| !table.starts_with("table ip outgate_usage "))
+            .collect()
     }
 }
 

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a router knows of its traffic, its sessions and its health: the documents that it hands to its host and the
+//! manager. Each is bounded in size, however many sessions there are.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::NetworkId;
+
+/// The ports of a public address that source NAT gives out for each protocol and destination: 1024 to 65535.
+pub const PORTS: u32 = 64_512;
+/// The lowest of them.
+pub const FIRST_PORT: u16 = 1_024;
+/// At most so many entries of each ranking are reported: the busiest.
+pub const RANKED: usize = 20;
+/// At most so many sessions are listed at once.
+pub const SESSIONS_MAX: u32 = 500;
+
+/// What one public address or guest network has carried since the counters began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Packets from outside that were let in.
+    pub packets_in: u64,
+    /// Their bytes, IP headers among them.
+    pub bytes_in: u64,
+    /// Packets that left for the outside.
+    pub packets_out: u64,
+    /// Their bytes.
+    pub bytes_out: u64,
+}
+
+/// A public address's traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressTraffic {
+    /// The address, which the router may have given back since.
+    pub address: Ipv4Addr,
+    /// What it has carried.
+    pub traffic: Traffic,
+}
+
+/// A guest network's traffic with the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkTraffic {
+    /// The network or tier.
+    pub network: NetworkId,
+    /// What was forwarded for it. What the router balances is not among it: only the address's traffic holds that.
+    pub traffic: Traffic,
+}
+
+/// How full the connection tracking table is and what went wrong in it since the router started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableUse {
+    /// Sessions, of whatever kind.
+    pub sessions: u32,
+    /// How many there may be.
+    pub limit: u32,
+    /// Packets that belong to no session and can begin none.
+    pub invalid: u64,
+    /// Sessions that could not be entered, because their ports were taken.
+    pub insert_failed: u64,
+    /// Packets dropped because the table was full.
+    pub dropped: u64,
+    /// Sessions without an answer that made room for others.
+    pub early_dropped: u64,
+}
+
+/// A destination and how many ports of a public address are in use towards it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationUse {
+    /// The destination.
+    pub address: Ipv4Addr,
+    /// Its port; 0 where the protocol has none.
+    pub port: u16,
+    /// Ports in use: each session has one of its own there.
+    pub ports: u32,
+}
+
+/// How one protocol uses a public address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtocolUse {
+    /// The protocol's number.
+    pub protocol: u8,
+    /// Sessions whose source is translated to the address.
+    pub sessions: u32,
+    /// Different ports from [`FIRST_PORT`] on among them. One port may serve sessions to several destinations.
+    pub ports: u32,
+    /// The destinations with the most ports: where they first run out.
+    pub busiest: Vec<DestinationUse>,
+}
+
+/// A guest and how many sessions it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestUse {
+    /// The guest's address.
+    pub address: Ipv4Addr,
+    /// Its sessions.
+    pub sessions: u32,
+}
+
+/// How a public address is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressUse {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Sessions that leave through it, come in to it, or end at it.
+    pub sessions: u32,
+    /// What source NAT uses of it, by protocol.
+    pub protocols: Vec<ProtocolUse>,
+    /// The guests with the most sessions through it.
+    pub guests: Vec<GuestUse>,
+}
+
+/// What a look at every session found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Census {
+    /// The router's public addresses.
+    pub addresses: Vec<AddressUse>,
+    /// By how much a ranked count may be too low: 0 unless there are more destinations than are told apart.
+    pub uncertain: u32,
+}
+
+/// What a router knows of its traffic and sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterStats {
+    /// The version of the router's program.
+    pub version: String,
+    /// The life of the traffic counters: with another number they have begun at zero anew. `None` while the router
+    /// cannot count.
+    pub epoch: Option<u64>,
+    /// Traffic by public address, past ones among them.
+    pub addresses: Vec<AddressTraffic>,
+    /// Traffic by guest network.
+    pub networks: Vec<NetworkTraffic>,
+    /// The connection tracking table.
+    pub table: TableUse,
+    /// What the sessions are; `None` when there were fewer than asked for.
+    pub census: Option<Census>,
+}
+
+/// Which way a session goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// From a guest through a public address (source NAT, or static NAT outwards).
+    Outbound,
+    /// To a guest through a public address (port forwarding, static NAT).
+    Inbound,
+    /// To or from the router itself: load balancing, DNS, its own.
+    Local,
+    /// Without translation: between tiers, over private gateways.
+    Routed,
+}
+
+/// An address with a port; of ICMP the query's identifier, of protocols without ports 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The port.
+    pub port: u16,
+}
+
+/// A session, as a router sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEntry {
+    /// Which way it goes.
+    pub way: Way,
+    /// The protocol's number.
+    pub protocol: u8,
+    /// The guest's side; of a local session the router's.
+    pub inside: Endpoint,
+    /// The public side of the translation; `None` without one.
+    pub public: Option<Endpoint>,
+    /// The other end.
+    pub destination: Endpoint,
+    /// The TCP state: `ESTABLISHED`.
+    pub state: Option<String>,
+    /// Whether both sides have sent packets.
+    pub answered: bool,
+    /// Since how many seconds it is.
+    pub age_secs: Option<u64>,
+    /// After how many seconds without a packet it is forgotten.
+    pub timeout_secs: Option<u32>,
+    /// What it has carried: `out` is what the inside sent.
+    pub traffic: Option<Traffic>,
+}
+
+/// Which sessions to list. What is not given matches anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionQuery {
+    /// Only with this inside address.
+    pub inside: Option<Ipv4Addr>,
+    /// Only with an inside address in one of these networks; empty for any.
+    #[serde(default)]
+    pub inside_nets: Vec<ipnet::Ipv4Net>,
+    /// Only through this public address.
+    pub public: Option<Ipv4Addr>,
+    /// Only to or from this address outside.
+    pub destination: Option<Ipv4Addr>,
+    /// Only of this protocol.
+    pub protocol: Option<u8>,
+    /// Only with this port at any end.
+    pub port: Option<u16>,
+    /// How many matches to pass over.
+    pub skip: u32,
+    /// How many to list, at most [`SESSIONS_MAX`].
+    pub take: u32,
+}
+
+/// Some of a router's sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPage {
+    /// How many match, listed or not.
+    pub matching: u32,
+    /// Those asked for, in the table's order: a session keeps its place while it lives.
+    pub sessions: Vec<SessionEntry>,
+}
+
+/// CloudStack's two kinds of health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthKind {
+    /// Whether it lives.
+    Basic,
+    /// Whether it does its work.
+    Advanced,
+}
+
+/// One health check of a router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// CloudStack's name: `dns_check.py`.
+    pub name: String,
+    /// Its kind.
+    pub kind: HealthKind,
+    /// Whether it passed.
+    pub success: bool,
+    /// What was seen.
+    pub details: String,
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the router knows: traffic, sessions, health. Reads only; what it answers is bounded in size.
+
+mod census;
+mod flow;
+pub mod health;
+mod listing;
+mod ranking;
+
+use std::collections::BTreeMap;
+
+use outgate_kernel::{conntrack, nft};
+use outgate_model::RouterSpec;
+use outgate_model::stats::{AddressTraffic, NetworkTraffic, RouterStats, TableUse, Traffic};
+use outgate_plan::usage::{self, Count, Counted};
+
+pub use listing::sessions;
+
+use crate::RouterError;
+
+/// Traffic and sessions. The sessions are looked at one by one only when there are at least `census_from`: a look costs
+/// time by their number.
+///
+/// # Errors
+/// When the kernel cannot be read.
+pub fn stats(spec: &RouterSpec, census_from: u32) -> Result<RouterStats, RouterError> {
+    let counted = counted()?;
+    let table = table()?;
+    let census = (table.sessions >= census_from)
+        .then(|| census::take(spec))
+        .transpose()?;
+    Ok(RouterStats {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        epoch: counted.as_ref().map(|counted| u64::from(counted.epoch)),
+        addresses: counted.as_ref().map(addresses).unwrap_or_default(),
+        networks: counted
+            .map(|counted| networks(spec, &counted))
+            .unwrap_or_default(),
+        table,
+        census,
+    })
+}
+
+/// What the table of counters holds; `None` while there is none.
+fn counted() -> Result<Option<Counted>, RouterError> {
+    let listing = nft::list_counters("ip", usage::TABLE);
+    let listing = listing.map_err(|e| RouterError::failed("reading the traffic counters", e))?;
+    Ok(listing.as_deref().and_then(usage::counted))
+}
+
+fn traffic([came, went]: [Count; 2]) -> Traffic {
+    Traffic {
+        packets_in: came.packets,
+        bytes_in: came.bytes,
+        packets_out: went.packets,
+        bytes_out: went.bytes,
+    }
+}
+
+fn addresses(counted: &Counted) -> Vec<AddressTraffic> {
+    let each = counted.addresses.iter();
+    each.map(|(address, counts)| AddressTraffic {
+        address: *address,
+        traffic: traffic(*counts),
+    })
+    .collect()
+}
+
+/// An interface that is no guest network's any more has no name for its traffic: the addresses' counters hold it.
+fn networks(spec: &RouterSpec, counted: &Counted) -> Vec<NetworkTraffic> {
+    let names: BTreeMap<_, _> = spec
+        .guest_networks
+        .iter()
+        .map(|network| (network.interface.as_str(), network.id))
+        .collect();
+    let each = counted.networks.iter();
+    each.filter_map(|(interface, counts)| {
+        Some(NetworkTraffic {
+            network: *names.get(interface.as_str())?,
+            traffic: traffic(*counts),
+        })
+    })
+    .collect()
+}
+
+fn table() -> Result<TableUse, RouterError> {
+    let failed = |e| RouterError::failed("counting sessions", e);
+    let usage = conntrack::usage().map_err(failed)?;
+    let troubles = conntrack::troubles().map_err(failed)?;
+    Ok(TableUse {
+        sessions: usage.entries,
+        limit: usage.max,
+        invalid: troubles.invalid,
+        insert_failed: troubles.insert_failed,
+        dropped: troubles.dropped,
+        early_dropped: troubles.early_dropped,
+    })
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A look at every session: which ports of each public address are in use, towards whom, and by which guests. Takes
+//! time by the number of sessions, and memory that is bounded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
+
+use outgate_kernel::conntrack::{self, Flow};
+use outgate_model::RouterSpec;
+use outgate_model::stats::{
+    AddressUse, Census, DestinationUse, Endpoint, FIRST_PORT, GuestUse, ProtocolUse, RANKED, Way,
+};
+
+use super::flow::{Ends, Sides};
+use super::ranking::Ranking;
+use crate::RouterError;
+
+/// The ports of a protocol that are told apart: one bit each.
+#[derive(Debug)]
+struct Ports(Vec<u64>);
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self(vec![0; 65_536 / 64])
+    }
+}
+
+impl Ports {
+    /// Whether it is new.
+    fn insert(&mut self, port: u16) -> bool {
+        let (word, bit) = (usize::from(port / 64), 1_u64 << (port % 64));
+        let Some(word) = self.0.get_mut(word) else {
+            return false;
+        };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}
+
+#[derive(Debug, Default)]
+struct OfProtocol {
+    sessions: u32,
+    ports: u32,
+    seen: Ports,
+}
+
+#[derive(Debug, Default)]
+struct OfAddress {
+    sessions: u32,
+    protocols: BTreeMap<u8, OfProtocol>,
+}
+
+type Destination = (Ipv4Addr, u8, Ipv4Addr, u16);
+
+/// What is being counted.
+#[derive(Debug, Default)]
+struct Tally {
+    addresses: HashMap<Ipv4Addr, OfAddress>,
+    /// Public address, protocol, destination and its port.
+    destinations: Ranking<Destination>,
+    /// Public address and guest.
+    guests: Ranking<(Ipv4Addr, Ipv4Addr)>,
+}
+
+/// Looks at every session.
+pub(super) fn take(spec: &RouterSpec) -> Result<Census, RouterError> {
+    let sides = Sides::of(spec);
+    let mut tally = Tally::default();
+    for public in &spec.public.addresses {
+        tally.addresses.entry(public.address.addr()).or_default();
+    }
+    conntrack::dump(|flow| {
+        tally.add(&flow, &sides.ends(&flow));
+        Ok(())
+    })
+    .map_err(|e| RouterError::failed("looking at the sessions", e))?;
+    Ok(tally.report(spec))
+}
+
+impl Tally {
+    fn add(&mut self, flow: &Flow, ends: &Ends) {
+        let (public, guest) = match (ends.way, ends.public) {
+            (Way::Outbound | Way::Inbound, Some(public)) => (public, Some(ends.inside.address)),
+            _ => (ends.inside, None),
+        };
+        // Sessions of the control side, of resolvers' clients and between tiers are not among the public addresses'.
+        let Some(of_address) = self.addresses.get_mut(&public.address) else {
+            return;
+        };
+        of_address.sessions += 1;
+        if let Some(guest) = guest {
+            self.guests.add((public.address, guest));
+        }
+        if ends.way != Way::Outbound {
+            return;
+        }
+        let protocol = flow.original.protocol;
+        let of_protocol = of_address.protocols.entry(protocol).or_default();
+        of_protocol.sessions += 1;
+        if public.port >= FIRST_PORT && of_protocol.seen.insert(public.port) {
+            of_protocol.ports += 1;
+        }
+        let Endpoint { address, port } = ends.destination;
+        // The identifier of an ICMP query is the sender's, not the destination's.
+        let port = if protocol == ICMP { 0 } else { port };
+        self.destinations.add((public.address, protocol, address, port));
+    }
+
+    fn report(self, spec: &RouterSpec) -> Census {
+        let uncertain = self.destinations.uncertain().max(self.guests.uncertain());
+        // The largest of all, and so of each that has any among them; each address has its own share of them.
+        let mut destinations: HashMap<(Ipv4Addr, u8), Vec<DestinationUse>> = HashMap::new();
+        for ((public, protocol, address, port), ports) in self.destinations.largest(usize::MAX) {
+            let of = destinations.entry((public, protocol)).or_default();
+            if of.len() < RANKED {
+                of.push(DestinationUse { address, port, ports });
+            }
+        }
+        let mut guests: HashMap<Ipv4Addr, Vec<GuestUse>> = HashMap::new();
+        for ((public, address), sessions) in self.guests.largest(usize::MAX) {
+            let of = guests.entry(public).or_default();
+            if of.len() < RANKED {
+                of.push(GuestUse { address, sessions });
+            }
+        }
+        let mut counted = self.addresses;
+        let addresses = spec.public.addresses.iter().map(|public| {
+            let address = public.address.addr();
+            let of_address = counted.remove(&address).unwrap_or_default();
+            let protocols = of_address
+                .protocols
+                .into_iter()
+                .map(|(protocol, of)| ProtocolUse {
+                    protocol,
+                    sessions: of.sessions,
+                    ports: of.ports,
+                    busiest: destinations.remove(&(address, protocol)).unwrap_or_default(),
+                });
+            AddressUse {
+                address,
+                sessions: of_address.sessions,
+                protocols: protocols.collect(),
+                guests: guests.remove(&address).unwrap_or_default(),
+            }
+        });
+        Census {
+            addresses: addresses.collect(),
+            uncertain,
+        }
+    }
+}
+
+const ICMP: u8 = 1;

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a router knows of its traffic and sessions, against real packets: exact to the packet and the byte, whatever
+//! happens to the rules meanwhile. Needs root.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's helpers may panic too"
+)]
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::time::{Duration, Instant};
+
+use outgate_model::id::{FirewallRuleId, LoadBalancerRuleId};
+use outgate_model::router_spec::load_balancer::{LbAlgorithm, LbProtocol};
+use outgate_model::router_spec::{FirewallRule, LoadBalancer, PublicAddress};
+use outgate_model::stats::{Endpoint, RouterStats, SessionPage, SessionQuery, Traffic, Way};
+use outgate_model::{Match, RouterSpec};
+use outgate_router::insight;
+use outgate_testkit::{Namespace, TcpEcho, TcpProbe, UdpEcho, wait_until};
+use support::{World, add_forward, open, spec};
+
+const LIMIT: Duration = Duration::from_secs(5);
+const SOURCE_NAT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+const STATIC_NAT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
+const GUEST: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 11);
+const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// IP and UDP headers.
+const HEADERS: u64 = 28;
+
+fn stats(world: &World) -> RouterStats {
+    world
+        .router(|engine| insight::stats(engine.spec().unwrap(), 0))
+        .unwrap()
+}
+
+fn sessions(world: &World, query: SessionQuery) -> SessionPage {
+    world
+        .router(move |engine| insight::sessions(engine.spec().unwrap(), &query))
+        .unwrap()
+}
+
+fn traffic(stats: &RouterStats, address: Ipv4Addr) -> Traffic {
+    let found = stats.addresses.iter().find(|a| a.address == address);
+    found.map(|a| a.traffic).unwrap_or_default()
+}
+
+/// What so many datagrams with so many bytes of payload make each way.
+fn both_ways(count: u64, payload: u64) -> Traffic {
+    let bytes = count * (payload + HEADERS);
+    Traffic {
+        packets_in: count,
+        bytes_in: bytes,
+        packets_out: count,
+        bytes_out: bytes,
+    }
+}
+
+/// Sends datagrams one after the other, each after the echo of the one before.
+fn ping_pong(from: &Namespace, to: SocketAddrV4, count: u64, payload: usize) {
+    let socket = from
+        .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+        .unwrap()
+        .unwrap();
+    socket.connect(to).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut buffer = vec![0; payload + 1];
+    for _ in 0..count {
+        socket.send(&vec![7; payload]).unwrap();
+        assert_eq!(socket.recv(&mut buffer).unwrap(), payload);
+    }
+}
+
+/// Everything into an address from everywhere.
+fn open_all(address: &mut PublicAddress) {
+    address.firewall = vec![FirewallRule {
+        id: FirewallRuleId::new(),
+        matches: Match::All,
+        sources: vec!["0.0.0.0/0".parse().unwrap()],
+    }];
+}
+
+/// The second address is the first guest's.
+fn with_static_nat() -> RouterSpec {
+    let mut spec = spec();
+    let mut address = PublicAddress {
+        address: "203.0.113.11/24".parse().unwrap(),
+        source_nat: false,
+        static_nat: Some(GUEST),
+        ..spec.public.addresses[0].clone()
+    };
+    open_all(&mut address);
+    spec.public.addresses.push(address);
+    spec
+}
+
+#[test]
+fn bytes_through_source_nat_are_exact_while_rules_change_and_after_the_table_was_replaced() {
+    let world = World::new();
+    let mut spec = spec();
+    world.apply(&spec);
+    let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    let guest = &world.topology.guests[0];
+    ping_pong(guest, echo.address, 100, 1_000);
+    let first = stats(&world);
+    assert_eq!(traffic(&first, SOURCE_NAT), both_ways(100, 1_000));
+    assert_eq!(first.networks.len(), 1);
+    assert_eq!(
+        (first.networks[0].network, first.networks[0].traffic),
+        (spec.guest_networks[0].id, both_ways(100, 1_000))
+    );
+
+    // A change, a foreign hand that removes all our rules, and one that adds some.
+    open(&mut spec);
+    add_forward(&mut spec, 8_001, 80);
+    spec.generation = 2;
+    world.apply(&spec);
+    ping_pong(guest, echo.address, 50, 1_000);
+    world.run("nft delete table ip outgate");
+    world.router(outgate_router::Engine::heal).unwrap().unwrap();
+    ping_pong(guest, echo.address, 50, 1_000);
+    let second = stats(&world);
+    assert_eq!(second.epoch, first.epoch);
+    assert_eq!(traffic(&second, SOURCE_NAT), both_ways(200, 1_000));
+    assert_eq!(world.differences(), Vec::<String>::new());
+    assert_eq!(world.apply(&spec).changes, Vec::<String>::new());
+}
+
+#[test]
+fn counters_that_somebody_removed_begin_again_in_another_epoch() {
+    let world = World::new();
+    world.apply(&spec());
+    let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    ping_pong(&world.topology.guests[0], echo.address, 5, 10);
+    let first = stats(&world);
+    for harm in [
+        "nft delete table ip outgate_usage",
+        "nft flush chain ip outgate_usage leaving",
+    ] {
+        world.run(harm);
+        world.router(outgate_router::Engine::heal).unwrap();
+        let now = stats(&world);
+        assert!(now.epoch.is_some() && now.epoch != first.epoch, "{harm}");
+        assert_eq!(traffic(&now, SOURCE_NAT), Traffic::default());
+        ping_pong(&world.topology.guests[0], echo.address, 7, 10);
+        assert_eq!(traffic(&stats(&world), SOURCE_NAT), both_ways(7, 10));
+    }
+}
+
+#[test]
+fn each_public_address_has_its_own_count_and_keeps_it_when_it_is_given_back() {
+    let world = World::new();
+    let mut spec = with_static_nat();
+    world.apply(&spec);
+    let internet = &world.topology.internet;
+    let outside = UdpEcho::start(internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    let inside = UdpEcho::start(&world.topology.guests[0], SocketAddrV4::new(GUEST, 7)).unwrap();
+    // Out through static NAT, in through static NAT, and out through source NAT.
+    ping_pong(&world.topology.guests[0], outside.address, 10, 100);
+    ping_pong(internet, SocketAddrV4::new(STATIC_NAT, 7), 20, 100);
+    ping_pong(&world.topology.guests[1], outside.address, 30, 100);
+    drop(inside);
+    let seen = stats(&world);
+    assert_eq!(traffic(&seen, STATIC_NAT), both_ways(30, 100));
+    assert_eq!(traffic(&seen, SOURCE_NAT), both_ways(30, 100));
+    assert_eq!(seen.networks[0].traffic, both_ways(60, 100));
+
+    spec.public.addresses.truncate(1);
+    spec.generation = 2;
+    world.apply(&spec);
+    assert_eq!(traffic(&stats(&world), STATIC_NAT), both_ways(30, 100));
+}
+
+#[test]
+fn what_is_not_let_in_is_not_counted() {
+    let world = World::new();
+    world.apply(&spec());
+    let socket = world
+        .topology
+        .internet
+        .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+        .unwrap()
+        .unwrap();
+    for _ in 0..50 {
+        socket.send_to(b"unasked", (SOURCE_NAT, 9)).unwrap();
+    }
+    let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    ping_pong(&world.topology.guests[0], echo.address, 3, 10);
+    assert_eq!(traffic(&stats(&world), SOURCE_NAT), both_ways(3, 10));
+}
+
+#[test]
+fn forwarded_and_balanced_connections_are_counted_for_their_address_as_their_sessions_are() {
+    let world = World::new();
+    let mut spec = spec();
+    open(&mut spec);
+    add_forward(&mut spec, 8_001, 80);
+    spec.public.addresses[0].load_balancers = vec![LoadBalancer {
+        id: LoadBalancerRuleId::new(),
+        public_port: 81,
+        private_port: 80,
+        algorithm: LbAlgorithm::RoundRobin,
+        protocol: LbProtocol::Tcp,
+        sources: vec!["0.0.0.0/0".parse().unwrap()],
+        members: vec![GUEST],
+        stickiness: None,
+        health_check: None,
+    }];
+    // It serves before haproxy looks.
+    let _echo = TcpEcho::start(&world.topology.guests[0], SocketAddrV4::new(GUEST, 80)).unwrap();
+    world.apply(&spec);
+    let connect = |port| {
+        let to = SocketAddrV4::new(SOURCE_NAT, port);
+        let mut probe = TcpProbe::connect(&world.topology.internet, to, LIMIT).unwrap();
+        probe.echo(&[1; 5_000]).unwrap();
+        probe
+    };
+    let open = [connect(8_001), connect(81)];
+    let through = SessionQuery {
+        public: Some(SOURCE_NAT),
+        take: 500,
+        ..SessionQuery::default()
+    };
+    // The last acknowledgement may still be on its way.
+    let same = || {
+        let page = sessions(&world, through.clone());
+        let mut sum = Traffic::default();
+        for carried in page.sessions.iter().map(|s| s.traffic.unwrap()) {
+            sum.packets_in += carried.packets_in;
+            sum.bytes_in += carried.bytes_in;
+            sum.packets_out += carried.packets_out;
+            sum.bytes_out += carried.bytes_out;
+        }
+        (page.matching == 2 && sum == traffic(&stats(&world), SOURCE_NAT)).then_some((page, sum))
+    };
+    let (page, sum) = wait_until(LIMIT, "the counters and the sessions agree", same).unwrap();
+    assert!(sum.bytes_in > 10_000 && sum.bytes_out > 10_000, "{sum:?}");
+    let ways: Vec<_> = page.sessions.iter().map(|s| s.way).collect();
+    assert!(
+        ways.contains(&Way::Inbound) && ways.contains(&Way::Local),
+        "{ways:?}"
+    );
+    drop(open);
+}
+
+#[test]
+fn a_session_is_listed_with_its_translation_its_state_and_what_it_has_carried() {
+    let world = World::new();
+    world.apply(&spec());
+    let echo = TcpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    let mut probe = TcpProbe::connect(&world.topology.guests[0], echo.address, LIMIT).unwrap();
+    probe.echo(b"hello").unwrap();
+    let local = probe.local().unwrap().port();
+    let page = sessions(
+        &world,
+        SessionQuery {
+            protocol: Some(6),
+            take: 10,
+            ..SessionQuery::default()
+        },
+    );
+    assert_eq!(page.matching, 1);
+    let session = &page.sessions[0];
+    let end = |address, port| Endpoint { address, port };
+    assert_eq!(session.way, Way::Outbound);
+    assert_eq!(session.inside, end(GUEST, local));
+    assert_eq!(
+        session.public,
+        Some(end(SOURCE_NAT, local)),
+        "ports stay where they are free"
+    );
+    assert_eq!(session.destination, end(SERVER, 7));
+    assert_eq!(session.state.as_deref(), Some("ESTABLISHED"));
+    assert!(session.answered && session.age_secs.is_some_and(|age| age < 60));
+    assert!(
+        session
+            .timeout_secs
+            .is_some_and(|left| (7_000..=7_440).contains(&left))
+    );
+    assert!(
+        session
+            .traffic
+            .is_some_and(|t| t.packets_out >= 3 && t.bytes_in > 100)
+    );
+}
+
+#[test]
+fn ports_are_counted_by_protocol_and_destination_and_the_guests_that_use_them_are_named() {
+    let world = World::new();
+    world.apply(&spec());
+    // They are kept: a port that is closed is given out again.
+    let send = |guest: usize, count: u16, to: (Ipv4Addr, u16)| {
+        let one = |_| {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            socket.send_to(b"x", to).unwrap();
+            socket
+        };
+        world.topology.guests[guest]
+            .within(|| (0..count).map(one).collect::<Vec<_>>())
+            .unwrap()
+    };
+    let _open = [
+        send(0, 300, (SERVER, 53)),
+        send(1, 200, (SERVER, 53)),
+        send(1, 50, (Ipv4Addr::new(8, 8, 8, 8), 53)),
+    ];
+    let census = stats(&world).census.unwrap();
+    assert_eq!((census.addresses.len(), census.uncertain), (1, 0));
+    let used = &census.addresses[0];
+    assert_eq!((used.address, used.sessions), (SOURCE_NAT, 550));
+    let udp = used.protocols.iter().find(|p| p.protocol == 17).unwrap();
+    assert_eq!(udp.sessions, 550);
+    let busiest: Vec<_> = udp.busiest.iter().map(|d| (d.address, d.port, d.ports)).collect();
+    assert_eq!(busiest, [(SERVER, 53, 500), (Ipv4Addr::new(8, 8, 8, 8), 53, 50)]);
+    // Sockets of two guests may have had the same port, and so may those to two destinations.
+    assert!((300..=550).contains(&udp.ports), "{}", udp.ports);
+    let guests: Vec<_> = used.guests.iter().map(|g| (g.address, g.sessions)).collect();
+    assert_eq!(guests, [(GUEST, 300), (Ipv4Addr::new(10, 1, 1, 12), 250)]);
+    let table = stats(&world).table;
+    assert!(table.sessions >= 550 && table.limit > 1_000, "{table:?}");
+}
+
+#[test]
+fn sessions_are_not_looked_at_one_by_one_when_there_are_few() {
+    let world = World::new();
+    world.apply(&spec());
+    let few = world.router(|engine| insight::stats(engine.spec().unwrap(), 1_000));
+    assert_eq!(few.unwrap().census, None);
+}
+
+/// From each of these ports one datagram that nobody answers.
+fn flood(guest: &Namespace, ports: std::ops::Range<u16>, to: (Ipv4Addr, u16)) {
+    guest
+        .within(|| {
+            for port in ports {
+                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
+                socket.send_to(b"x", to).unwrap();
+            }
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_page_among_fifty_thousand_sessions_is_bounded_and_quick() {
+    let world = World::new();
+    world.apply(&spec());
+    flood(&world.topology.guests[0], 10_000..60_000, (SERVER, 9));
+    let started = Instant::now();
+    let all = SessionQuery {
+        take: u32::MAX,
+        ..SessionQuery::default()
+    };
+    let page = sessions(&world, all.clone());
+    let took = started.elapsed();
+    assert!(page.matching >= 50_000, "{}", page.matching);
+    assert_eq!(page.sessions.len(), 500, "a page has its limit");
+    // Some 0.2 s in a build for tests on a machine that does nothing else.
+    assert!(took < LIMIT, "{took:?}");
+    let one = sessions(
+        &world,
+        SessionQuery {
+            port: Some(33_333),
+            ..all.clone()
+        },
+    );
+    assert_eq!((one.matching, one.sessions.len()), (1, 1));
+    assert_eq!(one.sessions[0].inside.port, 33_333);
+    // Pages together hold each session once.
+    let mut seen = std::collections::BTreeSet::new();
+    for page in 0..4 {
+        let query = SessionQuery {
+            skip: page * 500,
+            take: 500,
+            ..all.clone()
+        };
+        seen.extend(sessions(&world, query).sessions.iter().map(|s| s.inside.port));
+    }
+    assert_eq!(seen.len(), 2_000);
+    let started = Instant::now();
+    let census = stats(&world).census.unwrap();
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    let udp = &census.addresses[0].protocols[0];
+    assert_eq!(
+        (udp.sessions, udp.ports, udp.busiest[0].ports),
+        (50_000, 50_000, 50_000)
+    );
+}
