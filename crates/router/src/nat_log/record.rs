@@ -134,6 +134,9 @@ pub(super) mod tests {
             status,
             timeout_secs: None,
             mark: 0,
+            carried: None,
+            began_nanos: None,
+            tcp_state: None,
         }
     }
 
