@@ -106,6 +106,23 @@ impl View<'_> {
             && router.is_none_or(|router| router.power == Power::Gone)
     }
 
+    /// Whether guests can be deployed on a network: it stays, and a guest's address is free.
+    pub fn can_use_for_deploy(&self, network: &Network) -> bool {
+        if network.phase == NetworkPhase::Destroyed {
+            return false;
+        }
+        let (first, last) = network.guest_addresses();
+        let all = u64::from(last.to_bits()) - u64::from(first.to_bits()) + 1;
+        let router = u64::from((first..=last).contains(&network.gateway.addr()));
+        // Most networks have far more addresses than guests; no more are counted than needed.
+        let nics = self
+            .guests_of_network(network.id)
+            .flat_map(|guest| guest.nics.iter())
+            .filter(|nic| nic.network == network.id && network.is_for_guests(nic.address));
+        let free = usize::try_from(all - router).unwrap_or(usize::MAX);
+        nics.take(free).count() < free
+    }
+
     /// A network without a running router holds its rules ready: they count as active.
     fn state_since(&self, network: outgate_model::id::NetworkId, since: u64) -> RuleState {
         let Some(router) = self

@@ -149,11 +149,13 @@ impl<'a> Source<'a> {
     }
 
     fn public_mtu(&self, realm: Realm, zone: &Zone) -> u32 {
-        let vpc = match realm {
-            Realm::Network(_) => None,
-            Realm::Vpc(id) => self.get::<Vpc>(id),
+        let own = match realm {
+            Realm::Network(id) => self
+                .get::<Network>(id)
+                .and_then(|network| network.settings.public_mtu),
+            Realm::Vpc(id) => self.get::<Vpc>(id).and_then(|vpc| vpc.public_mtu),
         };
-        vpc.and_then(|vpc| vpc.public_mtu).unwrap_or(zone.public_mtu)
+        own.unwrap_or(zone.public_mtu)
     }
 
     fn ips_of(&self, realm: Realm) -> Vec<Arc<PublicIp>> {
@@ -342,7 +344,10 @@ fn guest_network(
         mtu: network.mtu,
         gateway: network.gateway,
         domain: network.domain.clone(),
-        upstream_dns: zone.dns.clone(),
+        upstream_dns: match network.settings.dns.as_slice() {
+            [] => zone.dns.clone(),
+            own => own.to_vec(),
+        },
         egress: Egress {
             default: offering.egress_default,
             rules: rules.collect(),

@@ -21,11 +21,8 @@ use outgate_model::object::{NetworkPhase, Power, PublicIp};
 
 async fn change_source_nat(world: &World, network: NetworkId, address: Ipv4Addr) -> outgate_manager::Started {
     let request = UpdateNetwork {
-        id: network,
-        name: None,
-        display_text: None,
-        domain: None,
         source_nat_address: Some(address),
+        ..UpdateNetwork::of(network)
     };
     world.manager.update_network(&world.admin, request).await.unwrap()
 }

@@ -189,11 +189,11 @@ async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>
             let source_nat_address = Some(pick::<PublicIp>(world, address)?.address);
             let (name, display_text, domain) = (None, None, None);
             let request = UpdateNetwork {
-                id: network(n)?,
                 name,
                 display_text,
                 domain,
                 source_nat_address,
+                ..UpdateNetwork::of(network(n)?)
             };
             manager.update_network(admin, request).await
         }

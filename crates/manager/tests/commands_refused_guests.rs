@@ -151,11 +151,8 @@ async fn a_source_nat_address_of_others_or_in_use_is_refused() {
     let rule = manager.create_port_forwarding(admin, forward).await.unwrap();
     let change = |address| {
         let request = UpdateNetwork {
-            id: network,
-            name: None,
-            display_text: None,
-            domain: None,
             source_nat_address: Some(address),
+            ..UpdateNetwork::of(network)
         };
         manager.update_network(admin, request)
     };

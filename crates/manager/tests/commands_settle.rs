@@ -378,11 +378,8 @@ async fn a_tenant_does_all_of_it_with_what_is_the_tenants() -> Result<(), Comman
         .await?;
     let name = Some("renamed".to_owned());
     let request = UpdateNetwork {
-        id: network,
         name,
-        display_text: None,
-        domain: None,
-        source_nat_address: None,
+        ..UpdateNetwork::of(network)
     };
     let started = manager.update_network(&tenant, request).await?;
     world.done(started).await;

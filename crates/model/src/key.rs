@@ -82,6 +82,11 @@ pub fn private_gateway_claim(physical_network: PhysicalNetworkId, vlan: u16, add
     format!("{CLAIMS}private-gateway/{physical_network}/{vlan}/{address}")
 }
 
+/// The claim of a guest network on the VLAN that an admin named for it.
+pub fn guest_vlan_claim(physical_network: PhysicalNetworkId, vlan: u16) -> String {
+    format!("{CLAIMS}guest-vlan/{physical_network}/{vlan}")
+}
+
 /// The counter that numbers objects of one kind, for names such as `r-12-VM`.
 pub fn counter(name: &str) -> String {
     format!("{COUNTERS}{name}")

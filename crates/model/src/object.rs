@@ -24,7 +24,7 @@ pub use infra::{
     VlanRange,
 };
 pub use load_balancer::{HealthCheckPolicy, IpForwardingRule, LbMember, LoadBalancerRule, StickinessPolicy};
-pub use network::{Network, NetworkPhase, PublicIp, StaticNat};
+pub use network::{GuestPart, Network, NetworkPhase, NetworkSettings, PublicIp, StaticNat};
 pub use network_offering::{NetworkOffering, OfferingState, Service};
 pub use project::{Project, ProjectMember, ProjectState};
 pub use role::{Role, RolePermission, RoleType};

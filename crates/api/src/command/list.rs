@@ -34,6 +34,10 @@ pub fn reply<T>(
     render: impl Fn(&Look<'_>, T) -> Object,
 ) -> Result<Object, ApiError> {
     let page = params.page()?;
+    if params.flag("retrieveonlyresourcecount") == Some(true) && params.maps("tags").is_empty() {
+        let count = matches.count();
+        return Ok(envelope::list(key, count, Vec::new()));
+    }
     let end = page.skip.saturating_add(page.take);
     let mut total = 0;
     let mut items = Vec::new();

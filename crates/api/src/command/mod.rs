@@ -285,6 +285,17 @@ impl Command {
     }
 }
 
+/// Refuses another id than an object's own as its `customid`: everything that refers to it does so by its id.
+fn own_id(params: &Params, id: uuid::Uuid) -> Result<(), ApiError> {
+    match params.text("customid").filter(|custom| custom.parse() != Ok(id)) {
+        Some(custom) => {
+            let expected = format!("{id}: an object keeps its id");
+            Err(ApiError::invalid(params.command(), "customid", custom, &expected))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Every command.
 pub fn all() -> impl Iterator<Item = &'static Command> {
     [

@@ -2,8 +2,10 @@
 //! Isolated networks.
 
 use outgate_manager::Started;
-use outgate_manager::command::request::{CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
-use outgate_model::id::{NetworkId, NetworkOfferingId, ZoneId};
+use outgate_manager::command::request::{
+    ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork,
+};
+use outgate_model::id::{NetworkId, NetworkOfferingId, PhysicalNetworkId, ZoneId};
 use outgate_model::object::{Network, NetworkOffering};
 
 use super::filter::Filter;
@@ -19,7 +21,7 @@ pub const COMMANDS: &[Command] = &[
     Command::act(
         "createNetwork",
         "Creates an isolated network. It gets its router with its first guest, or at once with a persistent offering.",
-        &[CREATE, scope::FOR_ACCOUNT],
+        &[CREATE, SETTINGS, scope::FOR_ACCOUNT],
         Answers::Entity(Entity::Network),
         |call| Box::pin(create(call)),
     ),
@@ -32,8 +34,8 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::start(
         "updateNetwork",
-        "Changes a network; with sourcenatipaddress the address through which its guests leave.",
-        &[UPDATE],
+        "Changes a network while it runs: names, resolvers, MTUs, the part for guests, its offering, its source NAT address.",
+        &[UPDATE, SETTINGS],
         Answers::Entity(Entity::Network),
         |call| Box::pin(update(call)),
     ),
@@ -68,11 +70,11 @@ const CREATE: &[Param] = &[
     Param::optional("gateway", Kind::Address, "the router's address; needs netmask"),
     Param::optional("netmask", Kind::Address, "the netmask; needs gateway"),
     Param::optional("networkdomain", DOMAIN, "the domain that guests get"),
-    Param::optional("startip", Kind::Address, "an address of the network"),
+    Param::optional("startip", Kind::Address, "the first address that guests get"),
     Param::optional(
         "endip",
         Kind::Address,
-        "an address of the network, not below startip",
+        "the last address that guests get; startip when left out",
     ),
     Param::optional(
         "sourcenatipaddress",
@@ -85,20 +87,144 @@ const CREATE: &[Param] = &[
         Kind::Uuid(Of::Nothing),
         "the network ACL; there are none",
     ),
-    Param::optional("vlan", Kind::Text(64), "not for users to choose"),
+    Param::optional(
+        "physicalnetworkid",
+        Kind::Uuid(Of::PhysicalNetwork),
+        "the physical network; one with the offering's tags when left out",
+    ),
+    Param::optional(
+        "vlan",
+        Kind::Text(64),
+        "the VLAN, such as 100 or vlan://100: given by root admins exactly when the offering has specifyvlan",
+    ),
+    Param::optional(
+        "bypassvlanoverlapcheck",
+        Kind::Bool,
+        "whether vlan may be in the physical network's range (false when left out)",
+    ),
+    Param::optional(
+        "acltype",
+        Kind::OneOf(&["Account", "Domain"]),
+        "Account: an isolated network is one account's",
+    ),
+    Param::optional(
+        "subdomainaccess",
+        Kind::Bool,
+        "written down and shown: an isolated network is one account's",
+    ),
+    Param::optional("externalid", NAME, "has no effect"),
+    Param::optional("hideipaddressusage", Kind::Bool, "has no effect"),
+    Param::optional("isolatedpvlan", NAME, "only Shared and L2 networks have one"),
+    Param::optional("associatednetworkid", NAME, "only Shared networks have one"),
+    Param::optional("routerip", NAME, "only Shared networks name one"),
+    Param::optional("ip6cidr", NAME, "there is no IPv6"),
+    Param::optional("ip6gateway", NAME, "there is no IPv6"),
+    Param::optional("startipv6", NAME, "there is no IPv6"),
+    Param::optional("endipv6", NAME, "there is no IPv6"),
 ];
+
+/// What `createNetwork` and `updateNetwork` may choose beside the subnet.
+const SETTINGS: &[Param] = &[
+    Param::optional(
+        "dns1",
+        Kind::Address,
+        "the first resolver; the zone's when left out",
+    ),
+    Param::optional("dns2", Kind::Address, "the second resolver; needs dns1"),
+    Param::optional(
+        "publicmtu",
+        Kind::Int(0, 65_535),
+        "MTU of the public side, at most the zone's, which it is when left out",
+    ),
+    Param::optional(
+        "privatemtu",
+        Kind::Int(0, 65_535),
+        "MTU of the guest side, at most the public side's, which it is when left out",
+    ),
+    Param::optional(
+        "displaynetwork",
+        Kind::Bool,
+        "whether users see it in lists; only root admins may say so",
+    ),
+];
+
+/// The chosen settings. Who is no root admin does not choose what is displayed: as CloudStack, what it says of that is
+/// ignored.
+fn settings(call: &Call<'_>) -> ChosenSettings {
+    let params = &call.params;
+    let mtu = |name| params.int(name).and_then(|mtu| u32::try_from(mtu).ok());
+    ChosenSettings {
+        dns1: params.address("dns1"),
+        dns2: params.address("dns2"),
+        public_mtu: mtu("publicmtu"),
+        private_mtu: mtu("privatemtu"),
+        display: params.flag("displaynetwork").filter(|_| call.caller.admin()),
+    }
+}
+
+/// Refuses what only networks of other kinds have.
+fn only_isolated(params: &Params) -> Result<(), ApiError> {
+    const OTHERS: &[(&str, &str)] = &[
+        (
+            "isolatedpvlan",
+            "nothing: only Shared and L2 networks have a private VLAN",
+        ),
+        (
+            "associatednetworkid",
+            "nothing: only Shared networks have an associated network",
+        ),
+        (
+            "routerip",
+            "nothing: the router of an isolated network is its gateway",
+        ),
+        ("ip6cidr", "nothing: there is no IPv6"),
+        ("ip6gateway", "nothing: there is no IPv6"),
+        ("startipv6", "nothing: there is no IPv6"),
+        ("endipv6", "nothing: there is no IPv6"),
+    ];
+    let refused = |name: &str, value: &str, expected: &str| {
+        Err(ApiError::invalid(params.command(), name, value, expected))
+    };
+    if let Some(word) = params.word("acltype").filter(|word| *word != "Account") {
+        return refused(
+            "acltype",
+            word,
+            "Account: networks of a whole domain are Shared ones",
+        );
+    }
+    match OTHERS
+        .iter()
+        .find_map(|(name, expected)| Some((name, params.text(name)?, expected)))
+    {
+        Some((name, value, expected)) => refused(name, value, expected),
+        None => Ok(()),
+    }
+}
+
+/// `vlan`: `100` or `vlan://100`.
+fn vlan(params: &Params) -> Result<Option<u16>, ApiError> {
+    let Some(text) = params.text("vlan") else {
+        return Ok(None);
+    };
+    let number = text.strip_prefix("vlan://").unwrap_or(text).parse().ok();
+    match number.filter(|vlan| (1..=4094).contains(vlan)) {
+        Some(vlan) => Ok(Some(vlan)),
+        None => Err(ApiError::invalid(
+            params.command(),
+            "vlan",
+            text,
+            "a VLAN from 1 to 4094, such as 100 or vlan://100",
+        )),
+    }
+}
 
 async fn create(call: &Call<'_>) -> Result<Object, Refused> {
     let params = &call.params;
-    if let Some(vlan) = params.text("vlan") {
-        let expected = "nothing: the offering's networks get their segment from Outgate";
-        return Err(ApiError::invalid(params.command(), "vlan", vlan, expected).into());
-    }
+    only_isolated(params)?;
+    let offering = NetworkOfferingId(params.need_id("networkofferingid")?);
+    let zone = ZoneId(params.need_id("zoneid")?);
     let request = CreateNetwork {
-        name: params.need_text("name")?.to_owned(),
         display_text: params.string("displaytext"),
-        offering: NetworkOfferingId(params.need_id("networkofferingid")?),
-        zone: ZoneId(params.need_id("zoneid")?),
         gateway: params.address("gateway"),
         netmask: params.address("netmask"),
         domain: params.string("networkdomain"),
@@ -106,6 +232,12 @@ async fn create(call: &Call<'_>) -> Result<Object, Refused> {
         end_ip: params.address("endip"),
         source_nat_address: params.address("sourcenatipaddress"),
         owner: call.owner()?,
+        physical_network: params.id("physicalnetworkid").map(PhysicalNetworkId),
+        vlan: vlan(params)?,
+        any_vlan: params.flag("bypassvlanoverlapcheck").unwrap_or(false),
+        subdomain_access: params.flag("subdomainaccess").unwrap_or(false),
+        settings: settings(call),
+        ..CreateNetwork::new(params.need_text("name")?, offering, zone)
     };
     let id = call.manager.create_network(&call.caller, request).await?;
     Ok(call.entity(Entity::Network, id.0))
@@ -138,10 +270,10 @@ const FILTERS: &[Param] = &[
     ),
     Param::optional(
         "networkfilter",
-        Kind::Text(32),
-        "every filter shows the account's networks",
+        Kind::OneOf(&["All", "Account", "Domain", "AccountDomain", "Shared"]),
+        "Domain and Shared: none, for every network is one account's; the others: all of them",
     ),
-    Param::optional("forvpc", Kind::Bool, "tiers of VPCs; there are none"),
+    Param::optional("forvpc", Kind::Bool, "tiers of VPCs, or isolated networks"),
     Param::optional(
         "vpcid",
         Kind::Uuid(Of::Nothing),
@@ -157,42 +289,80 @@ const FILTERS: &[Param] = &[
     Param::optional(
         "canusefordeploy",
         Kind::Bool,
-        "whether guests can be deployed on it",
+        "whether guests can be deployed on it: it stays, and an address is free",
     ),
     Param::optional(
         "supportedservices",
         Kind::Text(1024),
         "networks with all these services",
     ),
+    Param::optional(
+        "vlan",
+        Kind::Text(64),
+        "the network whose VLAN a root admin named so",
+    ),
+    Param::optional("associatednetworkid", NAME, "no network has an associated one"),
+    Param::optional(
+        "displaynetwork",
+        Kind::Bool,
+        "those that users see in lists, or the others; root admins only",
+    ),
+    Param::optional(
+        "retrieveonlyresourcecount",
+        Kind::Bool,
+        "whether only the count is answered",
+    ),
 ];
 
 fn networks(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
-    let (filter, scope) = (Filter(params), Scope::of(look, params)?);
-    let services = params.text("supportedservices");
-    let restart = params.flag("restartrequired");
+    let scope = Scope::of(look, params)?;
+    let vlan = vlan(params)?;
+    let nobody = matches!(params.word("networkfilter"), Some("Domain" | "Shared"))
+        || params.text("associatednetworkid").is_some();
     let matches = candidates(look, params, scope).filter(|n| {
-        // What costs a look-up is looked up only for who asks for it: an admin's list holds every network.
-        let offering = || look.view.get::<NetworkOffering>(n.offering);
-        services.is_none_or(|wanted| offering().is_some_and(|o| view::service::all_supported(o, wanted)))
+        !nobody
             && scope.shows(look, n.account)
-            && filter.id("id", n.id.0)
-            && filter.exact("name", &n.name)
-            && filter.id("zoneid", n.zone.0)
-            && filter.id("networkofferingid", n.offering.0)
-            && filter.word("type", "Isolated")
-            && filter.exact("traffictype", "Guest")
-            && filter.word("acltype", "Account")
-            && ["forvpc", "issystem", "specifyipranges"]
-                .iter()
-                .all(|name| filter.flag(name, false))
-            && restart.is_none_or(|wanted| wanted == look.view.restart_required(n))
-            && filter.flag(
-                "canusefordeploy",
-                n.phase != outgate_model::object::NetworkPhase::Destroyed,
-            )
-            && filter.keyword(&[&n.name, &n.display_text])
+            && plain(params, n)
+            && vlan.is_none_or(|vlan| look.caller.admin() && n.settings.vlan == Some(vlan))
+            && costly(look, params, n)
     });
     list::reply(look, params, "network", matches, view::network::render)
+}
+
+/// The filters that look at nothing but the network.
+fn plain(params: &Params, n: &Network) -> bool {
+    let filter = Filter(params);
+    filter.id("id", n.id.0)
+        && filter.exact("name", &n.name)
+        && filter.id("zoneid", n.zone.0)
+        && filter.id("networkofferingid", n.offering.0)
+        && filter.word("type", "Isolated")
+        && filter.exact("traffictype", "Guest")
+        && filter.word("acltype", "Account")
+        && filter.flag("forvpc", n.tier.is_some())
+        && ["issystem", "specifyipranges"]
+            .iter()
+            .all(|name| filter.flag(name, false))
+        && filter.keyword(&[&n.name, &n.display_text])
+}
+
+/// The filters that look elsewhere, which only those requests pay for that ask: an admin's list holds every network.
+fn costly(look: &Look<'_>, params: &Params, n: &Network) -> bool {
+    let view = look.view;
+    let services = params.text("supportedservices");
+    let offering = || view.get::<NetworkOffering>(n.offering);
+    let flag = |name, value: &dyn Fn() -> bool| params.flag(name).is_none_or(|wanted| wanted == value());
+    let physical = params.id("physicalnetworkid");
+    let shown = match (look.caller.admin(), params.flag("displaynetwork")) {
+        (true, wanted) => wanted.is_none_or(|wanted| wanted != n.settings.hidden),
+        (false, _) => !n.settings.hidden,
+    };
+    shown
+        && services.is_none_or(|wanted| offering().is_some_and(|o| view::service::all_supported(o, wanted)))
+        && flag("restartrequired", &|| view.restart_required(n))
+        && flag("canusefordeploy", &|| view.can_use_for_deploy(n))
+        && physical
+            .is_none_or(|wanted| view::network::physical_network(look, n).is_some_and(|id| id.0 == wanted))
 }
 
 /// The narrowest index that holds every match.
@@ -224,42 +394,61 @@ const UPDATE: &[Param] = &[
     Param::optional(
         "networkofferingid",
         Kind::Uuid(Of::NetworkOffering),
-        "the offering, which cannot be changed",
+        "the new offering; the network changes to it while it runs",
     ),
-    Param::optional("guestvmcidr", Kind::Text(64), "cannot be changed"),
-    Param::optional("changecidr", Kind::Bool, "no meaning without another offering"),
+    Param::optional(
+        "forced",
+        Kind::Bool,
+        "whether rules go that the new offering has no service for (false when left out: they are refused by name)",
+    ),
+    Param::optional(
+        "changecidr",
+        Kind::Bool,
+        "has no effect: no offering needs another CIDR than another",
+    ),
+    Param::optional(
+        "updateinsequence",
+        Kind::Bool,
+        "has no effect: there is one router",
+    ),
+    Param::optional(
+        "guestvmcidr",
+        Kind::Text(64),
+        "the part of the network from which guests get addresses; the whole network lifts the reservation",
+    ),
+    Param::optional("hideipaddressusage", Kind::Bool, "has no effect"),
+    Param::optional(
+        "customid",
+        Kind::Text(64),
+        "the network's own id: ids never change",
+    ),
 ];
 
 async fn update(call: &Call<'_>) -> Result<Started, Refused> {
     let params = &call.params;
-    let id = NetworkId(params.need_id("id")?);
-    if let Some(cidr) = params.text("guestvmcidr") {
-        let expected = "nothing: a network's CIDR cannot be changed";
-        return Err(ApiError::invalid(params.command(), "guestvmcidr", cidr, expected).into());
-    }
-    if let Some(offering) = params.id("networkofferingid") {
-        let same = call
-            .manager
-            .view()
-            .get::<Network>(id)
-            .is_some_and(|n| n.offering.0 == offering);
-        if !same {
-            let expected = "the network's own offering: it cannot be changed";
-            return Err(ApiError::invalid(
+    let id = params.need_id("id")?;
+    super::own_id(params, id)?;
+    let guest_cidr = match params.text("guestvmcidr") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| {
+            ApiError::invalid(
                 params.command(),
-                "networkofferingid",
-                &offering.to_string(),
-                expected,
+                "guestvmcidr",
+                text,
+                "a CIDR such as 10.1.1.64/26",
             )
-            .into());
-        }
-    }
+        })?),
+    };
     let request = UpdateNetwork {
-        id,
         name: params.string("name"),
         display_text: params.string("displaytext"),
         domain: params.string("networkdomain"),
         source_nat_address: params.address("sourcenatipaddress"),
+        offering: params.id("networkofferingid").map(NetworkOfferingId),
+        forced: params.flag("forced").unwrap_or(false),
+        guest_cidr,
+        settings: settings(call),
+        ..UpdateNetwork::of(NetworkId(id))
     };
     Ok(call.manager.update_network(&call.caller, request).await?)
 }

@@ -1,19 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `network`. A network outside a VPC must not have the key `vpcid` at all: Ansible skips networks that have it.
 
+use outgate_model::id::PhysicalNetworkId;
 use outgate_model::key::Object as _;
 use outgate_model::object::{Network, NetworkOffering, NetworkPhase, PublicIpRange, Zone};
 use outgate_model::router_spec::EgressPolicy;
 
-use crate::view::{network_offering, service, view};
+use crate::view::{Look, network_offering, service, view};
 use crate::wire::date;
+
+/// The physical network that carries a network; for those made before that was written down, the zone's first.
+pub fn physical_network(look: &Look<'_>, network: &Network) -> Option<PhysicalNetworkId> {
+    let first = || {
+        let mut ranges = look.view.all::<PublicIpRange>();
+        ranges
+            .find(|r| r.zone == network.zone)
+            .map(|r| r.physical_network)
+    };
+    network.settings.physical_network.or_else(first)
+}
+
+/// What is not for guests, as CloudStack writes it.
+fn reserved(network: &Network) -> Option<String> {
+    let parts = network.reserved();
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|(first, last)| format!("{first}-{last}"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(" ,  "))
+}
 
 view! {
     /// A network.
     (look, network: &Network) {
         let offering = look.view.get::<NetworkOffering>(network.offering);
         let zone = look.view.get::<Zone>(network.zone);
-        let range = look.view.all::<PublicIpRange>().find(|r| r.zone == network.zone);
+        let own = &network.settings.dns;
+        let dns = if own.is_empty() { zone.map(|z| &z.dns) } else { Some(own) };
+        let vlan = network.settings.vlan;
     }
     "id" string = network.id;
     "name" string = &network.name;
@@ -25,19 +49,22 @@ view! {
     "acltype" string = "Account";
     "internetprotocol" string = "IPv4";
     "broadcastdomaintype" string = "Vlan";
-    "broadcasturi" string = (network.phase == NetworkPhase::Implemented).then(|| format!("vlan://{}", network.number));
-    "cidr" string = network.cidr();
+    "broadcasturi" string = (network.phase == NetworkPhase::Implemented || vlan.is_some())
+        .then(|| format!("vlan://{}", vlan.map_or(network.number, u64::from)));
+    "vlan" string = vlan.filter(|_| look.caller.admin()).map(|vlan| vlan.to_string());
+    "cidr" string = network.guest_cidr();
     "networkcidr" string = network.cidr();
+    "reservediprange" string = reserved(network);
     "gateway" string = network.gateway.addr();
     "netmask" string = network.gateway.netmask();
     "networkdomain" string = &network.domain;
-    "dns1" string = zone.and_then(|z| z.dns.first());
-    "dns2" string = zone.and_then(|z| z.dns.get(1));
+    "dns1" string = dns.and_then(|dns| dns.first());
+    "dns2" string = dns.and_then(|dns| dns.get(1));
     "privatemtu" integer = network.mtu;
-    "publicmtu" integer = zone.map(|z| z.public_mtu);
+    "publicmtu" integer = network.settings.public_mtu.or(zone.map(|z| z.public_mtu));
     "zoneid" string = network.zone;
     "zonename" string = zone.map(|z| &z.name);
-    "physicalnetworkid" string = range.map(|r| r.physical_network);
+    "physicalnetworkid" string = physical_network(look, network);
     "networkofferingid" string = network.offering;
     "networkofferingname" string = offering.map(|o| &o.name);
     "networkofferingdisplaytext" string = offering.map(|o| &o.display_text);
@@ -49,13 +76,13 @@ view! {
     "isdefault" boolean = false;
     "specifyipranges" boolean = false;
     "specifyvlan" boolean = offering.is_some_and(|o| o.specify_vlan);
-    "canusefordeploy" boolean = network.phase != NetworkPhase::Destroyed;
+    "canusefordeploy" boolean = look.view.can_use_for_deploy(network);
     "restartrequired" boolean = look.view.restart_required(network);
     "redundantrouter" boolean = false;
-    "displaynetwork" boolean = true;
+    "displaynetwork" boolean = !network.settings.hidden;
     "strechedl2subnet" boolean = false;
     "supportsvmautoscaling" boolean = false;
-    "subdomainaccess" boolean = false;
+    "subdomainaccess" boolean = network.settings.subdomain_access;
     "hasannotations" boolean = false;
     "related" string = network.id;
     "service" list = offering.map_or(serde_json::Value::Array(Vec::new()), |o| service::render(o));

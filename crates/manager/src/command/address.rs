@@ -176,6 +176,8 @@ pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<Pu
         vpc,
         source_nat: wanted.source_nat,
         static_nat: None,
+        reserved: false,
+        hidden: false,
         created: Timestamp::now(),
     };
     tx.draft.claim(key::ip_claim(zone.id, address));

@@ -168,16 +168,21 @@ pub(crate) fn save(
 pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteLoadBalancer) -> Result<Started, CommandError> {
     let rule = tx.own::<LoadBalancerRule>("id", request.id)?;
     let network = tx.known::<Network>(rule.network)?;
-    tx.draft.delete(&rule);
+    remove_rule(tx, &rule);
+    let generation = tx.touch(&network);
+    Ok(tx.applied::<LoadBalancerRule>("deleteLoadBalancerRule", rule.id.0, network.realm(), generation))
+}
+
+/// Takes a rule away with the firewall rule that came with it. The caller touches the network.
+pub(crate) fn remove_rule(tx: &mut Tx<'_>, rule: &Stored<LoadBalancerRule>) {
+    tx.draft.delete(rule);
     let opened = rule.opened.and_then(|id| tx.view.get::<FirewallRule>(id));
     if let Some(opened) = opened.cloned() {
         tx.draft.delete(&opened);
     }
     tier::untie(tx, rule.public_ip);
-    let generation = tx.touch(&network);
     let text = format!("removed load balancer rule {}", rule.name);
     tx.event::<LoadBalancerRule>("LB.DELETE", rule.account, rule.id.0, text);
-    Ok(tx.applied::<LoadBalancerRule>("deleteLoadBalancerRule", rule.id.0, network.realm(), generation))
 }
 
 /// `assignToLoadBalancerRule`.

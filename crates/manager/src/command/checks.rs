@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks that several commands share.
 
+use std::net::Ipv4Addr;
+
 use ipnet::Ipv4Net;
-use outgate_model::id::NetworkId;
+use outgate_model::id::{NetworkId, VpcId};
 use outgate_model::object::{Guest, Network, Nic, PublicIp};
 use outgate_model::{IcmpMatch, Match, Realm};
 
 use super::conflicts::join;
+use super::request::ChosenSettings;
 use super::tx::{Owned, Tx};
 use crate::CommandError;
 use crate::mirror::Stored;
@@ -33,6 +36,43 @@ pub(crate) fn name(field: &str, value: &str) -> Result<(), CommandError> {
             value,
             "1 to 255 characters, none of them a control character",
         ))
+    }
+}
+
+/// IPv4's smallest MTU, RFC 791.
+const MTU_MIN: u32 = 68;
+
+/// An MTU of at most `most`, which is what `of` says.
+pub(crate) fn mtu(field: &str, mtu: u32, most: u32, of: &str) -> Result<(), CommandError> {
+    if (MTU_MIN..=most).contains(&mtu) {
+        return Ok(());
+    }
+    let expected = format!("{MTU_MIN} to {most} bytes, {of}");
+    Err(CommandError::invalid(field, mtu, expected))
+}
+
+/// Refuses for a tier what is its VPC's.
+pub(crate) fn not_of_tiers(
+    vpc: VpcId,
+    source_nat: Option<Ipv4Addr>,
+    chosen: &ChosenSettings,
+) -> Result<(), CommandError> {
+    let text = |address: Option<Ipv4Addr>| address.map(|address| address.to_string());
+    let given = [
+        ("sourcenatipaddress", text(source_nat)),
+        ("dns1", text(chosen.dns1)),
+        ("dns2", text(chosen.dns2)),
+        ("publicmtu", chosen.public_mtu.map(|mtu| mtu.to_string())),
+    ];
+    let mut given = given
+        .into_iter()
+        .filter_map(|(field, value)| value.map(|value| (field, value)));
+    match given.next() {
+        Some((field, value)) => {
+            let expected = format!("nothing: tiers have their VPC's (updateVPC id={vpc})");
+            Err(CommandError::invalid(field, value, expected))
+        }
+        None => Ok(()),
     }
 }
 
@@ -214,7 +254,7 @@ pub(crate) fn network_for(
 pub(crate) fn nic_on(
     guest: &Guest,
     network: &Network,
-    wanted: Option<std::net::Ipv4Addr>,
+    wanted: Option<Ipv4Addr>,
 ) -> Result<Nic, CommandError> {
     let nic = guest.nics.iter().find(|nic| nic.network == network.id);
     let nic = nic.ok_or_else(|| {

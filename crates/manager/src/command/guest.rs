@@ -179,19 +179,20 @@ fn guest_address(tx: &Tx<'_>, network: &Network, wanted: Option<Ipv4Addr>) -> Re
         .filter(|nic| nic.network == network.id)
         .map(|nic| nic.address)
         .collect();
-    used.extend([network.gateway.addr(), cidr.network(), cidr.broadcast()]);
+    used.insert(network.gateway.addr());
+    let (first, last) = network.guest_addresses();
     match wanted {
-        Some(address) if cidr.contains(&address) && !used.contains(&address) => Ok(address),
+        Some(address) if network.is_for_guests(address) && !used.contains(&address) => Ok(address),
         Some(address) => Err(CommandError::invalid(
             "ipaddress",
             address,
-            format!("a free guest address of {cidr}"),
+            format!("a free guest address of {cidr}, which guests get from {first} to {last}"),
         )),
-        None => cidr
-            .hosts()
+        None => (first.to_bits()..=last.to_bits())
+            .map(Ipv4Addr::from_bits)
             .find(|address| !used.contains(address))
             .ok_or_else(|| CommandError::Capacity {
-                what: format!("no free guest address in {cidr}"),
+                what: format!("no free guest address in {cidr}, which guests get from {first} to {last}"),
             }),
     }
 }

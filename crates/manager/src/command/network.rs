@@ -1,65 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Isolated networks: to create, change, restart and delete.
 
+mod migrate;
+mod placing;
+mod settings;
+mod update;
+
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use outgate_model::id::NetworkId;
 use outgate_model::job::Goal;
-use outgate_model::object::{Network, NetworkOffering, NetworkPhase, Power, Router, Zone};
+use outgate_model::object::{Network, NetworkOffering, NetworkPhase, NetworkSettings, Power, Router, Zone};
 
 use super::address::{self, Wanted};
-use super::request::{CreateNetwork, DeleteNetwork, RestartNetwork, Started, UpdateNetwork};
+use super::request::{CreateNetwork, DeleteNetwork, RestartNetwork, Started};
 use super::subnet::{self, WantedSubnet};
 use super::tx::Tx;
 use super::vpc::tier;
-use super::{checks, guest, implement, source_nat};
+use super::{checks, guest, implement};
 use crate::CommandError;
+use crate::mirror::Stored;
 use crate::realm::Standing;
+pub(crate) use update::update;
 
 /// The counter that numbers networks. Every `createNetwork` writes it, so two of them never pass each other unseen.
 const NUMBERS: &str = "network";
 
 /// `createNetwork`.
 pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<NetworkId, CommandError> {
-    checks::name("name", &request.name)?;
-    let display_text = request.display_text.as_ref().unwrap_or(&request.name);
-    checks::name("displaytext", display_text)?;
-    let zone = tx.provided::<Zone>("zoneid", request.zone)?;
-    let account = tx.owner(request.owner)?;
-    let offering = tx.offering_for(request.offering, zone.id, account.domain)?;
-    not_for_tiers(&offering)?;
-    let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);
-    checks::domain("networkdomain", domain)?;
-    let taken: Vec<Ipv4Net> = tx
-        .view
-        .networks_of_account(account.id)
-        .map(|network| network.cidr())
-        .collect();
-    let network = Network {
-        id: NetworkId::new(),
-        number: tx.draft.number(NUMBERS),
-        name: request.name.clone(),
-        display_text: display_text.clone(),
-        zone: zone.id,
-        offering: offering.id,
-        account: account.id,
-        gateway: subnet::choose(
-            WantedSubnet::of(request),
-            &zone,
-            &address::ranges_of(tx, &zone),
-            &taken,
-        )?,
-        domain: domain.clone(),
-        mtu: zone.public_mtu,
-        phase: if offering.persistent {
-            NetworkPhase::Implemented
-        } else {
-            NetworkPhase::Allocated
-        },
-        generation: 1,
-        tier: None,
-        created: Timestamp::now(),
-    };
+    let (network, offering, zone) = new_network(tx, request)?;
     tx.draft.create(&network);
     let text = format!("created network {} with {}", network.name, network.cidr());
     tx.event::<Network>("NETWORK.CREATE", network.account, network.id.0, text);
@@ -68,7 +37,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
             .source_nat_address
             .map(|address| ("sourcenatipaddress", address));
         let wanted = Wanted {
-            account: account.id,
+            account: network.account,
             realm: Some(network.realm()),
             address,
             source_nat: true,
@@ -83,6 +52,60 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
     Ok(network.id)
 }
 
+/// The network that is asked for, with its offering and zone.
+fn new_network(
+    tx: &mut Tx<'_>,
+    request: &CreateNetwork,
+) -> Result<(Network, Stored<NetworkOffering>, Stored<Zone>), CommandError> {
+    checks::name("name", &request.name)?;
+    let display_text = request.display_text.as_ref().unwrap_or(&request.name);
+    checks::name("displaytext", display_text)?;
+    let zone = tx.provided::<Zone>("zoneid", request.zone)?;
+    let account = tx.owner(request.owner)?;
+    let offering = tx.offering_for(request.offering, zone.id, account.domain)?;
+    not_for_tiers(&offering)?;
+    let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);
+    checks::domain("networkdomain", domain)?;
+    let taken: Vec<Ipv4Net> = tx
+        .view
+        .networks_of_account(account.id)
+        .map(|network| network.cidr())
+        .collect();
+    let wanted = WantedSubnet::of(request);
+    let gateway = subnet::choose(wanted, &zone, &address::ranges_of(tx, &zone), &taken)?;
+    let physical_network = placing::physical_network(tx, request, &zone, &offering)?;
+    let network = Network {
+        id: NetworkId::new(),
+        number: tx.draft.number(NUMBERS),
+        name: request.name.clone(),
+        display_text: display_text.clone(),
+        zone: zone.id,
+        offering: offering.id,
+        account: account.id,
+        gateway,
+        domain: domain.clone(),
+        mtu: settings::guest_mtu(&zone, &request.settings)?,
+        phase: if offering.persistent {
+            NetworkPhase::Implemented
+        } else {
+            NetworkPhase::Allocated
+        },
+        generation: 1,
+        tier: None,
+        settings: NetworkSettings {
+            guests: subnet::guest_part(wanted, gateway)?,
+            dns: settings::dns(&[], &request.settings)?,
+            public_mtu: request.settings.public_mtu,
+            vlan: placing::vlan(tx, request, &offering, physical_network)?,
+            physical_network,
+            hidden: request.settings.display == Some(false),
+            subdomain_access: request.subdomain_access,
+        },
+        created: Timestamp::now(),
+    };
+    Ok((network, offering, zone))
+}
+
 /// Refuses an offering of VPC tiers for an isolated network.
 fn not_for_tiers(offering: &NetworkOffering) -> Result<(), CommandError> {
     if !offering.for_vpc {
@@ -93,42 +116,6 @@ fn not_for_tiers(offering: &NetworkOffering) -> Result<(), CommandError> {
         offering.name
     );
     Err(CommandError::invalid("networkofferingid", offering.id, expected))
-}
-
-/// `updateNetwork`.
-pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateNetwork) -> Result<Started, CommandError> {
-    let network = tx.own::<Network>("id", request.id)?;
-    let mut next = Network::clone(&network);
-    if let Some(name) = &request.name {
-        checks::name("name", name)?;
-        next.name.clone_from(name);
-    }
-    if let Some(text) = &request.display_text {
-        checks::name("displaytext", text)?;
-        next.display_text.clone_from(text);
-    }
-    if let Some(domain) = &request.domain {
-        checks::domain("networkdomain", domain)?;
-        next.domain.clone_from(domain);
-    }
-    if let Some(address) = request.source_nat_address {
-        if let Some(vpc) = tier::vpc_of(&network) {
-            let expected = format!("nothing: tiers leave through their VPC's address (updateVPC id={vpc})");
-            return Err(CommandError::invalid("sourcenatipaddress", address, expected));
-        }
-        source_nat::change(tx, network.realm(), address)?;
-    }
-    let generation = tx.touch(&network);
-    if next != *network.object {
-        tx.draft.update(&network, next);
-    }
-    tx.event::<Network>(
-        "NETWORK.UPDATE",
-        network.account,
-        network.id.0,
-        format!("updated network {}", network.name),
-    );
-    Ok(tx.applied::<Network>("updateNetwork", network.id.0, network.realm(), generation))
 }
 
 /// `restartNetwork`: everything is applied anew; with `cleanup` by a fresh router.

@@ -4,6 +4,7 @@
 
 mod acl;
 mod balancing;
+mod network;
 mod offering;
 mod rules;
 mod tag;
@@ -17,6 +18,7 @@ pub use balancing::{
     ChangeMembers, CreateHealthCheck, CreateLoadBalancer, CreateStickiness, DeleteHealthCheck,
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,
 };
+pub use network::{ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
 pub use offering::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 pub use rules::{
     CreateIpForwarding, DeleteIpForwarding, UpdateEgressRule, UpdateFirewallRule, UpdatePortForwarding,
@@ -32,8 +34,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use outgate_model::id::{
-    AccountId, DomainId, FirewallRuleId, GuestId, JobId, NetworkId, NetworkOfferingId, PortForwardingRuleId,
-    PublicIpId, RouterId, ServiceOfferingId, TemplateId, UserId, ZoneId,
+    AccountId, DomainId, FirewallRuleId, GuestId, JobId, NetworkId, PortForwardingRuleId, PublicIpId,
+    RouterId, ServiceOfferingId, TemplateId, UserId, ZoneId,
 };
 use outgate_model::object::RoleType;
 use outgate_model::{Match, PortRange, Protocol};
@@ -59,66 +61,6 @@ pub struct Started {
     pub job: JobId,
     /// The object that was made, for commands that make one.
     pub id: Option<Uuid>,
-}
-
-/// `createNetwork`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateNetwork {
-    /// `name`.
-    pub name: String,
-    /// `displaytext`; the name when left out.
-    pub display_text: Option<String>,
-    /// `networkofferingid`.
-    pub offering: NetworkOfferingId,
-    /// `zoneid`.
-    pub zone: ZoneId,
-    /// `gateway`: the router's address. Without it and `netmask` the zone's guest CIDR is taken.
-    pub gateway: Option<Ipv4Addr>,
-    /// `netmask`: given exactly when `gateway` is.
-    pub netmask: Option<Ipv4Addr>,
-    /// `networkdomain`; the zone's when left out.
-    pub domain: Option<String>,
-    /// `startip`: must lie in the network when given; Outgate hands out the whole network.
-    pub start_ip: Option<Ipv4Addr>,
-    /// `endip`: must lie in the network and not below `startip` when given.
-    pub end_ip: Option<Ipv4Addr>,
-    /// `sourcenatipaddress`: a free public address that becomes the network's source NAT address.
-    pub source_nat_address: Option<Ipv4Addr>,
-    /// `account` + `domainid`: for whom, the caller's account when left out. Only admins may name another one.
-    pub owner: Option<AccountId>,
-}
-
-/// `updateNetwork`. What is `None` stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpdateNetwork {
-    /// `id`.
-    pub id: NetworkId,
-    /// `name`.
-    pub name: Option<String>,
-    /// `displaytext`.
-    pub display_text: Option<String>,
-    /// `networkdomain`.
-    pub domain: Option<String>,
-    /// `sourcenatipaddress`: an address of this network without static NAT and rules, or a free one of its zone.
-    pub source_nat_address: Option<Ipv4Addr>,
-}
-
-/// `restartNetwork`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartNetwork {
-    /// `id`.
-    pub id: NetworkId,
-    /// `cleanup`: whether the router is replaced by a fresh one.
-    pub cleanup: bool,
-}
-
-/// `deleteNetwork`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeleteNetwork {
-    /// `id`.
-    pub id: NetworkId,
-    /// `forced`: whether guests that are still on it are destroyed too.
-    pub forced: bool,
 }
 
 /// `associateIpAddress`. One of `network` and `zone` is needed.

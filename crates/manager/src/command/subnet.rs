@@ -4,7 +4,8 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use outgate_model::object::{PublicIpRange, Zone};
+use outgate_model::Ipv4Range;
+use outgate_model::object::{GuestPart, PublicIpRange, Zone};
 
 use super::request::CreateNetwork;
 use crate::CommandError;
@@ -159,6 +160,34 @@ pub(crate) fn check_limits(wanted: WantedSubnet, gateway: Ipv4Net) -> Result<(),
         )),
         _ => Ok(()),
     }
+}
+
+/// The part of a network that `startip` and `endip` leave to guests; `None` for all of it. Without `endip` it is one
+/// address.
+pub(crate) fn guest_part(wanted: WantedSubnet, gateway: Ipv4Net) -> Result<Option<GuestPart>, CommandError> {
+    let (start, end) = match (wanted.start, wanted.end) {
+        (None, None) => return Ok(None),
+        (None, Some(_)) => return Err(CommandError::missing("startip")),
+        (Some(start), end) => (start, end.unwrap_or(start)),
+    };
+    let hosts = [gateway.network(), gateway.broadcast()];
+    for (field, address) in [("startip", start), ("endip", end)] {
+        if hosts.contains(&address) {
+            let expected = format!(
+                "an address of {} other than its first and its last",
+                gateway.trunc()
+            );
+            return Err(CommandError::invalid(field, address, expected));
+        }
+    }
+    if start == end && start == gateway.addr() {
+        let expected = "a range with an address beside the gateway's";
+        return Err(CommandError::invalid("endip", end, expected));
+    }
+    let one_apart = |a: Ipv4Addr, b: Ipv4Addr| a.to_bits().checked_add(1) == Some(b.to_bits());
+    let whole = one_apart(gateway.network(), start) && one_apart(end, gateway.broadcast());
+    let range = Ipv4Range::new(start, end)?;
+    Ok((!whole).then_some(GuestPart::Range(range)))
 }
 
 /// Whether two subnets share an address.

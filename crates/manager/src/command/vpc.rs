@@ -25,8 +25,6 @@ use crate::mirror::Stored;
 
 /// The longest prefix of a VPC's CIDR: two tiers of the smallest size.
 const PREFIX_MAX: u8 = 29;
-/// RFC 791: what every host must take.
-const MTU_MIN: u32 = 68;
 
 /// `createVPC`.
 pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateVpc) -> Result<Started, CommandError> {
@@ -39,9 +37,9 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateVpc) -> Result<Started, Co
     let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);
     checks::domain("networkdomain", domain)?;
     check_cidr(tx, &zone, request.cidr)?;
-    request
-        .public_mtu
-        .map_or(Ok(()), |mtu| check_mtu(mtu, zone.public_mtu))?;
+    request.public_mtu.map_or(Ok(()), |mtu| {
+        checks::mtu("publicmtu", mtu, zone.public_mtu, "the zone's public MTU")
+    })?;
     let vpc = Vpc {
         id: VpcId::new(),
         name: request.name.clone(),
@@ -102,14 +100,6 @@ fn check_cidr(tx: &Tx<'_>, zone: &Zone, cidr: Ipv4Net) -> Result<(), CommandErro
     }
 }
 
-fn check_mtu(mtu: u32, most: u32) -> Result<(), CommandError> {
-    if (MTU_MIN..=most).contains(&mtu) {
-        return Ok(());
-    }
-    let expected = format!("{MTU_MIN} to {most} bytes, the zone's public MTU");
-    Err(CommandError::invalid("publicmtu", mtu, expected))
-}
-
 /// `updateVPC`.
 pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateVpc) -> Result<Started, CommandError> {
     let vpc = tx.own::<Vpc>("id", request.id)?;
@@ -124,7 +114,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateVpc) -> Result<Started, Co
     }
     if let Some(mtu) = request.public_mtu {
         let zone = tx.known::<Zone>(vpc.zone)?;
-        check_mtu(mtu, zone.public_mtu)?;
+        checks::mtu("publicmtu", mtu, zone.public_mtu, "the zone's public MTU")?;
         next.public_mtu = Some(mtu);
         fit_tiers(tx, &vpc, mtu);
     }

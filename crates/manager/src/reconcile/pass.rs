@@ -8,7 +8,9 @@ use outgate_host::{Host, HostError};
 use outgate_model::Realm;
 use outgate_model::id::{GuestId, HostId, NetworkId, RouterId, VpcId};
 use outgate_model::key;
-use outgate_model::object::{Guest, Network, NetworkPhase, Power, PublicIp, Router, Vpc, VpcPhase};
+use outgate_model::object::{
+    Guest, Network, NetworkPhase, NetworkSettings, Power, PublicIp, Router, Vpc, VpcPhase,
+};
 use outgate_store::Revision;
 use tokio::task::JoinSet;
 
@@ -271,6 +273,14 @@ async fn finish_network(manager: &Manager, id: NetworkId) -> Result<(), Failure>
             Realm::Vpc(_) => {
                 draft.touch(view, network.realm());
             }
+        }
+        if let NetworkSettings {
+            physical_network: Some(physical),
+            vlan: Some(vlan),
+            ..
+        } = network.settings
+        {
+            draft.release(key::guest_vlan_claim(physical, vlan));
         }
         draft.delete(network);
         Ok(())

@@ -169,19 +169,7 @@ impl World {
     }
 
     pub fn create_network(&self, name: &str) -> CreateNetwork {
-        CreateNetwork {
-            name: name.to_owned(),
-            display_text: None,
-            offering: self.offering(OFFERING_DENY),
-            zone: self.zone,
-            gateway: None,
-            netmask: None,
-            domain: None,
-            start_ip: None,
-            end_ip: None,
-            source_nat_address: None,
-            owner: None,
-        }
+        CreateNetwork::new(name, self.offering(OFFERING_DENY), self.zone)
     }
 
     pub async fn network(&self, name: &str) -> NetworkId {

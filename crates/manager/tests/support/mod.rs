@@ -325,23 +325,12 @@ impl World {
     pub async fn network(&self, name: &str, offering: &str) -> NetworkId {
         let request = {
             let view = self.manager.view();
-            CreateNetwork {
-                name: name.to_owned(),
-                display_text: None,
-                offering: view
-                    .all::<NetworkOffering>()
-                    .find(|o| o.name == offering)
-                    .unwrap()
-                    .id,
-                zone: view.all::<Zone>().next().unwrap().id,
-                gateway: None,
-                netmask: None,
-                domain: None,
-                start_ip: None,
-                end_ip: None,
-                source_nat_address: None,
-                owner: None,
-            }
+            let offering = view
+                .all::<NetworkOffering>()
+                .find(|o| o.name == offering)
+                .unwrap()
+                .id;
+            CreateNetwork::new(name, offering, view.all::<Zone>().next().unwrap().id)
         };
         self.manager.create_network(&self.caller, request).await.unwrap()
     }

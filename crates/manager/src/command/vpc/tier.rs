@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use outgate_model::id::{NetworkAclListId, NetworkId, NetworkOfferingId, VpcId};
 use outgate_model::key::Object as _;
 use outgate_model::object::{
-    Network, NetworkAclList, NetworkOffering, NetworkPhase, PublicIp, Service, StaticRoute, Tier, Vpc,
-    VpcOffering, Zone,
+    Network, NetworkAclList, NetworkOffering, NetworkPhase, NetworkSettings, PublicIp, Service, StaticRoute,
+    Tier, Vpc, VpcOffering, Zone,
 };
 use outgate_model::{MacAddr, Realm};
 
@@ -58,6 +58,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateTier) -> Result<NetworkId,
     usable_acl(tx, "aclid", acl, vpc.id)?;
     let number = tx.draft.number(NUMBERS);
     let device = free_device(tx, vpc.id)?;
+    let gateway = choose(tx, &vpc, network)?;
+    let (mtu, settings) = settings(network, &vpc, &zone, gateway)?;
     let tier = Network {
         id: NetworkId::new(),
         number,
@@ -66,9 +68,9 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateTier) -> Result<NetworkId,
         zone: zone.id,
         offering: offering.id,
         account: vpc.account,
-        gateway: choose(tx, &vpc, network)?,
+        gateway,
         domain: domain.clone(),
-        mtu: vpc.public_mtu.unwrap_or(zone.public_mtu),
+        mtu,
         phase: NetworkPhase::Implemented,
         generation: 1,
         tier: Some(Tier {
@@ -77,6 +79,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateTier) -> Result<NetworkId,
             device,
             mac: mac(number, device)?,
         }),
+        settings,
         created: Timestamp::now(),
     };
     tx.draft.create(&tier);
@@ -91,8 +94,32 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateTier) -> Result<NetworkId,
     Ok(tier.id)
 }
 
+/// A new tier's guest MTU and what else may be chosen of it.
+fn settings(
+    request: &CreateNetwork,
+    vpc: &Vpc,
+    zone: &Zone,
+    gateway: Ipv4Net,
+) -> Result<(u32, NetworkSettings), CommandError> {
+    checks::not_of_tiers(vpc.id, None, &request.settings)?;
+    if let Some(vlan) = request.vlan {
+        let expected = "nothing: tiers get their VLAN from Outgate";
+        return Err(CommandError::invalid("vlan", vlan, expected));
+    }
+    let public = vpc.public_mtu.unwrap_or(zone.public_mtu);
+    let mtu = request.settings.private_mtu.unwrap_or(public);
+    checks::mtu("privatemtu", mtu, public, "the VPC's public MTU")?;
+    let settings = NetworkSettings {
+        guests: subnet::guest_part(subnet::WantedSubnet::of(request), gateway)?,
+        hidden: request.settings.display == Some(false),
+        subdomain_access: request.subdomain_access,
+        ..NetworkSettings::default()
+    };
+    Ok((mtu, settings))
+}
+
 /// An offering for tiers, with no service that the VPC lacks.
-pub(super) fn offering(
+pub(crate) fn offering(
     tx: &mut Tx<'_>,
     id: NetworkOfferingId,
     vpc: &Vpc,
