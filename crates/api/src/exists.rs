@@ -12,6 +12,7 @@ use outgate_model::id::{HealthCheckPolicyId, IpForwardingRuleId, LoadBalancerRul
 use outgate_model::id::{
     NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId, VpcOfferingId,
 };
+use outgate_model::id::{NicId, SecondaryIpId};
 use outgate_model::object::{
     Account, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork, PortForwardingRule,
     PublicIp, PublicIpRange, Role, Router, ServiceOffering, Template, User, Zone,
@@ -59,6 +60,12 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
             .job(JobId(id))
             .is_some_and(|job| caller.may(view, job.account)),
         Of::Network => owned(look, NetworkId(id), |network: &Network| Some(network.account)),
+        Of::Nic => view
+            .guest_of_nic(NicId(id))
+            .is_some_and(|(guest, _)| caller.may(view, guest.account)),
+        Of::SecondaryIp => view
+            .guest_of_secondary_ip(SecondaryIpId(id))
+            .is_some_and(|(guest, ..)| caller.may(view, guest.account)),
         Of::NetworkOffering => view.get::<NetworkOffering>(NetworkOfferingId(id)).is_some(),
         Of::PhysicalNetwork => view.get::<PhysicalNetwork>(PhysicalNetworkId(id)).is_some(),
         Of::PortForwardingRule => owned(look, PortForwardingRuleId(id), |rule: &PortForwardingRule| {

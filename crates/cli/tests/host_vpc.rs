@@ -62,6 +62,7 @@ fn add_tier(spec: &mut RouterSpec, vpc: u8, number: u8) {
     let lease = Lease {
         address: Ipv4Addr::new(10, vpc, number, 11),
         hostname: format!("vm-{vpc}-{number}"),
+        default_route: true,
     };
     spec.generation += 1;
     spec.guest_networks.push(GuestNetwork {
@@ -101,6 +102,7 @@ fn guest(spec: &RouterSpec, vpc: u8, number: u8) -> GuestSpec {
         nics: vec![GuestNic {
             id: NicId::new(),
             network: tier.id,
+            device: 0,
             mac,
             address: tier.leases[&mac].address,
             mtu: tier.mtu,

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A guest: process 1 of its own namespaces, which asks for its addresses by DHCP as any virtual machine does.
 //!
+//! NICs come and go while it runs: the driver writes its [`SPEC_FILE`] anew and sends SIGHUP.
+//!
 //! `udhcpc` speaks DHCP; its script only prints what it was told, and this process makes it so. Nothing that came over the
 //! network is ever part of a command line.
 
 mod configure;
 mod dhcp;
 mod lease;
+mod nics;
 
 use std::fs;
 use std::io;
@@ -79,7 +82,7 @@ pub fn serve(dir: &Path, id: GuestId, name: &str) -> Result<(), GuestError> {
             doing: "starting the guest",
             source,
         })?
-        .block_on(live(dir, spec))
+        .block_on(live(dir, &spec))
 }
 
 fn read_spec(dir: &Path, wanted: GuestId) -> Result<GuestSpec, GuestError> {
@@ -124,7 +127,7 @@ fn prepare(dir: &Path, spec: &GuestSpec) -> Result<(), GuestError> {
     }
 }
 
-async fn live(dir: &Path, spec: GuestSpec) -> Result<(), GuestError> {
+async fn live(dir: &Path, spec: &GuestSpec) -> Result<(), GuestError> {
     let listen = |kind| {
         signal(kind).map_err(|source| GuestError::System {
             doing: "listening for signals",
@@ -132,21 +135,26 @@ async fn live(dir: &Path, spec: GuestSpec) -> Result<(), GuestError> {
         })
     };
     let (mut child, mut terminate) = (listen(SignalKind::child())?, listen(SignalKind::terminate())?);
+    let mut changed = listen(SignalKind::hangup())?;
     let links = Links::open()?;
     links.set_up("lo").await?;
     let keeper = Arc::new(configure::Keeper::new(dir, links));
-    for (number, nic) in spec.nics.iter().enumerate() {
-        tokio::spawn(dhcp::keep_lease(
-            Arc::clone(&keeper),
-            number,
-            nic.mtu,
-            spec.hostname.clone(),
-        ));
-    }
+    let mut nics = nics::Nics::new(keeper, spec.hostname.clone());
+    // Read only now that the signal is heard: a change that came before it is in the file.
+    nics.follow(&read_spec(dir, spec.id)?).await?;
     loop {
         tokio::select! {
             _ = child.recv() => reap(),
             _ = terminate.recv() => return Ok(()),
+            _ = changed.recv() => {
+                let followed = match read_spec(dir, spec.id) {
+                    Ok(now) => nics.follow(&now).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = followed {
+                    tracing::error!("the guest's new NICs could not be taken over: {error}");
+                }
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod secret;
 pub mod settings;
 pub mod spec;
 mod supervise;
+mod turns;
 
 pub use bootstrap::{BootstrapConfig, Credentials, RangeConfig};
 pub use command::{Caller, Started};

@@ -20,6 +20,7 @@ use crate::mirror::{Mirror, MirrorError, View};
 use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
 use crate::supervise::supervise;
+use crate::turns::Turns;
 use crate::{jobs, lead, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
@@ -108,6 +109,8 @@ pub(crate) struct Inner {
     pub(crate) hosts: BTreeMap<HostId, Arc<dyn Host>>,
     pub(crate) config: ManagerConfig,
     sealer: Sealer,
+    /// One host's change at a time for each guest.
+    pub(crate) guest_turns: Turns,
     /// Read by commits that try their luck, written by those that lost several races.
     turn: RwLock<()>,
     stop: watch::Sender<bool>,
@@ -147,6 +150,7 @@ impl Manager {
             hosts,
             config,
             sealer,
+            guest_turns: Turns::default(),
             turn: RwLock::new(()),
             stop: watch::Sender::new(false),
             tasks: Mutex::new(Vec::new()),

@@ -362,13 +362,14 @@ fn leases(source: Source<'_>, network: &Network) -> BTreeMap<MacAddr, Lease> {
     let on_it = |g: &Guest| g.nics.iter().any(|n| n.network == network.id);
     let mut leases = BTreeMap::new();
     for guest in source.each(stored, on_it) {
-        if guest.power == Power::Gone {
+        if guest.power == Power::Gone || guest.destroyed.is_some() {
             continue;
         }
         for nic in guest.nics.iter().filter(|n| n.network == network.id) {
             let lease = Lease {
                 address: nic.address,
                 hostname: guest.name.clone(),
+                default_route: guest.nics.first().is_some_and(|first| first.id == nic.id),
             };
             leases.insert(nic.mac, lease);
         }
@@ -386,6 +387,7 @@ pub fn guest_spec(source: Source<'_>, guest: &Guest) -> Result<GuestSpec, SpecEr
         Ok(GuestNic {
             id: n.id,
             network: n.network,
+            device: n.device,
             mac: n.mac,
             address: n.address,
             mtu: network.mtu,

@@ -23,12 +23,7 @@ async fn wrong_guests_are_refused_by_field() {
         change(&mut request);
         manager.deploy_guest(admin, request)
     };
-    let nic = |address: &str| {
-        vec![WantedNic {
-            network,
-            address: Some(ip(address)),
-        }]
-    };
+    let nic = |address: &str| vec![WantedNic::on(network).at(ip(address))];
     world
         .refused(
             431,
@@ -48,15 +43,7 @@ async fn wrong_guests_are_refused_by_field() {
             .refused(431, &["ipaddress", taken], deploy(&|r| r.nics = nic(taken)))
             .await;
     }
-    let twice = deploy(&|r| {
-        r.nics = vec![
-            WantedNic {
-                network,
-                address: None
-            };
-            2
-        ]
-    });
+    let twice = deploy(&|r| r.nics = vec![WantedNic::on(network); 2]);
     world.refused(431, &["networkids", "once"], twice).await;
     let system = manager
         .view()

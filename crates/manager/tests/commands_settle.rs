@@ -294,10 +294,9 @@ async fn a_guest_may_have_nics_on_several_networks() {
     let world = World::new(8).await;
     let (first, second) = (world.network("one").await, world.network("two").await);
     let mut request = world.deploy(first, "vm-1");
-    request.nics.push(WantedNic {
-        network: second,
-        address: Some(common::ip("10.1.2.77")),
-    });
+    request
+        .nics
+        .push(WantedNic::on(second).at(common::ip("10.1.2.77")));
     let started = world.manager.deploy_guest(&world.admin, request).await.unwrap();
     let guest = outgate_model::id::GuestId(world.done(started).await.unwrap());
     let nics: Vec<_> = world

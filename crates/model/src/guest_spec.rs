@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::MacAddr;
 use crate::id::{GuestId, NetworkId, NicId};
 
-/// What a host must run for a guest. Its addresses come from the router by DHCP, not from here.
+/// What a host must run for a guest. Its addresses come from the router by DHCP, not from here. NICs come to and go
+/// from a running guest without its being restarted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestSpec {
@@ -18,7 +19,7 @@ pub struct GuestSpec {
     pub instance_name: String,
     /// The host name it asks for.
     pub hostname: String,
-    /// Its NICs, eth0 first.
+    /// Its NICs, the default one first: its router is the guest's default gateway and resolver.
     pub nics: Vec<GuestNic>,
 }
 
@@ -30,10 +31,26 @@ pub struct GuestNic {
     pub id: NicId,
     /// Which network it is plugged into.
     pub network: NetworkId,
+    /// N of its `ethN`.
+    pub device: u8,
     /// Its Ethernet address.
     pub mac: MacAddr,
-    /// The address the router will lease to it, for messages.
+    /// The address that the router will lease to it, so that the host knows when it has it.
     pub address: Ipv4Addr,
     /// MTU in bytes.
     pub mtu: u32,
+}
+
+impl GuestNic {
+    /// Its interface's name in the guest: `eth0`.
+    pub fn interface(&self) -> String {
+        format!("eth{}", self.device)
+    }
+
+    /// Whether a running guest can go on with this one's cable and lease where `other` is wanted. The MTU follows by
+    /// itself.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.id, self.network, self.device, self.mac, self.address)
+            == (other.id, other.network, other.device, other.mac, other.address)
+    }
 }

@@ -86,6 +86,8 @@ ids! {
     GuestId,
     /// A guest's NIC on a network.
     NicId,
+    /// A secondary address of a guest's NIC.
+    SecondaryIpId,
     /// A virtual router.
     RouterId,
     /// The tags of an object: the object's own id.

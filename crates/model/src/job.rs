@@ -103,6 +103,9 @@ pub enum Goal {
     GuestSettled {
         /// The guest.
         guest: crate::id::GuestId,
+        /// A running guest's host has made at least this generation so; see `object::Guest::generation`.
+        #[serde(default)]
+        generation: u64,
     },
     /// The router is in the wanted power state (running: with its realm's rules, and at least this boot).
     RouterSettled {

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-use crate::id::{EventId, GuestId, JobId, PhysicalNetworkId, RouterId, ZoneId};
+use crate::id::{EventId, GuestId, JobId, NetworkId, PhysicalNetworkId, RouterId, ZoneId};
 
 /// Prefix of everything users want.
 pub const DESIRED: &str = "desired/";
@@ -75,6 +75,11 @@ pub fn parse_ip_claim(key: &str) -> Option<(ZoneId, Ipv4Addr)> {
 /// The claim on a link-local address of a host's control network.
 pub fn link_local_claim(address: Ipv4Addr) -> String {
     format!("{CLAIMS}link-local/{address}")
+}
+
+/// The claim on an address of a network that a guest's NIC had until it was taken away, held until it is unplugged.
+pub fn guest_ip_claim(network: NetworkId, address: Ipv4Addr) -> String {
+    format!("{CLAIMS}guest-ip/{network}/{address}")
 }
 
 /// The claim of a private gateway on its address of a VLAN.

@@ -18,7 +18,7 @@ mod vpc;
 mod zone;
 
 pub use account::{Account, AccountState, Domain, Limits, User};
-pub use guest::{Guest, GuestObserved, Nic, Power};
+pub use guest::{Guest, GuestObserved, Nic, Power, SecondaryIp};
 pub use infra::{
     Alert, AlertKind, Cluster, Dedicated, Pod, ServiceProvider, Setting, SettingScope, Traffic, TrafficType,
     VlanRange,

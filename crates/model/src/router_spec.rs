@@ -203,6 +203,13 @@ pub struct Lease {
     pub address: Ipv4Addr,
     /// Its host name.
     pub hostname: String,
+    /// Whether the guest leaves by this router and asks its resolver: only by that of its default NIC's network.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub default_route: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Connection tracking limits and timeouts (the reference text's performance tuning).

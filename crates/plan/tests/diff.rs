@@ -159,6 +159,7 @@ fn a_new_guest_is_a_hangup_and_a_new_key_only_a_file() {
     let lease = Lease {
         address: [10, 1, 1, 7].into(),
         hostname: "vm-7".to_owned(),
+        default_route: true,
     };
     new.guest_networks[0]
         .leases

@@ -2,7 +2,7 @@
 //! The kinds of objects that commands answer with.
 
 use outgate_model::id::{FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId};
-use outgate_model::id::{IpForwardingRuleId, LoadBalancerRuleId};
+use outgate_model::id::{IpForwardingRuleId, LoadBalancerRuleId, SecondaryIpId};
 use uuid::Uuid;
 
 use crate::view::{self, Field, Look};
@@ -29,6 +29,8 @@ pub enum Entity {
     IpForwardingRule,
     /// `virtualmachine`.
     Guest,
+    /// `nicsecondaryip`.
+    NicSecondaryIp,
     /// `router`.
     Router,
 }
@@ -46,6 +48,7 @@ impl Entity {
             Self::HealthCheckPolicies => "healthcheckpolicies",
             Self::IpForwardingRule => "ipforwardingrule",
             Self::Guest => "virtualmachine",
+            Self::NicSecondaryIp => "nicsecondaryip",
             Self::Router => "router",
         }
     }
@@ -62,6 +65,7 @@ impl Entity {
             Self::HealthCheckPolicies => view::stickiness_policy::health_check::FIELDS,
             Self::IpForwardingRule => view::ip_forwarding_rule::FIELDS,
             Self::Guest => view::guest::FIELDS,
+            Self::NicSecondaryIp => view::nic_secondary_ip::FIELDS,
             Self::Router => view::router::FIELDS,
         }
     }
@@ -85,6 +89,9 @@ impl Entity {
             }
             Self::IpForwardingRule => view::ip_forwarding_rule::render(look, at.get(IpForwardingRuleId(id))?),
             Self::Guest => view::guest::render(look, at.get(GuestId(id))?),
+            Self::NicSecondaryIp => {
+                view::nic_secondary_ip::render(look, at.guest_of_secondary_ip(SecondaryIpId(id))?)
+            }
             Self::Router => view::router::render_with_vpc(look, at.get(RouterId(id))?),
         })
     }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Guests (virtual machines) and their NICs.
+//! Guests (virtual machines).
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use outgate_manager::Started;
 use outgate_manager::command::request::{
     DeployGuest, DestroyGuest, RebootGuest, StartGuest, StopGuest, WantedNic,
 };
-use outgate_model::id::{GuestId, NetworkId, ServiceOfferingId, TemplateId, ZoneId};
-use outgate_model::object::{Guest, Host, Power};
+use outgate_model::Realm;
+use outgate_model::id::{GuestId, NetworkId, ServiceOfferingId, TemplateId, VpcId, ZoneId};
+use outgate_model::object::{Guest, Host, Network, Nic, Power};
 
 use super::filter::Filter;
 use super::scope::{self, Scope};
 use super::{Answers, Call, Command, Entity, Refused, list};
-use crate::view::nic::GuestNic;
 use crate::view::{self, Look};
 use crate::wire::envelope::Object;
 use crate::wire::error::ApiError;
@@ -62,13 +65,6 @@ pub const COMMANDS: &[Command] = &[
         Answers::Entity(Entity::Guest),
         |call| Box::pin(destroy(call)),
     ),
-    Command::read(
-        "listNics",
-        "Lists a guest's NICs.",
-        &[NIC_FILTERS, list::PAGED],
-        Answers::List("nic", view::nic::FIELDS),
-        nics,
-    ),
 ];
 
 const NAME: Kind = Kind::Text(255);
@@ -85,9 +81,14 @@ const DEPLOY: &[Param] = &[
     Param::optional(
         "iptonetworklist",
         Kind::Maps,
-        "its networks with addresses: iptonetworklist[0].networkid, .ip",
+        "its networks with addresses: iptonetworklist[0].networkid, .ip, .mac",
     ),
     Param::optional("ipaddress", Kind::Address, "its address on the first network"),
+    Param::optional(
+        "macaddress",
+        Kind::Mac,
+        "its Ethernet address on the first network",
+    ),
     Param::optional("name", Kind::Text(63), "its host name"),
     Param::optional("displayname", NAME, "what users read; the name when left out"),
     Param::optional(
@@ -119,39 +120,62 @@ fn wanted_nics(params: &Params) -> Result<Vec<WantedNic>, ApiError> {
             "networkids and iptonetworklist cannot be given together",
         ));
     }
-    let first = params.address("ipaddress");
-    if !maps.is_empty() && first.is_some() {
-        return Err(ApiError::parameter(
-            "ipaddress and iptonetworklist cannot be given together",
-        ));
-    }
-    if ids.is_empty() && maps.is_empty() && first.is_some() {
-        return Err(ApiError::missing(params.command(), "networkids"));
+    let first = (params.address("ipaddress"), params.mac("macaddress"));
+    let given = match first {
+        (Some(_), _) => Some("ipaddress"),
+        (None, Some(_)) => Some("macaddress"),
+        (None, None) => None,
+    };
+    match given {
+        Some(name) if !maps.is_empty() => {
+            let text = format!("{name} and iptonetworklist cannot be given together");
+            return Err(ApiError::parameter(text));
+        }
+        Some(_) if ids.is_empty() => return Err(ApiError::missing(params.command(), "networkids")),
+        _ => {}
     }
     let by_id = ids.iter().enumerate().map(|(index, id)| {
+        let (address, mac) = if index == 0 { first } else { (None, None) };
         Ok(WantedNic {
             network: NetworkId(*id),
-            address: first.filter(|_| index == 0),
+            address,
+            mac,
         })
     });
-    let by_map = maps.iter().map(|map| {
-        let network = map
-            .get("networkid")
-            .ok_or_else(|| ApiError::missing(params.command(), "iptonetworklist[].networkid"))?;
-        let id = network
-            .parse()
-            .map_err(|_| ApiError::no_such(params.command(), "iptonetworklist[].networkid", network))?;
-        let address = map
-            .get("ip")
-            .map(|ip| {
-                ip.parse().map_err(|_| {
-                    ApiError::invalid(params.command(), "iptonetworklist[].ip", ip, "an IPv4 address")
-                })
-            })
-            .transpose()?;
-        Ok(WantedNic { network: id, address })
-    });
-    by_id.chain(by_map).collect()
+    by_id
+        .chain(maps.iter().map(|map| mapped_nic(params.command(), map)))
+        .collect()
+}
+
+/// One entry of `iptonetworklist`.
+fn mapped_nic(command: &str, map: &BTreeMap<String, String>) -> Result<WantedNic, ApiError> {
+    let network = map
+        .get("networkid")
+        .ok_or_else(|| ApiError::missing(command, "iptonetworklist[].networkid"))?;
+    let no_such = |_| ApiError::no_such(command, "iptonetworklist[].networkid", network);
+    Ok(WantedNic {
+        network: network.parse().map_err(no_such)?,
+        address: read_field(command, map, "ip", "an IPv4 address")?,
+        mac: read_field(
+            command,
+            map,
+            "mac",
+            "six hexadecimal bytes such as 02:00:1a:2b:3c:4d",
+        )?,
+    })
+}
+
+fn read_field<T: FromStr>(
+    command: &str,
+    map: &BTreeMap<String, String>,
+    field: &str,
+    expected: &str,
+) -> Result<Option<T>, ApiError> {
+    let Some(text) = map.get(field) else {
+        return Ok(None);
+    };
+    let wrong = |_| ApiError::invalid(command, &format!("iptonetworklist[].{field}"), text, expected);
+    text.parse().map(Some).map_err(wrong)
 }
 
 const ID: &[Param] = &[Param::required("id", Kind::Uuid(Of::Guest), "the guest")];
@@ -230,8 +254,8 @@ const FILTERS: &[Param] = &[
     Param::optional("hypervisor", Kind::Text(32), "guests on hosts of this hypervisor"),
     Param::optional(
         "vpcid",
-        Kind::Uuid(Of::Nothing),
-        "guests of this VPC; there are none",
+        Kind::Uuid(Of::Vpc),
+        "guests with a NIC on a tier of this VPC",
     ),
     Param::optional(
         "forvirtualnetwork",
@@ -254,6 +278,7 @@ fn guests(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && params
                 .id("networkid")
                 .is_none_or(|id| g.nics.iter().any(|n| n.network.0 == id))
+            && in_vpc(look, params, g)
             && filter.id("hostid", g.host.0)
             && filter.id("templateid", g.template.0)
             && filter.id("serviceofferingid", g.service_offering.0)
@@ -268,6 +293,17 @@ fn guests(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.keyword(&[&g.name, &g.display_name, &g.instance_name])
     });
     list::reply(look, params, "virtualmachine", matches, view::guest::render)
+}
+
+fn in_vpc(look: &Look<'_>, params: &Params, guest: &Guest) -> bool {
+    let Some(vpc) = params.id("vpcid") else {
+        return true;
+    };
+    let realm = |nic: &Nic| Some(look.view.get::<Network>(nic.network)?.realm());
+    guest
+        .nics
+        .iter()
+        .any(|nic| realm(nic) == Some(Realm::Vpc(VpcId(vpc))))
 }
 
 fn in_state(look: &Look<'_>, params: &Params, guest: &Guest) -> bool {
@@ -300,29 +336,4 @@ fn candidates<'a>(
         return Box::new(view.guests_of_network(NetworkId(id)).map(|g| &**g));
     }
     scope.pick(look, |id| view.guests_of_account(id), || view.all())
-}
-
-const NIC_FILTERS: &[Param] = &[
-    Param::required("virtualmachineid", Kind::Uuid(Of::Guest), "the guest"),
-    Param::optional("networkid", Kind::Uuid(Of::Network), "the NIC on this network"),
-    Param::optional("nicid", Kind::Uuid(Of::Anything), "the NIC of this id"),
-];
-
-fn nics(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
-    let filter = Filter(params);
-    let id = params.need_id("virtualmachineid")?;
-    let guest = look.view.get::<Guest>(GuestId(id)).map(|g| &**g);
-    let Some(guest) = guest.filter(|g| look.caller.may(look.view, g.account)) else {
-        return Err(ApiError::no_such(
-            params.command(),
-            "virtualmachineid",
-            &id.to_string(),
-        ));
-    };
-    let matches = GuestNic::each(guest).filter(|at| {
-        filter.id("networkid", at.nic.network.0)
-            && filter.id("nicid", at.nic.id.0)
-            && filter.keyword(&[&at.nic.address.to_string()])
-    });
-    list::reply(look, params, "nic", matches, view::nic::render)
 }

@@ -17,6 +17,7 @@ mod load_balancer;
 mod meta;
 mod network;
 mod network_offering;
+mod nic;
 mod provided;
 mod router;
 mod scope;
@@ -310,6 +311,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         load_balancer::COMMANDS,
         stickiness::COMMANDS,
         guest::COMMANDS,
+        nic::COMMANDS,
         router::COMMANDS,
         job::COMMANDS,
         event::COMMANDS,

@@ -17,6 +17,7 @@ mod look;
 pub mod network;
 pub mod network_offering;
 pub mod nic;
+pub mod nic_secondary_ip;
 pub mod port_forwarding_rule;
 pub mod router;
 pub mod service;

@@ -2,7 +2,7 @@
 //! `nic`, of guests (`listNics`, `listVirtualMachines`) and of routers.
 
 use outgate_model::MacAddr;
-use outgate_model::object::{Guest, Network, Nic};
+use outgate_model::object::{Guest, Network, Nic, SecondaryIp, Vpc};
 use serde_json::{Value, json};
 
 use crate::view::view;
@@ -28,7 +28,9 @@ view! {
     /// A guest's NIC.
     (look, at: GuestNic<'_>) {
         let network = look.view.get::<Network>(at.nic.network);
-        let index = at.guest.nics.iter().position(|n| n.id == at.nic.id).unwrap_or(0);
+        let default = at.guest.nics.first().is_some_and(|first| first.id == at.nic.id);
+        let vpc = network.and_then(|n| n.tier.as_ref()).map(|tier| tier.vpc);
+        let secondary = |ip: &SecondaryIp| json!({ "id": ip.id, "ipaddress": ip.address });
         let public = look.view.static_nat_of_guest(at.guest.id).find(|ip| {
             ip.static_nat.is_some_and(|s| s.nic == at.nic.id)
         });
@@ -40,8 +42,8 @@ view! {
     "netmask" string = network.map(|n| n.gateway.netmask());
     "gateway" string = network.map(|n| n.gateway.addr());
     "macaddress" string = at.nic.mac;
-    "isdefault" boolean = index == 0;
-    "deviceid" string = index.to_string();
+    "isdefault" boolean = default;
+    "deviceid" string = at.nic.device.to_string();
     "type" string = "Isolated";
     "traffictype" string = "Guest";
     "broadcasturi" string = network.map(|n| format!("vlan://{}", n.number));
@@ -50,7 +52,9 @@ view! {
     "publicip" string = public.map(|ip| ip.address);
     "publicipid" string = public.map(|ip| ip.id);
     "virtualmachineid" string = at.guest.id;
-    "secondaryip" list = [""; 0];
+    "vpcid" string = vpc;
+    "vpcname" string = vpc.and_then(|id| look.view.get::<Vpc>(id)).map(|v| &v.name);
+    "secondaryip" list = at.nic.secondary.iter().map(secondary).collect::<Vec<_>>();
     "extradhcpoption" list = [""; 0];
 }
 

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
+use outgate_model::MacAddr;
 use uuid::Uuid;
 
 use super::date;
@@ -31,6 +32,7 @@ pub enum Of {
     Host,
     Job,
     Network,
+    Nic,
     NetworkOffering,
     PhysicalNetwork,
     PortForwardingRule,
@@ -38,6 +40,7 @@ pub enum Of {
     Range,
     Role,
     Router,
+    SecondaryIp,
     ServiceOffering,
     Template,
     User,
@@ -77,6 +80,8 @@ pub enum Kind {
     Bool,
     /// An IPv4 address.
     Address,
+    /// An Ethernet address.
+    Mac,
     /// IPv4 CIDRs, joined by commas: `10.0.0.0/8,192.0.2.1/32`.
     Cidrs,
     /// A moment with its offset, or a day.
@@ -91,7 +96,7 @@ impl Kind {
         match self {
             Self::Uuid(_) => "uuid",
             Self::Uuids(_) | Self::Cidrs => "list",
-            Self::Text(_) | Self::OneOf(_) | Self::Address => "string",
+            Self::Text(_) | Self::OneOf(_) | Self::Address | Self::Mac => "string",
             Self::Int(..) | Self::Port => "integer",
             Self::Bool => "boolean",
             Self::Date => "date",
@@ -110,6 +115,7 @@ impl Kind {
             Self::Port => "a port from 1 to 65535".to_owned(),
             Self::Bool => "true or false".to_owned(),
             Self::Address => "an IPv4 address such as 192.0.2.10".to_owned(),
+            Self::Mac => "six hexadecimal bytes such as 02:00:1a:2b:3c:4d".to_owned(),
             Self::Cidrs => format!("at most {MAX_LIST} CIDRs such as 10.0.0.0/8 joined by commas"),
             Self::Date => "a date such as 2026-01-31T12:00:00+0000".to_owned(),
             Self::Maps => "maps such as name[0].field=value".to_owned(),
@@ -129,6 +135,7 @@ impl Kind {
             Self::Port => Value::Port(text.parse().ok().filter(|port| *port > 0)?),
             Self::Bool => Value::Bool(boolean(text)?),
             Self::Address => Value::Address(text.parse().ok()?),
+            Self::Mac => Value::Mac(text.parse().ok()?),
             Self::Cidrs => Value::Cidrs(listed(text, |cidr| cidr.parse().ok())?),
             Self::Date => Value::Date(date::parse_day_or_moment(text)?),
             Self::Maps => return None,
@@ -181,6 +188,7 @@ enum Value {
     Port(u16),
     Bool(bool),
     Address(Ipv4Addr),
+    Mac(MacAddr),
     Cidrs(Vec<Ipv4Net>),
     Date(Timestamp),
     Maps(Vec<BTreeMap<String, String>>),
@@ -264,6 +272,8 @@ impl Params {
         flag: Bool => bool;
         /// An IPv4 address.
         address: Address => Ipv4Addr;
+        /// An Ethernet address.
+        mac: Mac => MacAddr;
         /// A moment.
         date: Date => Timestamp;
     }

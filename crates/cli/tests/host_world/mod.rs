@@ -119,6 +119,7 @@ impl World {
         let lease = |guest| Lease {
             address: Ipv4Addr::new(10, 1, 1, 11 + guest),
             hostname: format!("vm-{number}-{guest}"),
+            default_route: true,
         };
         let leases: BTreeMap<_, _> = [0, 1]
             .map(|guest| (guest_mac(number, guest), lease(guest)))
@@ -183,6 +184,7 @@ impl World {
             nics: vec![GuestNic {
                 id: NicId::new(),
                 network: network.id,
+                device: 0,
                 mac,
                 address: network.leases[&mac].address,
                 mtu: network.mtu,

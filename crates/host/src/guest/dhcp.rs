@@ -47,9 +47,8 @@ pub(super) fn install_script(dir: &Path) -> Result<(), GuestError> {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(file)
 }
 
-/// Keeps `eth<number>` leased for ever, whatever happens to the interface or the client.
-pub(super) async fn keep_lease(keeper: Arc<Keeper>, number: usize, mtu: u32, hostname: String) {
-    let interface = format!("eth{number}");
+/// Keeps an interface leased for ever, whatever happens to it or the client.
+pub(super) async fn keep_lease(keeper: Arc<Keeper>, interface: String, mtu: u32, hostname: String) {
     loop {
         let index = appear(&keeper, &interface, mtu).await;
         match Client::start(keeper.dir(), &interface, &hostname) {
@@ -111,6 +110,15 @@ impl Client {
         })
     }
 
+    /// Asks for the lease anew, without giving the address up.
+    fn renew(&self) {
+        if let Some(process) = &self.process
+            && let Err(error) = process.signal(Signal::SIGUSR1)
+        {
+            tracing::warn!("telling udhcpc to renew its lease failed: {error}");
+        }
+    }
+
     /// Takes over every report until the client ends or the interface is another one.
     async fn follow(&mut self, keeper: &Keeper, interface: &str, index: u32) {
         loop {
@@ -128,6 +136,9 @@ impl Client {
                 () = tokio::time::sleep(CHECK) => {
                     if keeper.links.get(interface).await.map(|link| link.index).ok() != Some(index) {
                         return tracing::warn!("{interface} was unplugged");
+                    }
+                    if keeper.lacks_gateway(interface).await {
+                        self.renew();
                     }
                 }
             }

@@ -239,11 +239,11 @@ fn named(request: &ChangeMembers) -> Result<&[(GuestId, Option<Ipv4Addr>)], Comm
 }
 
 fn member(guest: &Guest, network: &Network, wanted: Option<Ipv4Addr>) -> Result<LbMember, CommandError> {
-    let nic = checks::nic_on(guest, network, wanted)?;
+    let target = checks::target(guest, network, wanted)?;
     Ok(LbMember {
         guest: guest.id,
-        nic: nic.id,
-        address: wanted.unwrap_or(nic.address),
+        nic: target.nic,
+        address: target.address,
     })
 }
 

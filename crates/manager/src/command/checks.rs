@@ -4,8 +4,8 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use outgate_model::id::{NetworkId, VpcId};
-use outgate_model::object::{Guest, Network, Nic, PublicIp};
+use outgate_model::id::{NetworkId, NicId, VpcId};
+use outgate_model::object::{Guest, Network, PublicIp};
 use outgate_model::{IcmpMatch, Match, Realm};
 
 use super::conflicts::join;
@@ -250,12 +250,25 @@ pub(crate) fn network_for(
     Ok(network)
 }
 
-/// The guest's NIC on `network`, whose address is `wanted` if that was given.
-pub(crate) fn nic_on(
+/// Where a rule leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The guest's NIC.
+    pub nic: NicId,
+    /// The NIC's own address or one of its secondary ones.
+    pub address: Ipv4Addr,
+}
+
+/// The guest's NIC on `network` with its own address, or with `wanted` if that is one of its secondary ones.
+pub(crate) fn target(
     guest: &Guest,
     network: &Network,
     wanted: Option<Ipv4Addr>,
-) -> Result<Nic, CommandError> {
+) -> Result<Target, CommandError> {
+    if guest.destroyed.is_some() {
+        let expected = "a guest that is not destroyed: recoverVirtualMachine first";
+        return Err(CommandError::invalid("virtualmachineid", guest.id, expected));
+    }
     let nic = guest.nics.iter().find(|nic| nic.network == network.id);
     let nic = nic.ok_or_else(|| {
         CommandError::invalid(
@@ -264,14 +277,18 @@ pub(crate) fn nic_on(
             format!("a guest with a NIC on network {}", network.id),
         )
     })?;
-    match wanted.filter(|wanted| *wanted != nic.address) {
-        Some(wanted) => Err(CommandError::invalid(
-            "vmguestip",
-            wanted,
-            format!("the guest's address on that network, {}", nic.address),
-        )),
-        None => Ok(nic.clone()),
+    let address = wanted.unwrap_or(nic.address);
+    if nic.addresses().any(|has| has == address) {
+        return Ok(Target { nic: nic.id, address });
     }
+    let expected = match nic.secondary.as_slice() {
+        [] => format!("the guest's address on that network, {}", nic.address),
+        _ => format!(
+            "one of the guest's addresses on that network: {}",
+            join(&nic.addresses().collect::<Vec<_>>())
+        ),
+    };
+    Err(CommandError::invalid("vmguestip", address, expected))
 }
 
 /// The same address, as one of `network`'s.

@@ -7,9 +7,11 @@
 //! 1701 and 4500 are as any others).
 
 use std::fmt::Display;
+use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use outgate_model::object::{FirewallRule, LoadBalancerRule, PortForwardingRule, PublicIp, StaticNat};
+use outgate_model::id::NicId;
+use outgate_model::object::{FirewallRule, Guest, LoadBalancerRule, PortForwardingRule, PublicIp, StaticNat};
 use outgate_model::{IcmpMatch, Match, PortRange, Protocol};
 
 use crate::CommandError;
@@ -129,6 +131,31 @@ pub fn static_nat(view: &View<'_>, ip: &PublicIp, wanted: StaticNat) -> Result<(
         let text = format!("static NAT of {} to {}", ip.address, wanted.address);
         Err(holder.refuses(text))
     })
+}
+
+/// What leads to a guest's NIC: to `address` of it, or to any of its addresses.
+pub fn user_of_nic(view: &View<'_>, guest: &Guest, nic: NicId, address: Option<Ipv4Addr>) -> Option<String> {
+    let is = |other: NicId, to: Ipv4Addr| other == nic && address.is_none_or(|address| address == to);
+    let static_nat = || {
+        let mut owned = view.static_nat_of_guest(guest.id);
+        let ip = owned.find(|ip| ip.static_nat.is_some_and(|nat| is(nat.nic, nat.address)))?;
+        Some(format!("static NAT of IpAddress {} ({})", ip.id, ip.address))
+    };
+    let forward = || {
+        let mut rules = view.forwards_of_guest(guest.id);
+        let rule = rules.find(|rule| is(rule.nic, rule.guest_address))?;
+        Some(format!("port forwarding rule {}", rule.id))
+    };
+    let balancer = || {
+        let mut rules = view.balancers_of_guest(guest.id);
+        let is_member = |rule: &&crate::Stored<LoadBalancerRule>| {
+            rule.members
+                .iter()
+                .any(|m| m.guest == guest.id && is(m.nic, m.address))
+        };
+        Some(format!("load balancer rule {}", rules.find(is_member)?.id))
+    };
+    static_nat().or_else(forward).or_else(balancer)
 }
 
 /// Refuses an IP forwarding rule for ports that another one of its address has.
@@ -260,8 +287,8 @@ pub fn match_text(matches: Match) -> String {
     }
 }
 
-/// CIDRs as CloudStack writes them: joined by commas, in order.
-pub fn join(nets: &[Ipv4Net]) -> String {
+/// CIDRs or addresses as CloudStack writes them: joined by commas, in order.
+pub fn join(nets: &[impl ToString]) -> String {
     nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 

@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use outgate_model::PortRange;
 use outgate_model::id::{FirewallRuleId, PortForwardingRuleId};
-use outgate_model::object::{FirewallRule, Guest, Network, Nic, PortForwardingRule, PublicIp, Service};
+use outgate_model::object::{FirewallRule, Guest, Network, PortForwardingRule, PublicIp, Service};
 
+use super::checks::Target;
 use super::conflicts::{self, WantedPorts};
 use super::request::{CreatePortForwarding, DeletePortForwarding, Started, UpdatePortForwarding};
 use super::tx::Tx;
@@ -33,7 +34,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
     let network = checks::network_for(tx, &ip, request.network, &guest)?;
     tx.offers(&network, Service::PortForwarding)?;
     tx.one_purpose(&network, &ip, Service::PortForwarding)?;
-    let nic = checks::nic_on(&guest, &network, request.guest_address)?;
+    let target = checks::target(&guest, &network, request.guest_address)?;
     checks::room_for_rules(tx, &network, 2, sources.len())?;
     let wanted = WantedPorts {
         protocol: request.protocol,
@@ -49,7 +50,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
     } else {
         None
     };
-    let rule = add(tx, request, &network, &nic, opened);
+    let rule = add(tx, request, &network, target, opened);
     Ok(tx
         .applied::<PortForwardingRule>("createPortForwardingRule", rule.id.0, network.realm(), rule.since)
         .made(rule.id.0))
@@ -59,7 +60,7 @@ fn add(
     tx: &mut Tx<'_>,
     request: &CreatePortForwarding,
     network: &Stored<Network>,
-    nic: &Nic,
+    target: Target,
     opened: Option<FirewallRuleId>,
 ) -> PortForwardingRule {
     let rule = PortForwardingRule {
@@ -71,8 +72,8 @@ fn add(
         public_ports: request.public_ports,
         private_ports: request.private_ports,
         guest: request.guest,
-        nic: nic.id,
-        guest_address: nic.address,
+        nic: target.nic,
+        guest_address: target.address,
         opened,
         since: tx.touch(network),
         created: Timestamp::now(),
@@ -98,10 +99,10 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdatePortForwarding) -> Result<
     next.private_ports = private_ports(&rule, request)?;
     if request.guest.is_some() || request.guest_address.is_some() {
         let guest = tx.own::<Guest>("virtualmachineid", request.guest.unwrap_or(rule.guest))?;
-        let nic = checks::nic_on(&guest, &network, request.guest_address)?;
+        let target = checks::target(&guest, &network, request.guest_address)?;
         next.guest = guest.id;
-        next.nic = nic.id;
-        next.guest_address = request.guest_address.unwrap_or(nic.address);
+        next.nic = target.nic;
+        next.guest_address = target.address;
     }
     if let Some(sources) = &request.sources {
         let Some(opened) = rule.opened else {

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Guests: to deploy, start, stop, reboot and destroy.
 
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
-
 use jiff::Timestamp;
-use outgate_model::id::{AccountId, GuestId, HostId, NicId};
+use outgate_model::id::{AccountId, GuestId, HostId, ZoneId};
 use outgate_model::job::Goal;
 use outgate_model::key;
 use outgate_model::object::{
@@ -14,7 +11,7 @@ use outgate_model::object::{
 
 use super::request::{DeployGuest, DestroyGuest, RebootGuest, StartGuest, Started, StopGuest, WantedNic};
 use super::tx::{Owned, Tx};
-use super::{balancing, checks, forwarding, implement, ip_forwarding};
+use super::{balancing, checks, forwarding, implement, ip_forwarding, nic};
 use crate::CommandError;
 use crate::mirror::Stored;
 
@@ -45,8 +42,9 @@ pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, 
     checks::name("displayname", &display_name)?;
     let networks = networks(tx, request, &zone, owner.id)?;
     for (network, _) in &networks {
-        unused_name(tx, network, &name)?;
+        unused_name(tx, network, &name, None)?;
     }
+    nic::room(&[], networks.len())?;
     let number = tx.draft.number(implement::VM_NUMBERS);
     let nics = nics(tx, &networks, number)?;
     let host = plug(tx, &networks, request.start)?;
@@ -63,6 +61,8 @@ pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, 
         host,
         power: if request.start { Power::On } else { Power::Off },
         nics,
+        generation: 1,
+        destroyed: None,
         created: Timestamp::now(),
     };
     tx.draft.create(&guest);
@@ -72,12 +72,12 @@ pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, 
         id.0,
         format!("deploying guest {}", guest.name),
     );
-    Ok(settled(tx, "deployVirtualMachine", id).made(id.0))
+    Ok(settled(tx, "deployVirtualMachine", id, 1).made(id.0))
 }
 
-type Plugged = (Stored<Network>, Option<Ipv4Addr>);
+type Plugged = (Stored<Network>, WantedNic);
 
-/// The networks that a new guest is plugged into, each with the address that was asked for.
+/// The networks that a new guest is plugged into, each with the NIC that was asked for.
 fn networks(
     tx: &mut Tx<'_>,
     request: &DeployGuest,
@@ -92,16 +92,7 @@ fn networks(
     let mut found: Vec<Plugged> = Vec::with_capacity(wanted.len());
     for nic in wanted {
         let network = tx.own::<Network>("networkids", nic.network)?;
-        if network.account != owner {
-            return Err(CommandError::permission("Network", network.id));
-        }
-        if network.zone != zone.id {
-            return Err(CommandError::invalid(
-                "networkids",
-                network.id,
-                format!("a network of zone {}", zone.id),
-            ));
-        }
+        fits(&network, owner, zone.id, "networkids")?;
         if found.iter().any(|(other, _)| other.id == network.id) {
             return Err(CommandError::invalid(
                 "networkids",
@@ -109,9 +100,26 @@ fn networks(
                 "each network once",
             ));
         }
-        found.push((network, nic.address));
+        found.push((network, nic));
     }
     Ok(found)
+}
+
+/// Whether a network is one for a guest of this owner in this zone.
+pub(crate) fn fits(
+    network: &Network,
+    owner: AccountId,
+    zone: ZoneId,
+    field: &str,
+) -> Result<(), CommandError> {
+    if network.account != owner {
+        return Err(CommandError::permission("Network", network.id));
+    }
+    if network.zone != zone {
+        let expected = format!("a network of zone {zone}");
+        return Err(CommandError::invalid(field, network.id, expected));
+    }
+    Ok(())
 }
 
 fn only_network(tx: &Tx<'_>, zone: &Zone, owner: AccountId) -> Result<WantedNic, CommandError> {
@@ -121,10 +129,7 @@ fn only_network(tx: &Tx<'_>, zone: &Zone, owner: AccountId) -> Result<WantedNic,
         .filter(|network| network.zone == zone.id && !network.leaving());
     let mut networks = of_zone.map(|network| network.id);
     match (networks.next(), networks.next()) {
-        (Some(network), None) => Ok(WantedNic {
-            network,
-            address: None,
-        }),
+        (Some(network), None) => Ok(WantedNic::on(network)),
         (None, _) => Err(CommandError::missing("networkids")),
         (Some(_), Some(_)) => Err(CommandError::invalid(
             "networkids",
@@ -134,16 +139,18 @@ fn only_network(tx: &Tx<'_>, zone: &Zone, owner: AccountId) -> Result<WantedNic,
     }
 }
 
-/// Two guests of a network never share a host name: DNS could not tell them apart.
-fn unused_name(tx: &Tx<'_>, network: &Network, name: &str) -> Result<(), CommandError> {
-    let staying = tx
+/// Two guests of a network never share a host name: DNS could not tell them apart. A destroyed one has given it up.
+pub(crate) fn unused_name(
+    tx: &Tx<'_>,
+    network: &Network,
+    name: &str,
+    own: Option<GuestId>,
+) -> Result<(), CommandError> {
+    let mut others = tx
         .view
         .guests_of_network(network.id)
-        .filter(|guest| !guest.leaving());
-    match staying
-        .into_iter()
-        .find(|guest| guest.name.eq_ignore_ascii_case(name))
-    {
+        .filter(|guest| !guest.leaving() && guest.destroyed.is_none() && Some(guest.id) != own);
+    match others.find(|guest| guest.name.eq_ignore_ascii_case(name)) {
         Some(other) => {
             let expected = format!(
                 "a name that no guest of network {} has; {} has it",
@@ -156,45 +163,11 @@ fn unused_name(tx: &Tx<'_>, network: &Network, name: &str) -> Result<(), Command
 }
 
 fn nics(tx: &Tx<'_>, networks: &[Plugged], number: u64) -> Result<Vec<Nic>, CommandError> {
-    let each = networks.iter().enumerate().map(|(place, (network, wanted))| {
-        Ok(Nic {
-            id: NicId::new(),
-            network: network.id,
-            address: guest_address(tx, network, *wanted)?,
-            mac: implement::mac(number, place)?,
-        })
-    });
+    let each = networks
+        .iter()
+        .zip(0..)
+        .map(|((network, wanted), device)| nic::new(tx, network, wanted, (number, device)));
     each.collect()
-}
-
-/// The address asked for, or the lowest free one.
-fn guest_address(tx: &Tx<'_>, network: &Network, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr, CommandError> {
-    let cidr = network.cidr();
-    // Guests on their way out keep their addresses until they are gone.
-    let nics = tx
-        .view
-        .guests_of_network(network.id)
-        .flat_map(|guest| guest.nics.iter());
-    let mut used: BTreeSet<_> = nics
-        .filter(|nic| nic.network == network.id)
-        .map(|nic| nic.address)
-        .collect();
-    used.insert(network.gateway.addr());
-    let (first, last) = network.guest_addresses();
-    match wanted {
-        Some(address) if network.is_for_guests(address) && !used.contains(&address) => Ok(address),
-        Some(address) => Err(CommandError::invalid(
-            "ipaddress",
-            address,
-            format!("a free guest address of {cidr}, which guests get from {first} to {last}"),
-        )),
-        None => (first.to_bits()..=last.to_bits())
-            .map(Ipv4Addr::from_bits)
-            .find(|address| !used.contains(address))
-            .ok_or_else(|| CommandError::Capacity {
-                what: format!("no free guest address in {cidr}, which guests get from {first} to {last}"),
-            }),
-    }
 }
 
 /// Gets the networks ready for a guest and returns the host where all their routers are.
@@ -221,20 +194,20 @@ fn plug(tx: &mut Tx<'_>, networks: &[Plugged], start: bool) -> Result<HostId, Co
 
 /// `startVirtualMachine`.
 pub(crate) fn start(tx: &mut Tx<'_>, request: StartGuest) -> Result<Started, CommandError> {
-    let guest = tx.own::<Guest>("id", request.id)?;
+    let guest = kept(tx, "id", request.id)?;
     for nic in &guest.nics {
         let network = tx.known::<Network>(nic.network)?;
         implement::network_on(tx, &network, Some(guest.host))?;
     }
     power(tx, &guest, Power::On, ("VM.START", "starting"));
-    Ok(settled(tx, "startVirtualMachine", guest.id))
+    Ok(settled(tx, "startVirtualMachine", guest.id, guest.generation))
 }
 
 /// `stopVirtualMachine`.
 pub(crate) fn stop(tx: &mut Tx<'_>, request: StopGuest) -> Result<Started, CommandError> {
     let guest = tx.own::<Guest>("id", request.id)?;
     power(tx, &guest, Power::Off, ("VM.STOP", "stopping"));
-    Ok(settled(tx, "stopVirtualMachine", guest.id))
+    Ok(settled(tx, "stopVirtualMachine", guest.id, guest.generation))
 }
 
 /// `rebootVirtualMachine`: the second half, after the host has switched the guest off.
@@ -243,6 +216,7 @@ pub(crate) fn reboot(tx: &mut Tx<'_>, request: RebootGuest) -> Result<Started, C
     let seen = GuestObserved {
         id: guest.id,
         running: false,
+        generation: 0,
         error: None,
         at: Timestamp::now(),
     };
@@ -255,7 +229,17 @@ pub(crate) fn reboot(tx: &mut Tx<'_>, request: RebootGuest) -> Result<Started, C
         guest.id.0,
         format!("rebooting guest {}", guest.name),
     );
-    Ok(settled(tx, "rebootVirtualMachine", guest.id))
+    Ok(settled(tx, "rebootVirtualMachine", guest.id, guest.generation))
+}
+
+/// A guest of the caller's that is neither destroyed nor on its way out.
+pub(crate) fn kept(tx: &mut Tx<'_>, param: &str, id: GuestId) -> Result<Stored<Guest>, CommandError> {
+    let guest = tx.own::<Guest>(param, id)?;
+    if guest.destroyed.is_none() {
+        return Ok(guest);
+    }
+    let expected = format!("a guest that is not destroyed: recoverVirtualMachine id={id} first");
+    Err(CommandError::invalid(param, id, expected))
 }
 
 /// A guest of the caller's that is meant to run.
@@ -271,7 +255,7 @@ pub(crate) fn running(tx: &mut Tx<'_>, id: GuestId) -> Result<Stored<Guest>, Com
 pub(crate) fn destroy(tx: &mut Tx<'_>, request: DestroyGuest) -> Result<Started, CommandError> {
     let guest = tx.own::<Guest>("id", request.id)?;
     leave(tx, &guest)?;
-    Ok(settled(tx, "destroyVirtualMachine", guest.id))
+    Ok(settled(tx, "destroyVirtualMachine", guest.id, guest.generation))
 }
 
 /// Puts a guest on its way out: static NAT and forwards to it go with it.
@@ -319,9 +303,10 @@ fn power(tx: &mut Tx<'_>, guest: &Stored<Guest>, power: Power, (event, doing): (
     );
 }
 
-fn settled(tx: &mut Tx<'_>, command: &str, guest: GuestId) -> Started {
+/// Starts a job that is done once the guest is as wanted, with the NICs of this generation if it is to run.
+pub(crate) fn settled(tx: &mut Tx<'_>, command: &str, guest: GuestId, generation: u64) -> Started {
     Started {
-        job: tx.job::<Guest>(command, guest.0, Goal::GuestSettled { guest }),
+        job: tx.job::<Guest>(command, guest.0, Goal::GuestSettled { guest, generation }),
         id: None,
     }
 }

@@ -9,6 +9,7 @@ use outgate_model::id::{JobId, NetworkId, NetworkOfferingId};
 use outgate_model::job::JobState;
 use outgate_model::object::{LoadBalancerRule, RouterState};
 
+use super::request::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp};
 use super::request::{
     AssociateIp, Caller, CreateEgressRule, CreateFirewallRule, CreateNetwork, CreatePortForwarding,
     DeleteEgressRule, DeleteFirewallRule, DeleteNetwork, DeletePortForwarding, DeployGuest, DestroyGuest,
@@ -23,7 +24,7 @@ use super::request::{
 use super::request::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 use super::tx::Tx;
 use super::{address, firewall, forwarding, guest, network, network_offering, router, static_nat};
-use super::{balancing, ip_forwarding, stickiness};
+use super::{balancing, ip_forwarding, nic, secondary_ip, stickiness};
 use crate::{CommandError, Manager, reconcile};
 
 /// How long a command that answers only when it is done waits for the router.
@@ -122,6 +123,18 @@ commands! {
     stop_guest(StopGuest) -> Started = |tx, request| guest::stop(tx, *request);
     /// Destroys a guest for good.
     destroy_guest(DestroyGuest) -> Started = |tx, request| guest::destroy(tx, *request);
+    /// Gives a guest a NIC on another network.
+    add_nic(AddNic) -> Started = |tx, request| nic::add(tx, *request);
+    /// Takes a NIC from a guest.
+    remove_nic(RemoveNic) -> Started = |tx, request| nic::remove(tx, *request);
+    /// Makes another NIC of a guest the default one.
+    update_default_nic(UpdateDefaultNic) -> Started = |tx, request| nic::set_default(tx, *request);
+    /// Gives a NIC of a stopped guest another address.
+    update_nic_ip(UpdateNicIp) -> Started = |tx, request| nic::update_ip(tx, *request);
+    /// Keeps a secondary address for a NIC.
+    add_ip_to_nic(AddIpToNic) -> Started = |tx, request| secondary_ip::add(tx, *request);
+    /// Gives a secondary address back.
+    remove_ip_from_nic(RemoveIpFromNic) -> Started = |tx, request| secondary_ip::remove(tx, *request);
     /// Starts a router.
     start_router(StartRouter) -> Started = |tx, request| router::start(tx, *request);
     /// Stops a router.

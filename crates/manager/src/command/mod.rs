@@ -12,7 +12,7 @@
 //! | `create_network` | `NetworkId` |
 //! | `create_network_offering`, `update_network_offering` | `NetworkOfferingId` |
 //! | `enable_static_nat`, `delete_network_offering` | `()` |
-//! | `update_network`, `restart_network`, `delete_network`, `associate_ip`, `disassociate_ip`, `create_egress_rule`, `delete_egress_rule`, `create_firewall_rule`, `delete_firewall_rule`, `create_port_forwarding`, `delete_port_forwarding`, `disable_static_nat`, `deploy_guest`, `start_guest`, `stop_guest`, `reboot_guest`, `destroy_guest`, `start_router`, `stop_router`, `reboot_router`, `destroy_router` | [`Started`] |
+//! | `update_network`, `restart_network`, `delete_network`, `associate_ip`, `disassociate_ip`, `create_egress_rule`, `delete_egress_rule`, `create_firewall_rule`, `delete_firewall_rule`, `create_port_forwarding`, `delete_port_forwarding`, `disable_static_nat`, `deploy_guest`, `start_guest`, `stop_guest`, `reboot_guest`, `destroy_guest`, `add_nic`, `remove_nic`, `update_default_nic`, `update_nic_ip`, `add_ip_to_nic`, `remove_ip_from_nic`, `start_router`, `stop_router`, `reboot_router`, `destroy_router` | [`Started`] |
 //!
 //! `verify_router(&self, caller: &Caller, id: RouterId) -> Result<Vec<Check>, CommandError>` changes nothing.
 
@@ -23,13 +23,16 @@ mod conflicts;
 mod firewall;
 mod forwarding;
 mod guest;
+mod guest_address;
 mod implement;
 mod ip_forwarding;
 mod methods;
 mod network;
 mod network_offering;
+mod nic;
 pub mod request;
 mod router;
+mod secondary_ip;
 mod source_nat;
 mod static_nat;
 mod stickiness;
@@ -40,6 +43,9 @@ mod verify;
 mod vpc;
 
 pub use balancing::{BALANCERS_PER_NETWORK, MEMBERS_PER_BALANCER, MEMBERS_PER_NETWORK};
+pub use nic::NICS_PER_GUEST;
+pub use secondary_ip::SECONDARY_IPS_PER_NIC;
+
 pub use checks::{CIDR_PAIRS_PER_NETWORK, CIDRS_PER_RULE, RULES_PER_NETWORK};
 
 pub use request::{Caller, Started};

@@ -5,6 +5,7 @@
 mod acl;
 mod balancing;
 mod network;
+mod nic;
 mod offering;
 mod rules;
 mod tag;
@@ -19,6 +20,7 @@ pub use balancing::{
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,
 };
 pub use network::{ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
+pub use nic::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp, WantedNic};
 pub use offering::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 pub use rules::{
     CreateIpForwarding, DeleteIpForwarding, UpdateEgressRule, UpdateFirewallRule, UpdatePortForwarding,
@@ -169,15 +171,6 @@ pub struct EnableStaticNat {
 pub struct DisableStaticNat {
     /// `ipaddressid`.
     pub public_ip: PublicIpId,
-}
-
-/// One NIC that a new guest gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WantedNic {
-    /// One of `networkids` or `iptonetworklist[i].networkid`.
-    pub network: NetworkId,
-    /// `ipaddress` (of the first NIC) or `iptonetworklist[i].ip`; a free one when left out.
-    pub address: Option<Ipv4Addr>,
 }
 
 /// `deployVirtualMachine`.

@@ -20,11 +20,11 @@ pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option
     }
     let network = checks::network_for(tx, &ip, request.network, &guest)?;
     tx.offers(&network, Service::StaticNat)?;
-    let nic = checks::nic_on(&guest, &network, request.guest_address)?;
+    let target = checks::target(&guest, &network, request.guest_address)?;
     let wanted = StaticNat {
         guest: guest.id,
-        nic: nic.id,
-        address: nic.address,
+        nic: target.nic,
+        address: target.address,
     };
     if ip.static_nat == Some(wanted) {
         return Ok(None);
@@ -38,7 +38,10 @@ pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option
         },
     );
     let generation = tx.touch(&network);
-    let text = format!("{} belongs to guest {} ({})", ip.address, guest.name, nic.address);
+    let text = format!(
+        "{} belongs to guest {} ({})",
+        ip.address, guest.name, target.address
+    );
     tx.event::<PublicIp>("STATICNAT.ENABLE", ip.account, ip.id.0, text);
     Ok(Some(
         tx.applied::<PublicIp>("enableStaticNat", ip.id.0, network.realm(), generation)

@@ -33,7 +33,7 @@ pub(super) fn progress(view: &View<'_>, goal: &Goal) -> Progress {
             None => Progress::Reached,
             Some(vpc) => Progress::Waiting(router_error(view, Realm::Vpc(vpc.id))),
         },
-        Goal::GuestSettled { guest } => guest_settled(view, *guest),
+        Goal::GuestSettled { guest, generation } => guest_settled(view, *guest, *generation),
         Goal::RouterSettled { router, boot } => router_settled(view, *router, *boot),
     }
 }
@@ -84,7 +84,7 @@ fn reached(view: &View<'_>, router: RouterId, boot: u64, generation: u64) -> Pro
     }
 }
 
-fn guest_settled(view: &View<'_>, guest: GuestId) -> Progress {
+fn guest_settled(view: &View<'_>, guest: GuestId, generation: u64) -> Progress {
     let Some(guest) = view.get::<Guest>(guest) else {
         return Progress::Reached;
     };
@@ -96,7 +96,7 @@ fn guest_settled(view: &View<'_>, guest: GuestId) -> Progress {
         seen.and_then(|s| s.error.clone()).or_else(routers)
     };
     match guest.power {
-        Power::On if running => Progress::Reached,
+        Power::On if running && seen.is_some_and(|s| s.generation >= generation) => Progress::Reached,
         Power::Off if !running => Progress::Reached,
         _ => Progress::Waiting(error()),
     }

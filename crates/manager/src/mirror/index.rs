@@ -21,6 +21,7 @@ use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, Stat
 use outgate_model::{Protocol, Realm};
 
 use outgate_model::id::{HealthCheckPolicyId, IpForwardingRuleId, LoadBalancerRuleId, StickinessPolicyId};
+use outgate_model::id::{NicId, SecondaryIpId};
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 
 use crate::runs::AddressRuns;
@@ -88,6 +89,8 @@ pub struct Indexes {
     pub(crate) ip_forwards_by_guest: Multi<GuestId, IpForwardingRuleId>,
     pub(crate) guests_by_network: Multi<NetworkId, GuestId>,
     pub(crate) guests_by_account: Multi<AccountId, GuestId>,
+    pub(crate) guest_by_nic: HashMap<NicId, GuestId>,
+    pub(crate) guest_by_secondary_ip: HashMap<SecondaryIpId, GuestId>,
     pub(crate) router_by_realm: HashMap<Realm, RouterId>,
     pub(crate) vpcs_by_account: Multi<AccountId, VpcId>,
     pub(crate) vpcs_by_offering: Multi<VpcOfferingId, VpcId>,
@@ -252,6 +255,10 @@ impl Indexes {
         self.guests_by_account.set(guest.account, guest.id, add);
         for nic in &guest.nics {
             self.guests_by_network.set(nic.network, guest.id, add);
+            set_one(&mut self.guest_by_nic, nic.id, guest.id, add);
+            for ip in &nic.secondary {
+                set_one(&mut self.guest_by_secondary_ip, ip.id, guest.id, add);
+            }
         }
     }
 

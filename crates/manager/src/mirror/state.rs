@@ -432,7 +432,7 @@ impl State {
             Goal::Applied { realm, .. } => Some(*realm),
             Goal::VpcGone { vpc } => Some(Realm::Vpc(*vpc)),
             Goal::NetworkGone { network } => self.realm_of(*network),
-            Goal::GuestSettled { guest } => self.realms_of_guest(*guest).first().copied(),
+            Goal::GuestSettled { guest, .. } => self.realms_of_guest(*guest).first().copied(),
             Goal::RouterSettled { router, .. } => self.tables.routers.get(router).map(|r| r.realm),
         }
     }

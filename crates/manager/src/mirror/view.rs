@@ -7,12 +7,12 @@ use std::sync::{Arc, RwLockReadGuard};
 use outgate_model::Realm;
 use outgate_model::event::Event;
 use outgate_model::id::{
-    AccountId, EventId, GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId,
+    AccountId, EventId, GuestId, JobId, NetworkId, NicId, PublicIpId, RouterId, SecondaryIpId, UserId, ZoneId,
 };
 use outgate_model::job::Job;
 use outgate_model::object::{
-    FirewallRule, Guest, GuestObserved, Network, NetworkPhase, PortForwardingRule, Power, PublicIp, Router,
-    RouterObserved, RouterState, TagSet, User,
+    FirewallRule, Guest, GuestObserved, Network, NetworkPhase, Nic, PortForwardingRule, Power, PublicIp,
+    Router, RouterObserved, RouterState, SecondaryIp, TagSet, User,
 };
 use outgate_model::{Ipv4Range, PortRange, Protocol};
 use outgate_store::Revision;
@@ -178,6 +178,19 @@ impl View<'_> {
     /// The guests of an account.
     pub fn guests_of_account(&self, id: AccountId) -> impl Iterator<Item = &Stored<Guest>> {
         self.each(self.0.indexes.guests_by_account.get(id))
+    }
+
+    /// The guest that has this NIC, and the NIC.
+    pub fn guest_of_nic(&self, id: NicId) -> Option<(&Stored<Guest>, &Nic)> {
+        let guest = self.get::<Guest>(*self.0.indexes.guest_by_nic.get(&id)?)?;
+        Some((guest, guest.nics.iter().find(|nic| nic.id == id)?))
+    }
+
+    /// The guest that has this secondary address, its NIC, and the address.
+    pub fn guest_of_secondary_ip(&self, id: SecondaryIpId) -> Option<(&Stored<Guest>, &Nic, SecondaryIp)> {
+        let guest = self.get::<Guest>(*self.0.indexes.guest_by_secondary_ip.get(&id)?)?;
+        let of_nic = |nic: &Nic| nic.secondary.iter().copied().find(|ip| ip.id == id);
+        guest.nics.iter().find_map(|nic| Some((guest, nic, of_nic(nic)?)))
     }
 
     /// A realm's router.

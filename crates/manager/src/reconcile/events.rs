@@ -13,7 +13,7 @@ use outgate_model::object::{Guest, Power, Router};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Waker;
-use super::observed::{self, Seen};
+use super::observed::{self, GuestSeen, Seen};
 use crate::draft::Instance;
 use crate::manager::{CommitError, Manager};
 
@@ -166,7 +166,7 @@ async fn guest_lost(manager: &Manager, waker: &Waker, id: GuestId) -> Result<(),
             Ok::<_, CommitError>(())
         })
         .await?;
-    observed::guest(manager, id, false, None).await?;
+    observed::guest(manager, id, GuestSeen::Down).await?;
     waker.realm(realm);
     Ok(())
 }

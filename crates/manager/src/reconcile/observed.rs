@@ -194,20 +194,36 @@ async fn write_router(
         .await
 }
 
-/// Writes whether a guest runs, and why not, if it differs from what is written.
-pub(super) async fn guest(
-    manager: &Manager,
-    id: GuestId,
-    running: bool,
-    error: Option<&str>,
-) -> Result<(), CommitError> {
+/// How a guest was seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum GuestSeen<'a> {
+    /// It runs, with the NICs of this generation.
+    Up(u64),
+    /// It does not run.
+    Down,
+    /// It could not be made as wanted, for this reason. One that ran goes on as it was.
+    Failed(&'a str),
+}
+
+/// Writes whether a guest runs, and why it is not as wanted, if it differs from what is written.
+pub(super) async fn guest(manager: &Manager, id: GuestId, seen: GuestSeen<'_>) -> Result<(), CommitError> {
     manager
         .commit(|view, draft| {
             let Some(guest) = view.get::<Guest>(id) else {
                 return Ok(());
             };
             let before = view.guest_observed(id);
-            if before.is_some_and(|b| b.running == running && b.error.as_deref() == error) {
+            let ran = before.is_some_and(|b| b.running);
+            let generation = before.map_or(0, |b| b.generation);
+            let (running, generation, error) = match seen {
+                GuestSeen::Up(now) => (true, now, None),
+                GuestSeen::Down => (false, generation, None),
+                GuestSeen::Failed(error) => (ran, generation, Some(error)),
+            };
+            let same = |b: &GuestObserved| {
+                (b.running, b.generation, b.error.as_deref()) == (running, generation, error)
+            };
+            if before.is_some_and(|b| same(b)) {
                 return Ok(());
             }
             let error = error.map(str::to_owned);
@@ -219,6 +235,7 @@ pub(super) async fn guest(
             let seen = GuestObserved {
                 id,
                 running,
+                generation,
                 error,
                 at: Timestamp::now(),
             };
@@ -262,6 +279,7 @@ pub(super) async fn lost(
                 let seen = GuestObserved {
                     id: guest.id,
                     running: false,
+                    generation: 0,
                     error: None,
                     at,
                 };

@@ -5,21 +5,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use outgate_host::{Host, HostError};
-use outgate_model::Realm;
 use outgate_model::id::{GuestId, HostId, NetworkId, RouterId, VpcId};
 use outgate_model::key;
 use outgate_model::object::{
     Guest, Network, NetworkPhase, NetworkSettings, Power, PublicIp, Router, Vpc, VpcPhase,
 };
+use outgate_model::{GuestSpec, Realm};
 use outgate_store::Revision;
 use tokio::task::JoinSet;
 
-use super::observed::{self, Failure, Seen};
+use super::observed::{self, Failure, GuestSeen, Seen};
 use super::work::{GuestWork, Work, look};
 use crate::draft::Draft;
 use crate::manager::{CommitError, Manager};
 use crate::mirror::{Stored, View};
 use crate::realm::Phase;
+use crate::spec::{Source, guest_spec};
 
 /// How many guests of one realm are started side by side.
 const GUESTS_AT_ONCE: usize = 8;
@@ -80,13 +81,22 @@ pub(crate) async fn answer<T>(
 /// Switches off the guests that are not to run, and forgets those that are to go.
 async fn leaving_guests(manager: &Manager, work: &Work) -> Result<(), Failure> {
     for GuestWork { guest, seen, .. } in work.guests.iter().filter(|g| !g.wanted()) {
+        let _turn = manager.inner.guest_turns.take(guest.id).await;
+        // Somebody changed it meanwhile: the next look knows why.
+        if manager
+            .view()
+            .get::<Guest>(guest.id)
+            .is_none_or(|now| now.power != guest.power)
+        {
+            continue;
+        }
         if *seen != Some(false) || guest.power == Power::Gone {
             answer(manager, host(manager, guest.host)?.remove_guest(guest.id)).await?;
         }
         if guest.power == Power::Gone {
             forget_guest(manager, guest).await?;
         } else {
-            observed::guest(manager, guest.id, false, None).await?;
+            observed::guest(manager, guest.id, GuestSeen::Down).await?;
         }
     }
     Ok(())
@@ -229,20 +239,32 @@ async fn start_guests(manager: &Manager, work: Work, memo: &mut Memo) -> Result<
 }
 
 async fn start_guest(manager: &Manager, work: GuestWork) -> Result<(GuestId, Revision), Failure> {
-    let GuestWork { guest, spec, .. } = work;
-    let Some(spec) = spec else {
-        return Ok((guest.id, guest.modified));
+    let id = work.guest.id;
+    // A guest whose first NIC has changed is another realm's now: both may be at it, and the newest look counts.
+    let _turn = manager.inner.guest_turns.take(id).await;
+    let Some((guest, spec)) = as_wanted_now(manager, id)? else {
+        return Ok((id, work.guest.modified));
     };
     match answer(manager, host(manager, guest.host)?.ensure_guest(&spec)).await {
         Ok(()) => {
-            observed::guest(manager, guest.id, true, None).await?;
-            Ok((guest.id, guest.modified))
+            observed::guest(manager, id, GuestSeen::Up(guest.generation)).await?;
+            Ok((id, guest.modified))
         }
         Err(failure) => {
-            observed::guest(manager, guest.id, false, Some(&failure.text)).await?;
+            observed::guest(manager, id, GuestSeen::Failed(&failure.text)).await?;
             Err(failure)
         }
     }
+}
+
+/// A guest that is to run, and what its host must run for it.
+fn as_wanted_now(manager: &Manager, id: GuestId) -> Result<Option<(Stored<Guest>, GuestSpec)>, Failure> {
+    let view = manager.view();
+    let Some(guest) = view.get::<Guest>(id).filter(|guest| guest.power == Power::On) else {
+        return Ok(None);
+    };
+    let spec = guest_spec(Source::stored(&view), guest)?;
+    Ok(Some((guest.clone(), spec)))
 }
 
 /// The last step of a network's life: everything of it is released and deleted, in one transaction. A tier's public

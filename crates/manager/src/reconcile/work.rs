@@ -3,17 +3,18 @@
 
 use outgate_model::id::NetworkId;
 use outgate_model::object::{Guest, GuestObserved, Network, NetworkPhase, Power, Router};
-use outgate_model::{GuestSpec, Realm, RouterSpec};
+use outgate_model::{Realm, RouterSpec};
 
 use crate::mirror::{Stored, View};
 use crate::realm::Phase;
-use crate::spec::{RouterSettings, Source, SpecError, guest_spec, router_spec};
+use crate::spec::{RouterSettings, Source, SpecError, router_spec};
 
 /// A guest that this realm's task looks after: its first NIC is here.
 #[derive(Debug)]
 pub(super) struct GuestWork {
     pub(super) guest: Stored<Guest>,
-    pub(super) spec: Option<GuestSpec>,
+    /// Whether its network is one that guests run on.
+    pub(super) alive: bool,
     /// What was last observed: whether it runs; `None` for nothing yet.
     pub(super) seen: Option<bool>,
 }
@@ -21,7 +22,7 @@ pub(super) struct GuestWork {
 impl GuestWork {
     /// Whether it is to run.
     pub(super) fn wanted(&self) -> bool {
-        self.guest.power == Power::On && self.spec.is_some()
+        self.guest.power == Power::On && self.alive
     }
 }
 
@@ -66,30 +67,24 @@ pub(super) fn look(
         if network.phase == NetworkPhase::Destroyed {
             work.leaving.push(network.id);
         }
-        add_guests(view, &network, &mut work)?;
+        add_guests(view, &network, &mut work);
     }
     Ok(Some(work))
 }
 
-fn add_guests(view: &View<'_>, network: &Network, work: &mut Work) -> Result<(), SpecError> {
+fn add_guests(view: &View<'_>, network: &Network, work: &mut Work) {
     let alive = network.phase == NetworkPhase::Implemented && work.phase == Phase::Alive;
     for guest in view.guests_of_network(network.id) {
         // With another NIC first it is looked after elsewhere.
         if guest.nics.first().is_none_or(|nic| nic.network != network.id) {
             continue;
         }
-        let wanted = alive && guest.power == Power::On;
         work.guests.push(GuestWork {
             guest: guest.clone(),
-            spec: if wanted {
-                Some(guest_spec(Source::stored(view), guest)?)
-            } else {
-                None
-            },
+            alive,
             seen: view
                 .guest_observed(guest.id)
                 .map(|seen: &Stored<GuestObserved>| seen.running),
         });
     }
-    Ok(())
 }

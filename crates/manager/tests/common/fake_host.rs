@@ -23,6 +23,8 @@ pub struct Running {
     pub starts: usize,
     /// What `ensure_router` answers instead, when set.
     pub refusal: Option<HostError>,
+    /// What `ensure_guest` answers instead, when set.
+    pub guest_refusal: Option<HostError>,
 }
 
 /// The host.
@@ -85,8 +87,13 @@ impl Host for FakeHost {
     }
 
     async fn ensure_guest(&self, spec: &GuestSpec) -> Result<(), HostError> {
-        self.with(|running| running.guests.insert(spec.id, spec.clone()));
-        Ok(())
+        self.with(|running| match &running.guest_refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => {
+                running.guests.insert(spec.id, spec.clone());
+                Ok(())
+            }
+        })
     }
 
     async fn remove_guest(&self, id: GuestId) -> Result<(), HostError> {

@@ -189,10 +189,7 @@ impl World {
                 .unwrap()
                 .id,
             template: view.all::<Template>().next().unwrap().id,
-            nics: vec![WantedNic {
-                network,
-                address: None,
-            }],
+            nics: vec![WantedNic::on(network)],
             name: Some(name.to_owned()),
             display_name: None,
             start: true,

@@ -361,10 +361,7 @@ impl World {
             zone: view.all::<Zone>().next().unwrap().id,
             service_offering: view.all::<ServiceOffering>().find(|o| !o.system).unwrap().id,
             template: view.all::<Template>().next().unwrap().id,
-            nics: vec![WantedNic {
-                network,
-                address: None,
-            }],
+            nics: vec![WantedNic::on(network)],
             name: Some(name.to_owned()),
             display_name: None,
             start: true,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use outgate_model::RouterSpec;
-use outgate_model::router_spec::GuestNetwork;
+use outgate_model::router_spec::{GuestNetwork, Lease};
 
 use crate::router_plan::{File, OnChange, Service};
 
@@ -21,6 +21,9 @@ pub const DNSMASQ_LEASES: &str = "/run/outgate-vr/dnsmasq.leases";
 /// How long a lease lasts. Addresses never change hands while a guest lives, so this only bounds how soon a changed
 /// option reaches guests: they renew after half of it.
 const LEASE_TIME: &str = "12h";
+
+/// The tag of NICs that are not their guests' default ones.
+const SECOND: &str = "second";
 
 /// What does not depend on the spec. `user=root` and no group: in a user namespace there may be no other user to
 /// become, and changing the group is refused; the program sees nothing but its router's namespaces.
@@ -115,8 +118,13 @@ fn network_config(network: &GuestNetwork, text: &mut String) {
         gateway.netmask()
     ));
     let option = format!("dhcp-option=tag:{interface},option");
-    line(format!("{option}:router,{}", gateway.addr()));
-    line(format!("{option}:dns-server,{}", gateway.addr()));
+    // Without a value an option is not sent, not even with dnsmasq's own idea of it.
+    for (name, value) in [("router", gateway.addr()), ("dns-server", gateway.addr())] {
+        line(format!(
+            "dhcp-option=tag:{interface},tag:!{SECOND},option:{name},{value}"
+        ));
+        line(format!("dhcp-option=tag:{interface},tag:{SECOND},option:{name}"));
+    }
     line(format!("{option}:mtu,{mtu}"));
     line(format!("{option}:domain-name,{domain}"));
 }
@@ -125,7 +133,15 @@ fn dhcp_hosts(spec: &RouterSpec) -> String {
     let mut text = String::new();
     for network in &spec.guest_networks {
         for (mac, lease) in &network.leases {
-            let _ = writeln!(text, "{mac},{},{},{LEASE_TIME}", lease.address, lease.hostname);
+            let tag = if lease.default_route {
+                String::new()
+            } else {
+                format!("set:{SECOND},")
+            };
+            let Lease {
+                address, hostname, ..
+            } = lease;
+            let _ = writeln!(text, "{mac},{tag}{address},{hostname},{LEASE_TIME}");
         }
     }
     text

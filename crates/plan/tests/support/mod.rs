@@ -29,6 +29,7 @@ pub fn spec() -> RouterSpec {
             Lease {
                 address: [10, 1, 1, n].into(),
                 hostname: format!("vm-{n}"),
+                default_route: true,
             },
         )
     };

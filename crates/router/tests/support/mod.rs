@@ -174,6 +174,7 @@ pub fn spec() -> RouterSpec {
         let lease = Lease {
             address: [10, 1, 1, n].into(),
             hostname: format!("vm-{n}"),
+            default_route: true,
         };
         (MacAddr([2, 0, 0, 0, 0, n]), lease)
     };

@@ -94,8 +94,10 @@ pub(super) fn guest_part(
     let outside: Vec<String> = guests
         .filter(|guest| guest.power != Power::Gone)
         .flat_map(|guest| guest.nics.iter().map(move |nic| (guest, nic)))
-        .filter(|(_, nic)| nic.network == network.id && !then.is_for_guests(nic.address))
-        .map(|(guest, nic)| format!("{} of {} ({})", nic.address, guest.name, guest.id))
+        .filter(|(_, nic)| nic.network == network.id)
+        .flat_map(|(guest, nic)| nic.addresses().map(move |address| (guest, address)))
+        .filter(|(_, address)| !then.is_for_guests(*address))
+        .map(|(guest, address)| format!("{address} of {} ({})", guest.name, guest.id))
         .collect();
     if outside.is_empty() {
         return Ok(Some(part));
