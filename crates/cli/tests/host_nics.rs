@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! NICs of running guests come, go and change places, with real packets. Needs root, since only root may make namespaces.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without")]
+
 mod host_world;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
