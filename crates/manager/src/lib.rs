@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod bootstrap;
+pub mod collect;
 pub mod command;
 pub mod config;
 pub mod draft;

@@ -21,7 +21,7 @@ use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
 use crate::supervise::supervise;
 use crate::turns::Turns;
-use crate::{jobs, lead, prune, reconcile};
+use crate::{collect, jobs, lead, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
 const RACES: u32 = 3;
@@ -177,6 +177,7 @@ impl Manager {
             }),
             self.leading_task("jobs", &leading, jobs::run),
             self.leading_task("prune", &leading, prune::run),
+            self.leading_task("collect", &leading, collect::run),
         ];
         for host in self.inner.hosts.values() {
             let (host, waker) = (Arc::clone(host), waker.clone());

@@ -3,7 +3,7 @@
 //! router's are [`View::network_state`] and [`View::router_state`].
 
 use outgate_model::object::{
-    FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, RouterState, RuleState,
+    FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RouterState, RuleState,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 
@@ -118,9 +118,12 @@ impl View<'_> {
         let nics = self
             .guests_of_network(network.id)
             .flat_map(|guest| guest.nics.iter())
-            .filter(|nic| nic.network == network.id && network.is_for_guests(nic.address));
+            .filter(|nic| nic.network == network.id);
+        let used = nics
+            .flat_map(Nic::addresses)
+            .filter(|address| network.is_for_guests(*address));
         let free = usize::try_from(all - router).unwrap_or(usize::MAX);
-        nics.take(free).count() < free
+        used.take(free).count() < free
     }
 
     /// A network without a running router holds its rules ready: they count as active.

@@ -9,49 +9,12 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use common::{World, ip, ports, tcp};
+use common::{World, ip, offering_with, ports, tcp};
 use outgate_manager::bootstrap::{OFFERING_DENY, OFFERING_TIER, OFFERING_TIER_NO_LB};
 use outgate_manager::command::request::{
-    CreateEgressRule, CreateFirewallRule, CreateNetworkOffering, DeleteNetworkOffering, EnableStaticNat,
-    UpdateNetworkOffering,
+    CreateEgressRule, CreateFirewallRule, DeleteNetworkOffering, EnableStaticNat, UpdateNetworkOffering,
 };
-use outgate_model::id::NetworkOfferingId;
 use outgate_model::object::{NetworkOffering, OfferingState, Service};
-
-/// An enabled offering with these services beside Dhcp and SourceNat.
-fn with(name: &str, services: &[Service]) -> CreateNetworkOffering {
-    let mut all: BTreeSet<_> = services.iter().copied().collect();
-    all.extend([Service::Dhcp, Service::SourceNat]);
-    CreateNetworkOffering {
-        name: name.to_owned(),
-        display_text: name.to_owned(),
-        services: all,
-        for_vpc: false,
-        egress_allowed: true,
-        persistent: false,
-        conserve_mode: true,
-        enable: true,
-        specify_vlan: false,
-        redundant: false,
-        required: false,
-        max_connections: None,
-        network_rate: None,
-        tags: String::new(),
-        domains: Vec::new(),
-        zones: Vec::new(),
-        details: BTreeMap::new(),
-    }
-}
-
-async fn make(world: &World, request: CreateNetworkOffering) -> NetworkOfferingId {
-    world
-        .manager
-        .create_network_offering(&world.admin, request)
-        .await
-        .unwrap()
-}
 
 fn named(world: &World, name: &str) -> NetworkOffering {
     let view = world.manager.view();
@@ -104,7 +67,7 @@ async fn a_start_makes_no_built_in_offering_twice_even_if_it_was_renamed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_offering_lacks_its_networks_refuse_naming_both() {
     let world = World::new(4).await;
-    let bare = make(&world, with("bare", &[])).await;
+    let bare = world.make_offering(offering_with("bare", &[])).await;
     let mut request = world.create_network("n");
     request.offering = bare;
     let network = world.manager.create_network(&world.admin, request).await.unwrap();
@@ -159,10 +122,10 @@ async fn what_an_offering_lacks_its_networks_refuse_naming_both() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_conserve_mode_an_address_serves_one_purpose() {
     let world = World::new(4).await;
-    let mut offering = with("single", &[Service::PortForwarding, Service::Firewall]);
+    let mut offering = offering_with("single", &[Service::PortForwarding, Service::Firewall]);
     offering.conserve_mode = false;
     let mut request = world.create_network("n");
-    request.offering = make(&world, offering).await;
+    request.offering = world.make_offering(offering).await;
     request.source_nat_address = Some(ip("203.0.113.10"));
     let network = world.manager.create_network(&world.admin, request).await.unwrap();
     let guest = world.guest(network, "web").await;
@@ -192,7 +155,7 @@ async fn without_conserve_mode_an_address_serves_one_purpose() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offering_goes_only_when_nothing_uses_it_and_no_network_is_made_from_a_disabled_one() {
     let world = World::new(4).await;
-    let id = make(&world, with("mine", &[])).await;
+    let id = world.make_offering(offering_with("mine", &[])).await;
     let mut request = world.create_network("n");
     request.offering = id;
     world
@@ -230,7 +193,7 @@ async fn an_offering_goes_only_when_nothing_uses_it_and_no_network_is_made_from_
         .await
         .unwrap_err();
     assert_eq!(refused.code(), 431, "{refused}");
-    let unused = make(&world, with("unused", &[])).await;
+    let unused = world.make_offering(offering_with("unused", &[])).await;
     let delete = DeleteNetworkOffering { id: unused };
     world
         .manager

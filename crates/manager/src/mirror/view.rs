@@ -31,6 +31,8 @@ pub enum NetworkState {
     Implementing,
     /// Its router runs.
     Implemented,
+    /// No guest needs its router, which is on its way down.
+    Shutdown,
     /// It is on its way out.
     Destroy,
 }
@@ -42,6 +44,7 @@ impl NetworkState {
             Self::Allocated => "Allocated",
             Self::Implementing => "Implementing",
             Self::Implemented => "Implemented",
+            Self::Shutdown => "Shutdown",
             Self::Destroy => "Destroy",
         }
     }
@@ -312,6 +315,7 @@ impl View<'_> {
     /// A network's state as users see it.
     pub fn network_state(&self, network: &Network) -> NetworkState {
         match network.phase {
+            NetworkPhase::Allocated if self.router_of_network(network.id).is_some() => NetworkState::Shutdown,
             NetworkPhase::Allocated => NetworkState::Allocated,
             NetworkPhase::Destroyed => NetworkState::Destroy,
             NetworkPhase::Implemented if self.is_idle(network.realm()) => NetworkState::Allocated,

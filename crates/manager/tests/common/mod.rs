@@ -11,24 +11,25 @@
 
 mod fake_host;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use outgate_manager::bootstrap::{OFFERING_DENY, RangeConfig};
 use outgate_manager::command::request::{
-    AssociateIp, CreateFirewallRule, CreateNetwork, CreatePortForwarding, DeployGuest, EnableStaticNat,
-    WantedNic,
+    AssociateIp, CreateFirewallRule, CreateNetwork, CreateNetworkOffering, CreatePortForwarding, DeployGuest,
+    EnableStaticNat, WantedNic,
 };
 use outgate_manager::{
     BootstrapConfig, Caller, CommandError, CommitError, Drivers, Manager, ManagerConfig, Pace,
     RouterSettings, Started,
 };
-use outgate_model::id::{GuestId, JobId, NetworkId, PublicIpId, RouterId, UserId, ZoneId};
+use outgate_model::id::{GuestId, JobId, NetworkId, NetworkOfferingId, PublicIpId, RouterId, UserId, ZoneId};
 use outgate_model::job::JobState;
 use outgate_model::object::{
-    Account, Guest, Network, NetworkOffering, PublicIp, RoleType, Router, ServiceOffering, Template, User,
-    Zone,
+    Account, Guest, Network, NetworkOffering, PublicIp, RoleType, Router, Service, ServiceOffering, Template,
+    User, Zone,
 };
 use outgate_model::{Ipv4Range, Match, PortRange, Protocol};
 use outgate_store::{SqliteStore, Store};
@@ -87,6 +88,31 @@ pub fn config(dir: &std::path::Path, addresses: u32) -> ManagerConfig {
         key_file: dir.join("key"),
         router: RouterSettings::default(),
         pace: Pace::default(),
+    }
+}
+
+/// An enabled offering with these services beside Dhcp and SourceNat.
+pub fn offering_with(name: &str, services: &[Service]) -> CreateNetworkOffering {
+    let mut all: BTreeSet<_> = services.iter().copied().collect();
+    all.extend([Service::Dhcp, Service::SourceNat]);
+    CreateNetworkOffering {
+        name: name.to_owned(),
+        display_text: name.to_owned(),
+        services: all,
+        for_vpc: false,
+        egress_allowed: true,
+        persistent: false,
+        conserve_mode: true,
+        enable: true,
+        specify_vlan: false,
+        redundant: false,
+        required: false,
+        max_connections: None,
+        network_rate: None,
+        tags: String::new(),
+        domains: Vec::new(),
+        zones: Vec::new(),
+        details: BTreeMap::new(),
     }
 }
 
@@ -159,13 +185,20 @@ impl World {
             .unwrap()
     }
 
-    pub fn offering(&self, name: &str) -> outgate_model::id::NetworkOfferingId {
+    pub fn offering(&self, name: &str) -> NetworkOfferingId {
         self.manager
             .view()
             .all::<NetworkOffering>()
             .find(|offering| offering.name == name)
             .unwrap()
             .id
+    }
+
+    pub async fn make_offering(&self, request: CreateNetworkOffering) -> NetworkOfferingId {
+        self.manager
+            .create_network_offering(&self.admin, request)
+            .await
+            .unwrap()
     }
 
     pub fn create_network(&self, name: &str) -> CreateNetwork {
