@@ -2,12 +2,13 @@
 //! Whether the ids that a request gives are ids of something that the caller may see, as CloudStack checks before it
 //! runs a command.
 
-use outgate_manager::Row;
+use outgate_manager::{Row, View};
 use outgate_model::id::{
     AccountId, DomainId, EventId, FirewallRuleId, GuestId, HostId, JobId, NetworkId, NetworkOfferingId,
     PhysicalNetworkId, PortForwardingRuleId, ProjectId, PublicIpId, PublicIpRangeId, RoleId, RouterId,
     ServiceOfferingId, TemplateId, UserId, ZoneId,
 };
+use outgate_model::id::{AlertId, ClusterId, PodId, ServiceProviderId, TrafficTypeId};
 use outgate_model::id::{HealthCheckPolicyId, IpForwardingRuleId, LoadBalancerRuleId, StickinessPolicyId};
 use outgate_model::id::{
     NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId, VpcOfferingId,
@@ -17,6 +18,7 @@ use outgate_model::object::{
     Account, FirewallRule, Guest, Host, Network, NetworkOffering, PhysicalNetwork, PortForwardingRule,
     PublicIp, PublicIpRange, Role, Router, ServiceOffering, Template, User, Zone,
 };
+use outgate_model::object::{Alert, Cluster, Pod, ServiceProvider, TrafficType};
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
 use uuid::Uuid;
@@ -55,7 +57,6 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
             .is_some_and(|event| caller.may_any(view, event.account)),
         Of::FirewallRule => owned(look, FirewallRuleId(id), |rule: &FirewallRule| Some(rule.account)),
         Of::Guest => owned(look, GuestId(id), |guest: &Guest| Some(guest.account)),
-        Of::Host => view.get::<Host>(HostId(id)).is_some(),
         Of::Job => view
             .job(JobId(id))
             .is_some_and(|job| caller.may(view, job.account)),
@@ -66,23 +67,16 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
         Of::SecondaryIp => view
             .guest_of_secondary_ip(SecondaryIpId(id))
             .is_some_and(|(guest, ..)| caller.may(view, guest.account)),
-        Of::NetworkOffering => view.get::<NetworkOffering>(NetworkOfferingId(id)).is_some(),
-        Of::PhysicalNetwork => view.get::<PhysicalNetwork>(PhysicalNetworkId(id)).is_some(),
         Of::PortForwardingRule => owned(look, PortForwardingRuleId(id), |rule: &PortForwardingRule| {
             Some(rule.account)
         }),
         Of::Project => caller.may_project(view, ProjectId(id)),
-        Of::Range => view.get::<PublicIpRange>(PublicIpRangeId(id)).is_some(),
         Of::Role => view
             .get::<Role>(RoleId(id))
             .is_some_and(|role| caller.admin() || role.public),
         Of::Router => owned(look, RouterId(id), |router: &Router| Some(router.account)),
-        Of::ServiceOffering => view.get::<ServiceOffering>(ServiceOfferingId(id)).is_some(),
-        Of::Template => view.get::<Template>(TemplateId(id)).is_some(),
         Of::User => owned(look, UserId(id), |user: &User| Some(user.account)),
-        Of::Zone => view.get::<Zone>(ZoneId(id)).is_some(),
         Of::Vpc => view.get::<Vpc>(VpcId(id)).is_some(),
-        Of::VpcOffering => view.get::<VpcOffering>(VpcOfferingId(id)).is_some(),
         Of::NetworkAclList => view.get::<NetworkAclList>(NetworkAclListId(id)).is_some(),
         Of::NetworkAclItem => view.get::<NetworkAclItem>(NetworkAclItemId(id)).is_some(),
         Of::PrivateGateway => view.get::<PrivateGateway>(PrivateGatewayId(id)).is_some(),
@@ -101,6 +95,29 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
         }),
         Of::Nothing => false,
         Of::Anything => true,
+        _ => provided(view, of, id),
+    }
+}
+
+/// Whether there is such an object of the operator's.
+fn provided(view: &View<'_>, of: Of, id: Uuid) -> bool {
+    match of {
+        Of::Host => view.get::<Host>(HostId(id)).is_some(),
+        Of::PhysicalNetwork => view.get::<PhysicalNetwork>(PhysicalNetworkId(id)).is_some(),
+        Of::Range => view.get::<PublicIpRange>(PublicIpRangeId(id)).is_some(),
+        Of::ServiceOffering => view.get::<ServiceOffering>(ServiceOfferingId(id)).is_some(),
+        Of::Template => view.get::<Template>(TemplateId(id)).is_some(),
+        Of::Zone => view.get::<Zone>(ZoneId(id)).is_some(),
+        Of::NetworkOffering => view.get::<NetworkOffering>(NetworkOfferingId(id)).is_some(),
+        Of::Alert => view
+            .get::<Alert>(AlertId(id))
+            .is_some_and(|alert| !alert.archived),
+        Of::Cluster => view.get::<Cluster>(ClusterId(id)).is_some(),
+        Of::Pod => view.get::<Pod>(PodId(id)).is_some(),
+        Of::ServiceProvider => view.get::<ServiceProvider>(ServiceProviderId(id)).is_some(),
+        Of::TrafficType => view.get::<TrafficType>(TrafficTypeId(id)).is_some(),
+        Of::VpcOffering => view.get::<VpcOffering>(VpcOfferingId(id)).is_some(),
+        _ => false,
     }
 }
 

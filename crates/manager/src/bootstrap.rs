@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a first start writes: the operator's world, in one transaction, and only if there is none yet.
 
-mod infra;
+pub(crate) mod infra;
 mod vpc;
 
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ use outgate_model::object::{
     RoleType, Service, ServiceOffering, Template, User, Zone,
 };
 use outgate_model::router_spec::EgressPolicy;
+
+pub use infra::{INTERNAL_LB, ROUTER, VPC_ROUTER};
 
 use crate::draft::Draft;
 use crate::mirror::{Stored, View};
@@ -215,6 +217,7 @@ fn physical(config: &BootstrapConfig, zone: ZoneId, draft: &mut Draft) {
             hypervisor: config.hypervisor.clone(),
             cluster: None,
             disabled: false,
+            maintenance: false,
             created: Timestamp::now(),
         });
     }

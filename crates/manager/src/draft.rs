@@ -273,6 +273,16 @@ impl Draft {
         next
     }
 
+    /// The decision rests on counter `name` as it is: whoever takes a number of it meanwhile is noticed.
+    pub fn counted(&mut self, name: &str) {
+        let key = key::counter(name);
+        let condition = match self.counters.get(name) {
+            Some((_, revision)) => Condition::Unchanged(key.clone(), *revision),
+            None => Condition::Absent(key.clone()),
+        };
+        self.conditions.entry(key).or_insert(condition);
+    }
+
     /// What the transaction makes of an object so far: `None` when it does not touch it, `Some(None)` when it
     /// removes it.
     pub fn staged<O: Row>(&self, id: O::Id) -> Option<Option<Arc<O>>> {

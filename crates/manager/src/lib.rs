@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod bootstrap;
+pub mod capacity;
 pub mod collect;
 pub mod command;
 pub mod config;

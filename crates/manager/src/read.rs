@@ -2,8 +2,9 @@
 //! The states that users see: what is wanted beside what was observed, in CloudStack's words. A network's and a
 //! router's are [`View::network_state`] and [`View::router_state`].
 
+use outgate_model::id::{AlertId, HostId};
 use outgate_model::object::{
-    FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RouterState, RuleState,
+    Alert, FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RouterState, RuleState,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 
@@ -60,7 +61,17 @@ pub fn rule_state_name(state: RuleState) -> &'static str {
     }
 }
 
+/// What the alert about a host that does not answer is about.
+pub(crate) fn about_host(id: HostId) -> String {
+    format!("host/{id}")
+}
+
 impl View<'_> {
+    /// Whether a host answered when it was last looked at.
+    pub fn host_answers(&self, id: HostId) -> bool {
+        self.get::<Alert>(AlertId::of(&about_host(id))).is_none()
+    }
+
     /// A guest's state.
     pub fn guest_state(&self, guest: &Guest) -> GuestState {
         let seen = self.guest_observed(guest.id);

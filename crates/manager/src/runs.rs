@@ -65,6 +65,15 @@ impl AddressRuns {
             .or_else(|| self.absent_from(range.first(), range.last()))
     }
 
+    /// How many addresses of `range` are in the set. Takes time by the number of runs in it.
+    pub fn count_in(&self, range: Ipv4Range) -> u64 {
+        let (start, end) = (range.first().to_bits(), range.last().to_bits());
+        let from = self.run_of(start).map_or(start, |(first, _)| first);
+        let runs = self.runs.range(from..=end);
+        runs.map(|(first, last)| u64::from((*last).min(end) - (*first).max(start)) + 1)
+            .sum()
+    }
+
     fn absent_from(&self, from: Ipv4Addr, last: Ipv4Addr) -> Option<Ipv4Addr> {
         let bits = match self.run_of(from.to_bits()) {
             Some((_, end)) => end.checked_add(1)?,

@@ -175,6 +175,11 @@ impl Ipv4Range {
         self.first <= other.last && other.first <= self.last
     }
 
+    /// How many addresses it holds; 2^32 - 1 for all there are.
+    pub fn count(self) -> u32 {
+        (self.last.to_bits() - self.first.to_bits()).saturating_add(1)
+    }
+
     /// Every address, lowest first.
     pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> {
         (self.first.to_bits()..=self.last.to_bits()).map(Ipv4Addr::from_bits)

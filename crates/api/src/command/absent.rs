@@ -18,6 +18,20 @@ const PLAIN: &[&[Param]] = &[list::PAGED];
 /// What lists of owned things take.
 const OWNED: &[&[Param]] = &[scope::OWNED, list::PAGED];
 
+const SYSTEM_VMS: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::Nothing), "the system VM of this id"),
+    Param::optional("name", Kind::Text(255), "the system VM of this name"),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "system VMs of this zone"),
+    Param::optional("podid", Kind::Uuid(Of::Pod), "system VMs of this pod"),
+    Param::optional("hostid", Kind::Uuid(Of::Host), "system VMs on this host"),
+    Param::optional(
+        "systemvmtype",
+        Kind::Text(64),
+        "consoleproxy or secondarystoragevm",
+    ),
+    Param::optional("state", Kind::Text(32), "system VMs in this state"),
+];
+
 /// The commands.
 pub const COMMANDS: &[Command] = &[
     none(
@@ -57,6 +71,14 @@ pub const COMMANDS: &[Command] = &[
         PLAIN,
         "ostype",
     ),
+    none(
+        "listSystemVms",
+        "Lists system VMs. There are none here: guests have no console proxy and templates no storage of their own; \
+         routers are listed by listRouters.",
+        &[SYSTEM_VMS, list::PAGED],
+        "systemvm",
+    )
+    .for_admins(),
     Command::read(
         "listHypervisors",
         "Lists the hypervisors of the hosts.",

@@ -2,6 +2,7 @@
 //! The kinds of objects that commands answer with.
 
 use outgate_model::id::{FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId};
+use outgate_model::id::{HostId, PhysicalNetworkId, ServiceProviderId, TrafficTypeId};
 use outgate_model::id::{IpForwardingRuleId, LoadBalancerRuleId, SecondaryIpId};
 use uuid::Uuid;
 
@@ -33,6 +34,18 @@ pub enum Entity {
     NicSecondaryIp,
     /// `router`.
     Router,
+    /// `host`.
+    Host,
+    /// `physicalnetwork`.
+    PhysicalNetwork,
+    /// `traffictype`.
+    TrafficType,
+    /// `networkserviceprovider`.
+    ServiceProvider,
+    /// `virtualrouterelement`.
+    RouterElement,
+    /// `internalloadbalancerelement`.
+    LbElement,
 }
 
 impl Entity {
@@ -50,6 +63,12 @@ impl Entity {
             Self::Guest => "virtualmachine",
             Self::NicSecondaryIp => "nicsecondaryip",
             Self::Router => "router",
+            Self::Host => "host",
+            Self::PhysicalNetwork => "physicalnetwork",
+            Self::TrafficType => "traffictype",
+            Self::ServiceProvider => "networkserviceprovider",
+            Self::RouterElement => "virtualrouterelement",
+            Self::LbElement => "internalloadbalancerelement",
         }
     }
 
@@ -67,6 +86,12 @@ impl Entity {
             Self::Guest => view::guest::FIELDS,
             Self::NicSecondaryIp => view::nic_secondary_ip::FIELDS,
             Self::Router => view::router::FIELDS,
+            Self::Host => view::host::FIELDS,
+            Self::PhysicalNetwork => view::physical_network::FIELDS,
+            Self::TrafficType => view::traffic_type::FIELDS,
+            Self::ServiceProvider => view::provider::FIELDS,
+            Self::RouterElement => view::provider::router_element::FIELDS,
+            Self::LbElement => view::provider::lb_element::FIELDS,
         }
     }
 
@@ -93,6 +118,14 @@ impl Entity {
                 view::nic_secondary_ip::render(look, at.guest_of_secondary_ip(SecondaryIpId(id))?)
             }
             Self::Router => view::router::render_with_vpc(look, at.get(RouterId(id))?),
+            Self::Host => view::host::render(look, at.get(HostId(id))?),
+            Self::PhysicalNetwork => view::physical_network::render(look, at.get(PhysicalNetworkId(id))?),
+            Self::TrafficType => view::traffic_type::render(look, at.get(TrafficTypeId(id))?),
+            Self::ServiceProvider => view::provider::render(look, at.get(ServiceProviderId(id))?),
+            Self::RouterElement => {
+                view::provider::router_element::render(look, at.get(ServiceProviderId(id))?)
+            }
+            Self::LbElement => view::provider::lb_element::render(look, at.get(ServiceProviderId(id))?),
         })
     }
 }

@@ -4,12 +4,14 @@
 
 mod absent;
 mod address;
+mod capacity;
 mod entity;
 mod event;
 mod filter;
 mod firewall;
 mod forwarding;
 mod guest;
+mod infra;
 mod ip_forwarding;
 mod job;
 mod list;
@@ -301,6 +303,14 @@ fn own_id(params: &Params, id: uuid::Uuid) -> Result<(), ApiError> {
 pub fn all() -> impl Iterator<Item = &'static Command> {
     [
         meta::COMMANDS,
+        infra::zone::COMMANDS,
+        infra::pod::COMMANDS,
+        infra::cluster::COMMANDS,
+        infra::host::COMMANDS,
+        infra::physical_network::COMMANDS,
+        infra::traffic_type::COMMANDS,
+        infra::provider::COMMANDS,
+        capacity::COMMANDS,
         provided::COMMANDS,
         network_offering::COMMANDS,
         network::COMMANDS,

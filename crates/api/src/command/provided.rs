@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the operator provides: zones, offerings, templates, hosts.
+//! What the operator provides: service offerings and templates.
 
-use outgate_model::object::{Host, ServiceOffering, Template, Zone};
+use outgate_model::object::{ServiceOffering, Template};
 
 use super::filter::Filter;
 use super::{Answers, Command, list};
@@ -12,13 +12,6 @@ use crate::wire::params::{Kind, Of, Param, Params};
 
 /// The commands.
 pub const COMMANDS: &[Command] = &[
-    Command::read(
-        "listZones",
-        "Lists zones.",
-        &[ZONE_FILTERS, list::PAGED],
-        Answers::List("zone", view::zone::FIELDS),
-        zones,
-    ),
     Command::read(
         "listServiceOfferings",
         "Lists service offerings.",
@@ -33,41 +26,7 @@ pub const COMMANDS: &[Command] = &[
         Answers::List("template", view::template::FIELDS),
         templates,
     ),
-    Command::read(
-        "listHosts",
-        "Lists the hosts that run routers and guests.",
-        &[HOST_FILTERS, list::PAGED],
-        Answers::List("host", view::host::FIELDS),
-        hosts,
-    )
-    .for_admins(),
 ];
-
-const ZONE_FILTERS: &[Param] = &[
-    Param::optional("id", Kind::Uuid(Of::Zone), "the zone of this id"),
-    Param::optional("ids", Kind::Uuids(Of::Zone), "the zones of these ids"),
-    Param::optional("name", Kind::Text(255), "the zone of this name"),
-    Param::optional("available", Kind::Bool, "every zone is available"),
-    Param::optional(
-        "networktype",
-        Kind::OneOf(&["Basic", "Advanced"]),
-        "every zone is Advanced",
-    ),
-    Param::optional("tags", Kind::Maps, "zones with these tags; none has any"),
-];
-
-fn zones(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
-    let filter = Filter(params);
-    let ids = params.ids("ids");
-    let matches = look.view.all::<Zone>().map(|z| &**z).filter(|z| {
-        filter.id("id", z.id.0)
-            && (ids.is_empty() || ids.contains(&z.id.0))
-            && filter.exact("name", &z.name)
-            && filter.word("networktype", "Advanced")
-            && filter.keyword(&[&z.name])
-    });
-    list::reply(look, params, "zone", matches, view::zone::render)
-}
 
 const SERVICE_OFFERING_FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::ServiceOffering), "the offering of this id"),
@@ -140,29 +99,4 @@ fn templates(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.keyword(&[&t.name, &t.display_text])
     });
     list::reply(look, params, "template", matches, view::template::render)
-}
-
-const HOST_FILTERS: &[Param] = &[
-    Param::optional("id", Kind::Uuid(Of::Host), "the host of this id"),
-    Param::optional("name", Kind::Text(255), "the host of this name"),
-    Param::optional("zoneid", Kind::Uuid(Of::Zone), "hosts of this zone"),
-    Param::optional("type", Kind::Text(32), "every host is of type Routing"),
-    Param::optional("state", Kind::Text(32), "every host is Up"),
-    Param::optional("resourcestate", Kind::Text(32), "every host is Enabled"),
-    Param::optional("hypervisor", Kind::Text(32), "hosts of this hypervisor"),
-];
-
-fn hosts(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
-    let filter = Filter(params);
-    let matches = look.view.all::<Host>().map(|h| &**h).filter(|h| {
-        filter.id("id", h.id.0)
-            && filter.exact("name", &h.name)
-            && filter.id("zoneid", h.zone.0)
-            && filter.exact("type", "Routing")
-            && filter.exact("state", "Up")
-            && filter.exact("resourcestate", "Enabled")
-            && filter.exact("hypervisor", &h.hypervisor)
-            && filter.keyword(&[&h.name])
-    });
-    list::reply(look, params, "host", matches, view::host::render)
 }

@@ -5,6 +5,8 @@
 //! Each module lists its object's fields once; rendering and `listApis` both follow from that list.
 
 pub mod address;
+pub mod capacity;
+pub mod cluster;
 pub mod event;
 pub mod firewall_rule;
 pub mod glossary;
@@ -18,13 +20,17 @@ pub mod network;
 pub mod network_offering;
 pub mod nic;
 pub mod nic_secondary_ip;
+pub mod physical_network;
+pub mod pod;
 pub mod port_forwarding_rule;
+pub mod provider;
 pub mod router;
 pub mod service;
 pub mod service_offering;
 pub mod stickiness_policy;
 pub mod tag;
 pub mod template;
+pub mod traffic_type;
 pub mod user;
 pub mod zone;
 
@@ -46,6 +52,11 @@ fn put(object: &mut Object, key: &str, value: impl serde::Serialize) {
         }
         Err(e) => tracing::error!(key, error = %e, "a field could not be rendered"),
     }
+}
+
+/// CloudStack's word of whether something may be used.
+pub fn state_name(disabled: bool) -> &'static str {
+    if disabled { "Disabled" } else { "Enabled" }
 }
 
 /// Says whose an object is: account and domain, or project and domain.

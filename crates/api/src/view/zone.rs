@@ -3,7 +3,7 @@
 
 use outgate_model::object::Zone;
 
-use crate::view::view;
+use crate::view::{state_name, view};
 
 view! {
     /// A zone.
@@ -14,7 +14,7 @@ view! {
     "networktype" string = "Advanced";
     "securitygroupsenabled" boolean = false;
     "localstorageenabled" boolean = true;
-    "allocationstate" string = "Enabled";
+    "allocationstate" string = state_name(zone.disabled);
     "type" string = "Core";
     "dns1" string = zone.dns.first();
     "dns2" string = zone.dns.get(1);
@@ -27,4 +27,6 @@ view! {
     "routerpublicinterfacemaxmtu" integer = zone.public_mtu;
     "routerprivateinterfacemaxmtu" integer = zone.public_mtu;
     "tags" list = [""; 0];
+    // Filled with showcapacities=true.
+    "capacity" list = None::<[u8; 0]>;
 }

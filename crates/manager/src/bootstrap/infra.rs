@@ -14,8 +14,14 @@ use outgate_model::object::{
 use crate::draft::Draft;
 use crate::mirror::View;
 
-/// The providers that Outgate has, by CloudStack's names.
-pub const PROVIDERS: &[&str] = &["VirtualRouter", "VpcVirtualRouter"];
+/// The provider of isolated networks.
+pub const ROUTER: &str = "VirtualRouter";
+/// The provider of VPCs.
+pub const VPC_ROUTER: &str = "VpcVirtualRouter";
+/// The provider of load balancers inside networks, which is never enabled: this cloud has none.
+pub const INTERNAL_LB: &str = "InternalLbVm";
+/// The providers that a physical network has, by CloudStack's names.
+pub const PROVIDERS: &[&str] = &[ROUTER, VPC_ROUTER, INTERNAL_LB];
 
 /// Adds what is missing.
 pub(super) fn heal(view: &View<'_>, draft: &mut Draft) {
@@ -41,8 +47,9 @@ pub(super) fn heal(view: &View<'_>, draft: &mut Draft) {
 }
 
 /// The providers of a physical network.
-fn providers(physical_network: PhysicalNetworkId, enabled: bool, draft: &mut Draft) {
+pub(crate) fn providers(physical_network: PhysicalNetworkId, enabled: bool, draft: &mut Draft) {
     for name in PROVIDERS {
+        let enabled = enabled && *name != INTERNAL_LB;
         draft.create(&ServiceProvider {
             id: ServiceProviderId::new(),
             physical_network,

@@ -58,6 +58,7 @@ pub(crate) fn associate(tx: &mut Tx<'_>, request: &AssociateIp) -> Result<Starte
         }
         (None, Some(zone)) => {
             let zone = tx.provided::<Zone>("zoneid", zone)?;
+            super::infra::open(tx, &zone)?;
             let account = tx.owner(request.owner)?.id;
             let ip = acquire(
                 tx,

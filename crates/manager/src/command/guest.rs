@@ -11,13 +11,14 @@ use outgate_model::object::{
 
 use super::request::{DeployGuest, DestroyGuest, RebootGuest, StartGuest, Started, StopGuest, WantedNic};
 use super::tx::{Owned, Tx};
-use super::{balancing, checks, forwarding, implement, ip_forwarding, nic};
+use super::{balancing, checks, forwarding, implement, infra, ip_forwarding, nic};
 use crate::CommandError;
 use crate::mirror::Stored;
 
 /// `deployVirtualMachine`.
 pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, CommandError> {
     let zone = tx.provided::<Zone>("zoneid", request.zone)?;
+    infra::open(tx, &zone)?;
     let offering = tx.provided::<ServiceOffering>("serviceofferingid", request.service_offering)?;
     if offering.system {
         return Err(CommandError::invalid(
@@ -48,6 +49,7 @@ pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, 
     let number = tx.draft.number(implement::VM_NUMBERS);
     let nics = nics(tx, &networks, number)?;
     let host = plug(tx, &networks, request.start)?;
+    infra::host::takes_new(tx, host)?;
     let guest = Guest {
         id,
         number,
@@ -195,6 +197,7 @@ fn plug(tx: &mut Tx<'_>, networks: &[Plugged], start: bool) -> Result<HostId, Co
 /// `startVirtualMachine`.
 pub(crate) fn start(tx: &mut Tx<'_>, request: StartGuest) -> Result<Started, CommandError> {
     let guest = kept(tx, "id", request.id)?;
+    infra::host::starts(tx, guest.host)?;
     for nic in &guest.nics {
         let network = tx.known::<Network>(nic.network)?;
         implement::network_on(tx, &network, Some(guest.host))?;

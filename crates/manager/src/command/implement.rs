@@ -9,6 +9,7 @@ use outgate_model::object::{Guest, Host, Network, NetworkPhase, Power, Router, V
 use outgate_model::{MacAddr, Realm, key};
 
 use super::address::{self, Wanted};
+use super::infra;
 use super::tx::Tx;
 use crate::CommandError;
 use crate::realm::{Phase, Standing};
@@ -17,7 +18,7 @@ use crate::realm::{Phase, Standing};
 pub(crate) const VM_NUMBERS: &str = "vm";
 
 /// RFC 3927 keeps the first and the last 256 link-local addresses for later: 254 blocks of 256 are left.
-const LINK_LOCAL_COUNT: u32 = 254 * 256;
+pub(crate) const LINK_LOCAL_COUNT: u32 = 254 * 256;
 const LINK_LOCAL_FIRST: u32 = Ipv4Addr::new(169, 254, 1, 0).to_bits();
 
 /// Makes the network be implemented with a running router, and returns the generation that brings it.
@@ -121,6 +122,7 @@ pub(crate) fn running_router(
         Power::Off => router.boot,
         Power::Gone => router.boot + 1,
     };
+    infra::host::starts(tx, router.host)?;
     let text = format!("starting router {}", router.name);
     tx.event::<Router>("ROUTER.START", router.account, router.id.0, text);
     tx.draft.update(
@@ -135,6 +137,7 @@ pub(crate) fn running_router(
 }
 
 fn new_router(tx: &mut Tx<'_>, standing: &Standing, host: HostId) -> Result<(), CommandError> {
+    infra::host::takes_new(tx, host)?;
     let number = tx.draft.number(VM_NUMBERS);
     let router = Router {
         id: RouterId::new(),
@@ -188,14 +191,11 @@ pub(crate) fn mac(number: u64, nic: usize) -> Result<MacAddr, CommandError> {
     Ok(MacAddr([0x02, nic, a, b, c, d]))
 }
 
-/// The host of the zone with the fewest routers and guests.
+/// The host of the zone with the fewest routers and guests, of those that take something new.
 pub(crate) fn place(tx: &Tx<'_>, zone: ZoneId) -> Result<HostId, CommandError> {
-    let hosts: Vec<_> = tx
-        .view
-        .all::<Host>()
-        .filter(|host| host.zone == zone)
-        .map(|host| host.id)
-        .collect();
+    let of_zone = || tx.view.all::<Host>().filter(|host| host.zone == zone);
+    let open = of_zone().filter(|host| infra::host::closed(tx.view, host).is_none());
+    let hosts: Vec<_> = open.map(|host| host.id).collect();
     let chosen = match hosts.as_slice() {
         [only] => Some(*only),
         several => several
@@ -203,8 +203,18 @@ pub(crate) fn place(tx: &Tx<'_>, zone: ZoneId) -> Result<HostId, CommandError> {
             .copied()
             .min_by_key(|host| (load(tx, *host), *host)),
     };
-    chosen.ok_or_else(|| CommandError::Capacity {
-        what: format!("zone {zone} has no host"),
+    chosen.ok_or_else(|| {
+        let closed: Vec<_> = of_zone()
+            .filter_map(|host| infra::host::closed(tx.view, host))
+            .collect();
+        let why = if closed.is_empty() {
+            String::new()
+        } else {
+            format!(" that takes something new: {}", closed.join("; "))
+        };
+        CommandError::Capacity {
+            what: format!("zone {zone} has no host{why}"),
+        }
     })
 }
 

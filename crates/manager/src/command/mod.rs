@@ -25,6 +25,7 @@ mod forwarding;
 mod guest;
 mod guest_address;
 mod implement;
+pub(crate) mod infra;
 mod ip_forwarding;
 mod methods;
 mod network;
@@ -47,5 +48,6 @@ pub use nic::NICS_PER_GUEST;
 pub use secondary_ip::SECONDARY_IPS_PER_NIC;
 
 pub use checks::{CIDR_PAIRS_PER_NETWORK, CIDRS_PER_RULE, RULES_PER_NETWORK};
+pub(crate) use implement::LINK_LOCAL_COUNT;
 
 pub use request::{Caller, Started};

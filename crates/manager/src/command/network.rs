@@ -17,14 +17,14 @@ use super::request::{CreateNetwork, DeleteNetwork, RestartNetwork, Started};
 use super::subnet::{self, WantedSubnet};
 use super::tx::Tx;
 use super::vpc::tier;
-use super::{checks, guest, implement};
+use super::{checks, guest, implement, infra};
 use crate::CommandError;
 use crate::mirror::Stored;
 use crate::realm::Standing;
 pub(crate) use update::update;
 
 /// The counter that numbers networks. Every `createNetwork` writes it, so two of them never pass each other unseen.
-const NUMBERS: &str = "network";
+pub(crate) const NUMBERS: &str = "network";
 
 /// `createNetwork`.
 pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<NetworkId, CommandError> {
@@ -60,7 +60,7 @@ fn new_network(
     checks::name("name", &request.name)?;
     let display_text = request.display_text.as_ref().unwrap_or(&request.name);
     checks::name("displaytext", display_text)?;
-    let zone = tx.provided::<Zone>("zoneid", request.zone)?;
+    let zone = infra::zone_for(tx, request.zone, false)?;
     let account = tx.owner(request.owner)?;
     let offering = tx.offering_for(request.offering, zone.id, account.domain)?;
     not_for_tiers(&offering)?;

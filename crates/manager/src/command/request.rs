@@ -4,6 +4,7 @@
 
 mod acl;
 mod balancing;
+mod infra;
 mod network;
 mod nic;
 mod offering;
@@ -18,6 +19,12 @@ pub use acl::{
 pub use balancing::{
     ChangeMembers, CreateHealthCheck, CreateLoadBalancer, CreateStickiness, DeleteHealthCheck,
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,
+};
+pub use infra::{
+    AddCluster, AddProvider, AddTrafficType, ConfigureElement, CreatePhysicalNetwork, CreatePod, CreateZone,
+    DeleteCluster, DeletePhysicalNetwork, DeletePod, DeleteProvider, DeleteTrafficType, DeleteZone,
+    MaintainHost, PodSubnet, UpdateCluster, UpdateHost, UpdatePhysicalNetwork, UpdatePod, UpdateProvider,
+    UpdateTrafficType, UpdateZone,
 };
 pub use network::{ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
 pub use nic::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp, WantedNic};

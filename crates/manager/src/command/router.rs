@@ -5,6 +5,7 @@ use outgate_model::id::RouterId;
 use outgate_model::job::Goal;
 use outgate_model::object::{Power, Router};
 
+use super::infra;
 use super::request::{DestroyRouter, RebootRouter, StartRouter, Started, StopRouter};
 use super::tx::Tx;
 use crate::CommandError;
@@ -13,6 +14,7 @@ use crate::mirror::Stored;
 /// `startRouter`.
 pub(crate) fn start(tx: &mut Tx<'_>, request: StartRouter) -> Result<Started, CommandError> {
     let router = of_admin(tx, request.id)?;
+    infra::host::starts(tx, router.host)?;
     Ok(change(
         tx,
         &router,

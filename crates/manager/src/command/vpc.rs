@@ -19,7 +19,7 @@ use outgate_model::object::{Network, NetworkPhase, Power, PublicIp, Router, Vpc,
 use super::address::{self, Wanted};
 use super::request::{AssociateIpToVpc, CreateVpc, DeleteVpc, RestartVpc, Started, UpdateVpc};
 use super::tx::Tx;
-use super::{checks, implement, source_nat, subnet};
+use super::{checks, implement, infra, source_nat, subnet};
 use crate::CommandError;
 use crate::mirror::Stored;
 
@@ -31,7 +31,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateVpc) -> Result<Started, Co
     checks::name("name", &request.name)?;
     let display_text = request.display_text.as_ref().unwrap_or(&request.name);
     checks::name("displaytext", display_text)?;
-    let zone = tx.provided::<Zone>("zoneid", request.zone)?;
+    let zone = infra::zone_for(tx, request.zone, true)?;
     let account = tx.owner(request.owner)?;
     let offering = offering::for_new(tx, request.offering, zone.id, account.domain)?;
     let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);

@@ -95,6 +95,15 @@ impl View<'_> {
         }
     }
 
+    /// How many addresses of `range` are claimed.
+    pub fn claimed_in(&self, zone: ZoneId, range: Ipv4Range) -> u64 {
+        self.0
+            .indexes
+            .taken
+            .get(&zone)
+            .map_or(0, |taken| taken.count_in(range))
+    }
+
     /// The acquired addresses of a network.
     pub fn public_ips_of_network(&self, id: NetworkId) -> impl Iterator<Item = &Stored<PublicIp>> {
         self.each(self.0.indexes.ips_by_network.get(id))

@@ -149,13 +149,25 @@ pub struct Setting {
 impl SettingId {
     /// The id of the value of setting `name` in `scope`.
     pub fn of(scope: SettingScope, name: &str) -> Self {
-        // FNV-1a with 128 bits: no secret, only the same id for the same text, for good.
-        let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-        for byte in format!("{scope}/{name}").bytes() {
-            hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-        }
-        Self(uuid::Builder::from_random_bytes(hash.to_be_bytes()).into_uuid())
+        Self(named(&format!("{scope}/{name}")))
     }
+}
+
+impl AlertId {
+    /// The id of the alert about this cause: there is one at a time.
+    pub fn of(about: &str) -> Self {
+        Self(named(about))
+    }
+}
+
+/// The same id for the same text, for good.
+fn named(text: &str) -> uuid::Uuid {
+    // FNV-1a with 128 bits: it keeps no secret.
+    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    for byte in text.bytes() {
+        hash = (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+    }
+    uuid::Builder::from_random_bytes(hash.to_be_bytes()).into_uuid()
 }
 
 /// What an alert is about, with CloudStack's numbers.
@@ -194,7 +206,7 @@ impl AlertKind {
     /// CloudStack's name.
     pub fn name(self) -> &'static str {
         match self.number() {
-            4 => "ALERT.VIRTUAL.PUBLICIP",
+            4 => "ALERT.NETWORK.PUBLICIP",
             7 => "ALERT.COMPUTE.HOST",
             8 => "ALERT.USERVM",
             9 => "ALERT.SERVICE.DOMAINROUTER",

@@ -97,6 +97,9 @@ pub struct Host {
     /// Whether nothing new is placed on it.
     #[serde(default)]
     pub disabled: bool,
+    /// Whether it is in maintenance: nothing runs on it, and nothing is started on it.
+    #[serde(default)]
+    pub maintenance: bool,
     /// When it was added.
     pub created: jiff::Timestamp,
 }

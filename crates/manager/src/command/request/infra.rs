@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Requests about what a zone is built of. In updates, what is `None` stays as it is.
+
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use outgate_model::id::{
+    ClusterId, HostId, PhysicalNetworkId, PodId, ServiceProviderId, TrafficTypeId, ZoneId,
+};
+use outgate_model::object::{Traffic, VlanRange};
+
+/// `createZone`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateZone {
+    /// `name`.
+    pub name: String,
+    /// `dns1`, `dns2`.
+    pub dns: Vec<Ipv4Addr>,
+    /// `internaldns1`, `internaldns2`.
+    pub internal_dns: Vec<Ipv4Addr>,
+    /// `domain`: the networks' when they name none; `cs1cloud.internal` when left out.
+    pub domain: Option<String>,
+    /// `guestcidraddress`; 10.1.1.0/24 when left out.
+    pub guest_cidr: Option<Ipv4Net>,
+    /// `allocationstate`: a zone starts disabled, as CloudStack's.
+    pub enable: bool,
+}
+
+/// `updateZone`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateZone {
+    /// `id`.
+    pub id: ZoneId,
+    /// `name`.
+    pub name: Option<String>,
+    /// `dns1`, `dns2`.
+    pub dns: [Option<Ipv4Addr>; 2],
+    /// `internaldns1`, `internaldns2`.
+    pub internal_dns: [Option<Ipv4Addr>; 2],
+    /// `domain`.
+    pub domain: Option<String>,
+    /// `guestcidraddress`.
+    pub guest_cidr: Option<Ipv4Net>,
+    /// `allocationstate`: whether it is Enabled.
+    pub enable: Option<bool>,
+}
+
+/// `deleteZone`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteZone {
+    /// `id`.
+    pub id: ZoneId,
+}
+
+/// A pod's management subnet as the parameters give it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PodSubnet {
+    /// `gateway`.
+    pub gateway: Option<Ipv4Addr>,
+    /// `netmask`.
+    pub netmask: Option<Ipv4Addr>,
+    /// `startip`: the first address for system VMs.
+    pub start: Option<Ipv4Addr>,
+    /// `endip`: the last one.
+    pub end: Option<Ipv4Addr>,
+}
+
+/// `createPod`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatePod {
+    /// `zoneid`.
+    pub zone: ZoneId,
+    /// `name`, unique in the zone.
+    pub name: String,
+    /// Its management subnet.
+    pub subnet: PodSubnet,
+    /// `allocationstate`: whether it is Enabled.
+    pub enable: bool,
+}
+
+/// `updatePod`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdatePod {
+    /// `id`.
+    pub id: PodId,
+    /// `name`.
+    pub name: Option<String>,
+    /// Its management subnet.
+    pub subnet: PodSubnet,
+    /// `allocationstate`: whether it is Enabled.
+    pub enable: Option<bool>,
+}
+
+/// `deletePod`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeletePod {
+    /// `id`.
+    pub id: PodId,
+}
+
+/// `addCluster`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddCluster {
+    /// `zoneid`.
+    pub zone: ZoneId,
+    /// `podid`, of that zone.
+    pub pod: PodId,
+    /// `clustername`, unique in the pod.
+    pub name: String,
+    /// `hypervisor`, in CloudStack's spelling.
+    pub hypervisor: String,
+    /// `allocationstate`: whether it is Enabled.
+    pub enable: bool,
+}
+
+/// `updateCluster`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateCluster {
+    /// `id`.
+    pub id: ClusterId,
+    /// `clustername`.
+    pub name: Option<String>,
+    /// `allocationstate`: whether it is Enabled.
+    pub enable: Option<bool>,
+    /// `managedstate`: whether it is Managed.
+    pub managed: Option<bool>,
+}
+
+/// `deleteCluster`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteCluster {
+    /// `id`.
+    pub id: ClusterId,
+}
+
+/// `updateHost`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateHost {
+    /// `id`.
+    pub id: HostId,
+    /// `allocationstate`: Enable or Disable.
+    pub enable: Option<bool>,
+}
+
+/// `prepareHostForMaintenance` and `cancelHostMaintenance`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaintainHost {
+    /// `id`.
+    pub id: HostId,
+}
+
+/// `createPhysicalNetwork`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatePhysicalNetwork {
+    /// `zoneid`.
+    pub zone: ZoneId,
+    /// `name`, unique in the zone.
+    pub name: String,
+    /// `vlan`: in order and without overlaps.
+    pub vlans: Vec<VlanRange>,
+    /// `networkspeed`.
+    pub speed: Option<String>,
+    /// `tags`.
+    pub tags: Vec<String>,
+    /// `isolationmethods`.
+    pub isolation: Option<String>,
+}
+
+/// `updatePhysicalNetwork`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdatePhysicalNetwork {
+    /// `id`.
+    pub id: PhysicalNetworkId,
+    /// `vlan`.
+    pub vlans: Option<Vec<VlanRange>>,
+    /// `networkspeed`.
+    pub speed: Option<String>,
+    /// `tags`.
+    pub tags: Option<Vec<String>>,
+    /// `state`: whether it is Enabled.
+    pub enable: Option<bool>,
+}
+
+/// `deletePhysicalNetwork`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeletePhysicalNetwork {
+    /// `id`.
+    pub id: PhysicalNetworkId,
+}
+
+/// `addTrafficType`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddTrafficType {
+    /// `physicalnetworkid`.
+    pub physical_network: PhysicalNetworkId,
+    /// `traffictype`.
+    pub traffic: Traffic,
+    /// `kvmnetworklabel` and the like, by hypervisor.
+    pub labels: Vec<(String, String)>,
+}
+
+/// `updateTrafficType`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateTrafficType {
+    /// `id`.
+    pub id: TrafficTypeId,
+    /// Labels to set, by hypervisor.
+    pub labels: Vec<(String, String)>,
+}
+
+/// `deleteTrafficType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteTrafficType {
+    /// `id`.
+    pub id: TrafficTypeId,
+}
+
+/// `addNetworkServiceProvider`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddProvider {
+    /// `physicalnetworkid`.
+    pub physical_network: PhysicalNetworkId,
+    /// `name`, in CloudStack's spelling.
+    pub name: String,
+}
+
+/// `updateNetworkServiceProvider`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateProvider {
+    /// `id`.
+    pub id: ServiceProviderId,
+    /// `state`: whether it is Enabled.
+    pub enable: Option<bool>,
+}
+
+/// `deleteNetworkServiceProvider`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteProvider {
+    /// `id`.
+    pub id: ServiceProviderId,
+}
+
+/// `configureVirtualRouterElement` and `configureInternalLoadBalancerElement`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigureElement {
+    /// `id`: an element has its provider's.
+    pub id: ServiceProviderId,
+    /// `enabled`.
+    pub enabled: bool,
+    /// Whether the element balances load inside; else it is virtual routers.
+    pub internal_lb: bool,
+}
