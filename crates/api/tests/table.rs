@@ -41,6 +41,13 @@ const NOT_COVERED: &[&str] = &[
     "listSystemVms",
     // CloudStack's table gives it the fields of listNetworkServiceProviders.
     "listTrafficTypes",
+    "listRouterSessions",
+    "getSourceNatUsage",
+    "getRouterHealthCheckResults",
+    "listUsageRecords",
+    "generateUsageRecords",
+    "listUsageTypes",
+    "removeRawUsageRecords",
 ];
 
 /// Every command of the table that the facts cover, with its facts.

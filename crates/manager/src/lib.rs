@@ -2,6 +2,7 @@
 //! Allocation, commands as transactions, jobs and reconciliation.
 
 pub mod access;
+pub mod alerts;
 pub mod bootstrap;
 pub mod capacity;
 pub mod collect;
@@ -9,6 +10,7 @@ pub mod command;
 pub mod config;
 pub mod draft;
 pub mod error;
+pub mod insight;
 mod jobs;
 mod lead;
 pub mod manager;

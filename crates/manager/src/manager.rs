@@ -21,7 +21,7 @@ use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
 use crate::supervise::supervise;
 use crate::turns::Turns;
-use crate::{collect, jobs, lead, prune, reconcile};
+use crate::{collect, insight, jobs, lead, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
 const RACES: u32 = 3;
@@ -111,6 +111,7 @@ pub(crate) struct Inner {
     sealer: Sealer,
     /// One host's change at a time for each guest.
     pub(crate) guest_turns: Turns,
+    pub(crate) insight: insight::Kept,
     /// Read by commits that try their luck, written by those that lost several races.
     turn: RwLock<()>,
     stop: watch::Sender<bool>,
@@ -151,6 +152,7 @@ impl Manager {
             config,
             sealer,
             guest_turns: Turns::default(),
+            insight: insight::Kept::default(),
             turn: RwLock::new(()),
             stop: watch::Sender::new(false),
             tasks: Mutex::new(Vec::new()),
@@ -178,6 +180,8 @@ impl Manager {
             self.leading_task("jobs", &leading, jobs::run),
             self.leading_task("prune", &leading, prune::run),
             self.leading_task("collect", &leading, collect::run),
+            self.leading_task("statistics", &leading, insight::run),
+            self.leading_task("health", &leading, insight::health::run),
         ];
         for host in self.inner.hosts.values() {
             let (host, waker) = (Arc::clone(host), waker.clone());

@@ -151,6 +151,9 @@ settings! {
     /// How often routers' byte counters are read.
     ROUTER_STATS_INTERVAL = "router.stats.interval", "Usage",
         "Seconds between two readings of the routers' byte counters", Form::Number(1, 86_400), 60, Nowhere;
+    /// How often routers' health is checked.
+    HEALTH_INTERVAL = "router.health.checks.basic.interval", "Network",
+        "Minutes between two health checks of a router; 0 for none", Form::Number(0, 1_440), 3, Nowhere;
     /// How long usage records are kept.
     USAGE_KEPT_DAYS = "usage.retention.days", "Usage",
         "Days that usage is kept", Form::Number(1, 3_650), 400, Nowhere;

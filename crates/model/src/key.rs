@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 use crate::id::{EventId, GuestId, JobId, NetworkId, PhysicalNetworkId, RouterId, ZoneId};
+use crate::usage::HeldKind;
 
 /// Prefix of everything users want.
 pub const DESIRED: &str = "desired/";
@@ -17,6 +18,8 @@ pub const JOBS: &str = "jobs/";
 pub const EVENTS: &str = "events/";
 /// Prefix of counters.
 pub const COUNTERS: &str = "counters/";
+/// Prefix of what usage records are computed from. Nothing of it is held in memory.
+pub const USAGE: &str = "usage/";
 /// Prefix of uniqueness claims.
 pub const CLAIMS: &str = "claims/";
 
@@ -54,6 +57,34 @@ pub fn observed_router(id: RouterId) -> String {
 /// The key of what was last observed of a guest.
 pub fn observed_guest(id: GuestId) -> String {
     format!("{OBSERVED}guest/{id}")
+}
+
+/// The key of a router's health as it was last observed.
+pub fn observed_health(id: RouterId) -> String {
+    format!("{OBSERVED}router-health/{id}")
+}
+
+/// The key of the traffic counters of a router as they were last added up.
+pub fn usage_reading(id: RouterId) -> String {
+    format!("{USAGE}reading/{id}")
+}
+
+/// Prefix of what routers carried, by month.
+pub const USAGE_BYTES: &str = "usage/bytes/";
+
+/// Prefix of what routers carried in a month: `2026-11`.
+pub fn usage_month(month: &str) -> String {
+    format!("{USAGE_BYTES}{month}/")
+}
+
+/// Prefix of what is and was held.
+pub fn usage_held() -> String {
+    format!("{USAGE}held/")
+}
+
+/// The key of when an object was held.
+pub fn usage_held_one(kind: HeldKind, id: uuid::Uuid) -> String {
+    format!("{USAGE}held/{}/{id}", kind.folder())
 }
 
 /// The key of an event.

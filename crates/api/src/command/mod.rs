@@ -12,6 +12,7 @@ mod firewall;
 mod forwarding;
 mod guest;
 mod infra;
+mod insight;
 mod ip_forwarding;
 mod job;
 mod list;
@@ -26,6 +27,7 @@ mod scope;
 mod session;
 mod stickiness;
 mod tag;
+mod usage;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -323,8 +325,10 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         guest::COMMANDS,
         nic::COMMANDS,
         router::COMMANDS,
+        insight::COMMANDS,
         job::COMMANDS,
         event::COMMANDS,
+        usage::COMMANDS,
         tag::COMMANDS,
         session::COMMANDS,
         absent::COMMANDS,

@@ -105,7 +105,7 @@ const FILTERS: &[Param] = &[
 fn routers(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     let (filter, scope) = (Filter(params), Scope::of(look, params)?);
     let matches = candidates(look, params, scope).filter(|r| {
-        let failed = look.view.router_observed(r.id).is_some_and(|o| o.error.is_some());
+        let failed = view::router::health_failed(look, r);
         scope.shows(look, r.account)
             && filter.id("id", r.id.0)
             && filter.exact("name", &r.name)

@@ -31,6 +31,7 @@ pub mod stickiness_policy;
 pub mod tag;
 pub mod template;
 pub mod traffic_type;
+pub mod usage;
 pub mod user;
 pub mod zone;
 
@@ -44,7 +45,7 @@ use crate::wire::envelope::Object;
 pub type Field = (&'static str, &'static str);
 
 /// Puts a field into an object unless its value is null.
-fn put(object: &mut Object, key: &str, value: impl serde::Serialize) {
+pub(crate) fn put(object: &mut Object, key: &str, value: impl serde::Serialize) {
     match serde_json::to_value(value) {
         Ok(Value::Null) => {}
         Ok(value) => {

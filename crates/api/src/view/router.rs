@@ -4,7 +4,10 @@
 use std::net::Ipv4Addr;
 
 use outgate_manager::read;
-use outgate_model::object::{Host, Network, PublicIp, PublicIpRange, Router, RouterObserved, Vpc, Zone};
+use outgate_model::object::{
+    Host, Network, PublicIp, PublicIpRange, Router, RouterHealth, RouterObserved, Vpc, Zone,
+};
+use outgate_model::stats::HealthKind;
 use outgate_model::{MacAddr, Realm};
 use serde_json::{Value, json};
 
@@ -86,8 +89,19 @@ impl<'a> Parts<'a> {
             .collect()
     }
 
-    /// CloudStack's health checks: here, whether the router has applied what is wanted, and if not, why.
-    fn health(&self) -> Vec<Value> {
+    /// Whether the router has applied what is wanted, and if not, why; then what its health checks found last.
+    fn health(&self, look: &Look<'_>, router: &Router) -> Vec<Value> {
+        let mut results = self.configuration();
+        results.extend(
+            look.view
+                .router_health(router.id)
+                .into_iter()
+                .flat_map(|h| health_checks(h)),
+        );
+        results
+    }
+
+    fn configuration(&self) -> Vec<Value> {
         let Some(observed) = self.observed else {
             return Vec::new();
         };
@@ -100,6 +114,31 @@ impl<'a> Parts<'a> {
             "details": observed.error.as_ref().unwrap_or(&applied),
         })]
     }
+}
+
+/// Whether the router is not as wanted, or a health check failed.
+pub fn health_failed(look: &Look<'_>, router: &Router) -> bool {
+    let observed = look.view.router_observed(router.id);
+    let health = look.view.router_health(router.id);
+    observed.is_some_and(|o| o.error.is_some()) || health.is_some_and(|h| h.checks.iter().any(|c| !c.success))
+}
+
+/// What the health checks found, as CloudStack says it.
+pub fn health_checks(health: &RouterHealth) -> Vec<Value> {
+    let each = health.checks.iter().map(|check| {
+        let kind = match check.kind {
+            HealthKind::Basic => "basic",
+            HealthKind::Advanced => "advanced",
+        };
+        json!({
+            "checkname": check.name,
+            "checktype": kind,
+            "success": check.success,
+            "lastupdated": date::format(health.at),
+            "details": check.details,
+        })
+    });
+    each.collect()
 }
 
 fn guest_nic(network: &Network, mac: MacAddr) -> RouterNic<'_> {
@@ -156,8 +195,8 @@ view! {
     "publicnetworkid" string = range.map(|r| r.physical_network);
     "gateway" string = range.map(|r| r.gateway.addr());
     "nic" list = parts.nics(look, router);
-    "healthchecksfailed" boolean = parts.observed.is_some_and(|o| o.error.is_some());
-    "healthcheckresults" list = parts.health();
+    "healthchecksfailed" boolean = health_failed(look, router);
+    "healthcheckresults" list = parts.health(look, router);
     "hasannotations" boolean = false;
     owned by router.account;
 }

@@ -13,8 +13,8 @@ use outgate_model::job::{Goal, Job, JobState};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{
     Account, Alert, Cluster, Domain, FirewallRule, Guest, GuestObserved, Host, Network, NetworkOffering,
-    PhysicalNetwork, Pod, PortForwardingRule, Project, PublicIp, PublicIpRange, Role, Router, RouterObserved,
-    ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
+    PhysicalNetwork, Pod, PortForwardingRule, Project, PublicIp, PublicIpRange, Role, Router, RouterHealth,
+    RouterObserved, ServiceOffering, ServiceProvider, Setting, TagSet, Template, TrafficType, User, Zone,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc, VpcOffering};
@@ -210,6 +210,7 @@ pub struct State {
     pub(crate) events: BTreeMap<(Timestamp, EventId), Arc<Event>>,
     pub(crate) event_times: HashMap<EventId, Timestamp>,
     pub(crate) routers_observed: HashMap<RouterId, Stored<RouterObserved>>,
+    pub(crate) routers_health: HashMap<RouterId, Stored<RouterHealth>>,
     pub(crate) guests_observed: HashMap<GuestId, Stored<GuestObserved>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) claims: HashMap<String, Revision>,
@@ -298,6 +299,11 @@ impl State {
                     modified: entry.modified,
                 },
             );
+        } else if entry.key.starts_with("observed/router-health/") {
+            let seen: RouterHealth = read(entry)?;
+            let object = Arc::new(seen);
+            let modified = entry.modified;
+            self.routers_health.insert(object.id, Stored { object, modified });
         } else if entry.key.starts_with("observed/guest/") {
             let seen: GuestObserved = read(entry)?;
             let realms = self.realms_of_guest(seen.id);
@@ -354,6 +360,11 @@ impl State {
             .and_then(|id| id.parse().ok())
         {
             self.routers_observed.remove(&id);
+        } else if let Some(id) = key
+            .strip_prefix("observed/router-health/")
+            .and_then(|id| id.parse().ok())
+        {
+            self.routers_health.remove(&id);
         } else if let Some(id) = key.strip_prefix("observed/guest/").and_then(|id| id.parse().ok()) {
             self.guests_observed.remove(&id);
         } else if let Some(id) = key.strip_prefix(key::JOBS).and_then(|id| id.parse().ok()) {

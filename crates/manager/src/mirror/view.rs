@@ -12,7 +12,7 @@ use outgate_model::id::{
 use outgate_model::job::Job;
 use outgate_model::object::{
     FirewallRule, Guest, GuestObserved, Network, NetworkPhase, Nic, PortForwardingRule, Power, PublicIp,
-    Router, RouterObserved, RouterState, SecondaryIp, TagSet, User,
+    Router, RouterHealth, RouterObserved, RouterState, SecondaryIp, TagSet, User,
 };
 use outgate_model::{Ipv4Range, PortRange, Protocol};
 use outgate_store::Revision;
@@ -283,6 +283,11 @@ impl View<'_> {
     /// What was last observed of a router.
     pub fn router_observed(&self, id: RouterId) -> Option<&Stored<RouterObserved>> {
         self.0.routers_observed.get(&id)
+    }
+
+    /// What a router's health checks last found.
+    pub fn router_health(&self, id: RouterId) -> Option<&Stored<RouterHealth>> {
+        self.0.routers_health.get(&id)
     }
 
     /// What was last observed of a guest.

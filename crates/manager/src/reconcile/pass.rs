@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use super::observed::{self, Failure, GuestSeen, Seen};
 use super::work::{GuestWork, Work, look};
 use crate::draft::Draft;
+use crate::insight;
 use crate::manager::{CommitError, Manager};
 use crate::mirror::{Stored, View};
 use crate::realm::Phase;
@@ -156,6 +157,7 @@ async fn make_router(
     memo.router = None;
     let host = host(manager, router.host)?;
     let Some(spec) = &work.spec else {
+        insight::read_last(manager, router).await;
         answer(manager, host.remove_router(router.id)).await?;
         observed::router(manager, router.id, Seen::down(router.boot)).await?;
         if router.power == Power::Gone && work.phase != Phase::Leaving {
@@ -165,6 +167,13 @@ async fn make_router(
         }
         return Ok(());
     };
+    if manager
+        .view()
+        .router_observed(router.id)
+        .is_some_and(|seen| seen.boot < router.boot)
+    {
+        insight::read_last(manager, router).await;
+    }
     let made = match spec.validate() {
         Ok(()) => answer(manager, host.ensure_router(spec, router.boot)).await,
         Err(problems) => {
@@ -361,5 +370,7 @@ fn delete_router(view: &View<'_>, draft: &mut Draft, realm: Realm) {
         draft.delete(router);
         draft.release(key::link_local_claim(router.link_local));
         draft.delete_raw(key::observed_router(router.id));
+        draft.delete_raw(key::observed_health(router.id));
+        draft.delete_raw(key::usage_reading(router.id));
     }
 }

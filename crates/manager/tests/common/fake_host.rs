@@ -11,6 +11,7 @@ use outgate_model::host::{
     Applied, Check, GuestRunning, HostEvent, HostObserved, Inventory, RouterRunning, Run, RunOutput,
 };
 use outgate_model::id::{GuestId, RouterId};
+use outgate_model::stats::{HealthCheck, RouterStats, SessionEntry, SessionPage, SessionQuery, TableUse};
 use outgate_model::{GuestSpec, RouterSpec};
 use tokio::sync::broadcast;
 
@@ -21,6 +22,14 @@ pub struct Running {
     pub guests: BTreeMap<GuestId, GuestSpec>,
     /// How many times a router was started or replaced.
     pub starts: usize,
+    /// What routers say of their traffic and sessions; of none said, nothing was carried.
+    pub stats: BTreeMap<RouterId, RouterStats>,
+    /// Every router's sessions.
+    pub sessions: Vec<SessionEntry>,
+    /// What every router's health checks find.
+    pub health: Vec<HealthCheck>,
+    /// What programs print in routers: by the program's name, what it was called with last.
+    pub ran: Vec<Run>,
     /// What `ensure_router` answers instead, when set.
     pub refusal: Option<HostError>,
     /// What `ensure_guest` answers instead, when set.
@@ -47,6 +56,17 @@ impl FakeHost {
     /// Looks at or changes what runs.
     pub fn with<T>(&self, look: impl FnOnce(&mut Running) -> T) -> T {
         look(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn of_router<T>(&self, id: RouterId, look: impl FnOnce(&mut Running) -> T) -> Result<T, HostError> {
+        self.with(|running| {
+            if !running.routers.contains_key(&id) {
+                return Err(HostError::NotRunning {
+                    what: format!("router {id}"),
+                });
+            }
+            Ok(look(running))
+        })
     }
 
     /// Reports something that the host noticed.
@@ -162,9 +182,45 @@ impl Host for FakeHost {
         ])
     }
 
-    async fn run_in_router(&self, id: RouterId, _run: &Run) -> Result<RunOutput, HostError> {
-        Err(HostError::NotRunning {
-            what: format!("router {id}"),
+    async fn router_stats(&self, id: RouterId, _census_from: u32) -> Result<RouterStats, HostError> {
+        self.of_router(id, |running| {
+            let said = running.stats.get(&id).cloned();
+            said.unwrap_or_else(|| RouterStats {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                epoch: Some(1),
+                addresses: Vec::new(),
+                networks: Vec::new(),
+                table: TableUse::default(),
+                census: None,
+            })
+        })
+    }
+
+    async fn router_sessions(&self, id: RouterId, query: &SessionQuery) -> Result<SessionPage, HostError> {
+        self.of_router(id, |running| {
+            let matching = |s: &&SessionEntry| query.protocol.is_none_or(|p| p == s.protocol);
+            let all: Vec<_> = running.sessions.iter().filter(matching).cloned().collect();
+            let skip = usize::try_from(query.skip).unwrap_or(usize::MAX);
+            let take = usize::try_from(query.take).unwrap_or(usize::MAX);
+            SessionPage {
+                matching: u32::try_from(all.len()).unwrap_or(u32::MAX),
+                sessions: all.into_iter().skip(skip).take(take).collect(),
+            }
+        })
+    }
+
+    async fn router_health(&self, id: RouterId) -> Result<Vec<HealthCheck>, HostError> {
+        self.of_router(id, |running| running.health.clone())
+    }
+
+    async fn run_in_router(&self, id: RouterId, run: &Run) -> Result<RunOutput, HostError> {
+        self.of_router(id, |running| {
+            running.ran.push(run.clone());
+            RunOutput {
+                code: Some(0),
+                stdout: format!("{} ran", run.argv.join(" ")),
+                stderr: String::new(),
+            }
         })
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AccountId, HostId, RouterId, ZoneId};
 use crate::object::Power;
+use crate::stats::HealthCheck;
 use crate::{MacAddr, Realm};
 
 /// A virtual router as wanted. What it does follows from its realm: see `RouterSpec`.
@@ -73,6 +74,17 @@ pub struct RouterObserved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<u64>,
     /// When this was observed.
+    pub at: jiff::Timestamp,
+}
+
+/// What a router's health checks last found; stored under `observed/router-health/<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterHealth {
+    /// The router.
+    pub id: RouterId,
+    /// The checks.
+    pub checks: Vec<HealthCheck>,
+    /// When they were run.
     pub at: jiff::Timestamp,
 }
 

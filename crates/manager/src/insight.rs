@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What routers know, gathered: byte counters become usage, ports and sessions become forecasts and alerts, health
+//! checks become observed state. Level-triggered: each look takes what there is now.
+
+mod capacity;
+pub mod health;
+mod held;
+mod records;
+mod samples;
+mod usage;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use outgate_host::Host;
+use outgate_model::id::RouterId;
+use outgate_model::object::{Power, Router, RouterState};
+use outgate_model::stats::{PORTS, RouterStats};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::manager::Manager;
+use crate::mirror::{Stored, View};
+use crate::reconcile::answer;
+use crate::settings;
+
+pub use capacity::{AddressCapacity, Capacity, protocol_name, protocol_number};
+pub use records::{Record, UsageType};
+pub use usage::UsageQuery;
+
+use samples::Samples;
+
+/// How many routers are asked side by side.
+const PARALLEL: usize = 16;
+/// So many routers' usage is written in one transaction.
+const CHUNK: usize = 32;
+/// How often the setting of the interval is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How often old usage is looked for.
+const PRUNING: Duration = Duration::from_secs(3_600);
+/// How long a router that is about to end is waited for.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is kept in memory: samples to forecast from. Bounded by the number of routers and their addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    samples: Mutex<Samples>,
+}
+
+impl Kept {
+    fn samples(&self) -> MutexGuard<'_, Samples> {
+        // Whoever panicked left whole series behind: each change of one is a push.
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads all routers again and again. Runs until it is dropped.
+pub(crate) async fn run(manager: Manager) {
+    let (mut last, mut pruned): (Option<Instant>, Option<Instant>) = (None, None);
+    loop {
+        let interval = manager.view().setting(&settings::ROUTER_STATS_INTERVAL);
+        let interval = Duration::from_secs(u64::try_from(interval).unwrap_or(1));
+        if last.is_none_or(|last| last.elapsed() >= interval) {
+            last = Some(Instant::now());
+            if let Err(error) = pass(&manager).await {
+                tracing::error!(%error, "usage could not be written; the next reading makes up for it");
+            }
+        }
+        if pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNING) {
+            pruned = Some(Instant::now());
+            if let Err(error) = usage::prune(&manager).await {
+                tracing::error!(%error, "old usage could not be removed; trying again");
+            }
+        }
+        tokio::time::sleep(TICK.min(interval)).await;
+    }
+}
+
+/// Reads all routers once.
+async fn pass(manager: &Manager) -> Result<(), crate::CommitError> {
+    let routers = running(&manager.view());
+    let from = census_from(&manager.view());
+    manager
+        .inner
+        .insight
+        .samples()
+        .retain(|router| routers.iter().any(|r| r.id == router));
+    let mut failed = held::note(manager).await;
+    let mut asked = JoinSet::new();
+    let mut waiting = routers.into_iter();
+    let mut read = Vec::new();
+    loop {
+        for router in waiting.by_ref().take(PARALLEL.saturating_sub(asked.len())) {
+            let manager = manager.clone();
+            asked.spawn(async move {
+                let stats = ask(&manager, &router, from).await;
+                (router, stats)
+            });
+        }
+        let Some(done) = asked.join_next().await else {
+            break;
+        };
+        if let Ok((router, Some(stats))) = done {
+            read.push((router, stats));
+        }
+        if read.len() >= CHUNK {
+            failed = failed.and(take_in(manager, &std::mem::take(&mut read)).await);
+        }
+    }
+    failed.and(take_in(manager, &read).await)
+}
+
+/// Makes of readings what there is to be made.
+async fn take_in(
+    manager: &Manager,
+    read: &[(Stored<Router>, RouterStats)],
+) -> Result<(), crate::CommitError> {
+    for (router, stats) in read {
+        manager
+            .inner
+            .insight
+            .samples()
+            .take_in(router.id, jiff::Timestamp::now(), stats);
+    }
+    let added = usage::add(manager, read).await;
+    added.and(capacity::warn(manager, read).await)
+}
+
+/// Whether a router runs.
+fn runs(view: &View<'_>, router: &Router) -> bool {
+    let seen = view.router_observed(router.id);
+    router.power == Power::On && seen.is_some_and(|seen| seen.state == RouterState::Running)
+}
+
+/// The routers that run.
+fn running(view: &View<'_>) -> Vec<Stored<Router>> {
+    view.all::<Router>()
+        .filter(|router| runs(view, router))
+        .cloned()
+        .collect()
+}
+
+/// From how many sessions on they are looked at one by one: half as many as make a warning.
+fn census_from(view: &View<'_>) -> u32 {
+    let percent = u32::try_from(view.setting(&settings::PORT_THRESHOLD)).unwrap_or(100);
+    PORTS.saturating_mul(percent) / 200
+}
+
+/// `None` when the router does not answer, which the reconciler sees by itself.
+async fn ask(manager: &Manager, router: &Router, census_from: u32) -> Option<RouterStats> {
+    let host = manager.host(router.host)?;
+    match answer(manager, host.router_stats(router.id, census_from)).await {
+        Ok(stats) => Some(stats),
+        Err(error) => {
+            tracing::debug!(router = router.name, %error, "no statistics");
+            None
+        }
+    }
+}
+
+/// Reads the counters of a router that is about to end: they end with it.
+pub(crate) async fn read_last(manager: &Manager, router: &Stored<Router>) {
+    let runs = manager
+        .view()
+        .router_observed(router.id)
+        .is_some_and(|seen| seen.state == RouterState::Running);
+    if !runs {
+        return;
+    }
+    let asked = tokio::time::timeout(LAST_PATIENCE, ask(manager, router, u32::MAX)).await;
+    let Ok(Some(stats)) = asked else { return };
+    if let Err(error) = usage::add(manager, &[(router.clone(), stats)]).await {
+        tracing::error!(router = router.name, %error, "the last bytes of a router were not added");
+    }
+}
+
+/// A router with its host's driver.
+pub(crate) type Driven = (Stored<Router>, Arc<dyn Host>);
+
+/// The router with its host's driver, if it is there.
+fn driver(manager: &Manager, id: RouterId) -> Option<Driven> {
+    let router = manager.view().get::<Router>(id).cloned()?;
+    let host = manager.host(router.host).cloned()?;
+    Some((router, host))
+}

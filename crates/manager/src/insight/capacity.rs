@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How full public addresses and session tables are, for how long that will do, and what to do about it.
+
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use outgate_host::HostError;
+use outgate_model::id::RouterId;
+use outgate_model::object::{AlertKind, Router};
+use outgate_model::stats::{
+    AddressUse, DestinationUse, GuestUse, PORTS, ProtocolUse, RouterStats, SessionPage, SessionQuery, Traffic,
+};
+
+use super::samples::fullest;
+use super::{census_from, driver};
+use crate::alerts::{self, Warning};
+use crate::command::Caller;
+use crate::manager::{CommitError, Manager};
+use crate::mirror::Stored;
+use crate::reconcile::answer;
+use crate::{CommandError, settings};
+
+/// An alert goes away only when use has fallen so many percent below where it was raised.
+const SLACK: u32 = 5;
+/// The names of protocols by number.
+const PROTOCOLS: [(u8, &str); 6] = [
+    (1, "icmp"),
+    (6, "tcp"),
+    (17, "udp"),
+    (47, "gre"),
+    (50, "esp"),
+    (132, "sctp"),
+];
+
+/// The name of a protocol, or its number.
+pub fn protocol_name(number: u8) -> String {
+    let known = PROTOCOLS.iter().find(|(n, _)| *n == number);
+    known.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
+}
+
+/// The number of a protocol, by its name or number.
+pub fn protocol_number(text: &str) -> Option<u8> {
+    let known = PROTOCOLS.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+    known.map(|(number, _)| *number).or_else(|| text.parse().ok())
+}
+
+/// How a public address is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressCapacity {
+    /// The address, its sessions, ports by protocol and destination, and guests.
+    pub used: AddressUse,
+    /// What it has carried since the router started.
+    pub traffic: Traffic,
+    /// Ports in use towards the destination that has the most.
+    pub fullest: u32,
+    /// The same, as percentage of [`PORTS`].
+    pub percent: u32,
+    /// In how many seconds they run out, if it goes on as lately.
+    pub lasts_secs: Option<u64>,
+    /// What to do about it, once it is above the threshold.
+    pub remedy: Option<String>,
+}
+
+/// How a router is used.
+#[derive(Debug, Clone)]
+pub struct Capacity {
+    /// The router.
+    pub router: Stored<Router>,
+    /// What it said.
+    pub stats: RouterStats,
+    /// In how many seconds its table is full, if it goes on as lately.
+    pub table_lasts_secs: Option<u64>,
+    /// Its public addresses.
+    pub addresses: Vec<AddressCapacity>,
+}
+
+fn percent(part: u32, whole: u32) -> u32 {
+    u32::try_from(u64::from(part) * 100 / u64::from(whole.max(1))).unwrap_or(u32::MAX)
+}
+
+/// The protocol and destination with the most ports.
+fn busiest(address: &AddressUse) -> Option<(&ProtocolUse, &DestinationUse)> {
+    let each = address
+        .protocols
+        .iter()
+        .filter_map(|p| Some((p, p.busiest.first()?)));
+    each.max_by_key(|(_, destination)| destination.ports)
+}
+
+/// What is the matter with an address, and what to do.
+fn remedy(address: &AddressUse) -> Option<String> {
+    let (protocol, destination) = busiest(address)?;
+    let name = protocol_name(protocol.protocol);
+    let heaviest = address
+        .guests
+        .first()
+        .map_or_else(String::new, |GuestUse { address, sessions }| {
+            format!("; guest {address} has {sessions} of its sessions")
+        });
+    Some(format!(
+        "{} of the {PORTS} {name} ports of {} are in use towards {}:{}{heaviest}. Add a public address to the network, give \
+         the heaviest guest one of its own (enableStaticNat), shorten the timeouts (router.conntrack.*), or limit what the \
+         guest may reach (createEgressFirewallRule)",
+        destination.ports, address.address, destination.address, destination.port
+    ))
+}
+
+impl Manager {
+    /// How a router and its addresses are used right now. `None` when it does not run.
+    ///
+    /// # Errors
+    /// When there is no such router for the caller, or it does not answer.
+    pub async fn capacity(&self, caller: &Caller, id: RouterId) -> Result<Option<Capacity>, CommandError> {
+        let Some((router, host)) = self.running_router(caller, id)? else {
+            return Ok(None);
+        };
+        let stats = self.answered(host.router_stats(id, 0)).await?;
+        let threshold = self.threshold();
+        let mut samples = self.inner.insight.samples();
+        samples.take_in(id, Timestamp::now(), &stats);
+        let of = |used: &AddressUse| {
+            let fullest = fullest(used);
+            let percent = percent(fullest, PORTS);
+            AddressCapacity {
+                traffic: traffic_of(&stats, used.address),
+                fullest,
+                percent,
+                lasts_secs: samples.ports_last(id, used.address),
+                remedy: remedy(used).filter(|_| percent >= threshold),
+                used: used.clone(),
+            }
+        };
+        let addresses = stats.census.iter().flat_map(|c| &c.addresses).map(of).collect();
+        Ok(Some(Capacity {
+            table_lasts_secs: samples.sessions_last(id, stats.table.limit),
+            addresses,
+            stats,
+            router,
+        }))
+    }
+
+    /// Some of a router's sessions; none when it does not run.
+    ///
+    /// # Errors
+    /// When there is no such router for the caller, or it does not answer.
+    pub async fn router_sessions(
+        &self,
+        caller: &Caller,
+        id: RouterId,
+        query: &SessionQuery,
+    ) -> Result<SessionPage, CommandError> {
+        match self.running_router(caller, id)? {
+            Some((_, host)) => self.answered(host.router_sessions(id, query)).await,
+            None => Ok(SessionPage::default()),
+        }
+    }
+
+    /// The router that parameter `routerid` names, with its host; `None` when it does not run.
+    pub(super) fn running_router(
+        &self,
+        caller: &Caller,
+        id: RouterId,
+    ) -> Result<Option<super::Driven>, CommandError> {
+        let found = driver(self, id).filter(|(router, _)| caller.may(&self.view(), router.account));
+        let found = found.ok_or_else(|| CommandError::not_found("routerid", id))?;
+        let runs = super::runs(&self.view(), &found.0);
+        Ok(Some(found).filter(|_| runs))
+    }
+
+    pub(super) async fn answered<T>(
+        &self,
+        asked: impl Future<Output = Result<T, HostError>>,
+    ) -> Result<T, CommandError> {
+        answer(self, asked)
+            .await
+            .map_err(|error| CommandError::Unavailable {
+                what: error.to_string(),
+            })
+    }
+
+    fn threshold(&self) -> u32 {
+        u32::try_from(self.view().setting(&settings::PORT_THRESHOLD)).unwrap_or(100)
+    }
+}
+
+fn traffic_of(stats: &RouterStats, address: Ipv4Addr) -> Traffic {
+    let found = stats.addresses.iter().find(|a| a.address == address);
+    found.map(|a| a.traffic).unwrap_or_default()
+}
+
+/// What is watched, how full it is in percent, and what to say of it.
+struct Watched {
+    about: String,
+    percent: u32,
+    description: String,
+}
+
+fn watched(router: &Router, stats: &RouterStats) -> Vec<Watched> {
+    let table = &stats.table;
+    let sessions = Watched {
+        about: format!("sessions of router {}", router.id),
+        percent: percent(table.sessions, table.limit),
+        description: format!(
+            "router {} holds {} of {} sessions. Raise router.conntrack.max, shorten the timeouts (router.conntrack.*), or \
+             look for the guest that opens them (getSourceNatUsage)",
+            router.name, table.sessions, table.limit
+        ),
+    };
+    let census = stats.census.iter().flat_map(|census| &census.addresses);
+    let ports = census.map(|address| Watched {
+        about: ports_of(router.id, address.address),
+        percent: percent(fullest(address), PORTS),
+        description: format!("router {}: {}", router.name, remedy(address).unwrap_or_default()),
+    });
+    ports.chain([sessions]).collect()
+}
+
+fn ports_of(router: RouterId, address: Ipv4Addr) -> String {
+    format!("ports of {address} of router {router}")
+}
+
+/// Raises alerts for what is above the threshold, and puts those away that are over.
+pub(super) async fn warn(
+    manager: &Manager,
+    read: &[(Stored<Router>, RouterStats)],
+) -> Result<(), CommitError> {
+    let threshold = manager.threshold();
+    let few = census_from(&manager.view());
+    manager
+        .commit(|view, draft| {
+            for (router, stats) in read {
+                for Watched {
+                    about,
+                    percent,
+                    description,
+                } in watched(router, stats)
+                {
+                    if percent >= threshold {
+                        let warning = Warning {
+                            kind: AlertKind::Ports,
+                            about,
+                            description,
+                            zone: Some(router.zone),
+                            pod: None,
+                        };
+                        alerts::raise(view, draft, &warning);
+                    } else if percent.saturating_add(SLACK) < threshold {
+                        alerts::over(view, draft, AlertKind::Ports, &about);
+                    }
+                }
+                // Too few sessions to look at: no address can be near its end.
+                if stats.census.is_none() && stats.table.sessions < few {
+                    for ip in view.public_ips_of_realm(router.realm) {
+                        alerts::over(view, draft, AlertKind::Ports, &ports_of(router.id, ip.address));
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(ports: u32) -> AddressUse {
+        let server = Ipv4Addr::new(198, 51, 100, 1);
+        AddressUse {
+            address: Ipv4Addr::new(203, 0, 113, 10),
+            sessions: ports,
+            protocols: vec![ProtocolUse {
+                protocol: 17,
+                sessions: ports,
+                ports,
+                busiest: vec![DestinationUse {
+                    address: server,
+                    port: 53,
+                    ports,
+                }],
+            }],
+            guests: vec![GuestUse {
+                address: Ipv4Addr::new(10, 1, 1, 11),
+                sessions: ports,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_remedy_names_the_ports_the_destination_and_the_heaviest_guest() {
+        let text = remedy(&used(60_000)).unwrap();
+        for word in [
+            "60000",
+            "64512",
+            "udp",
+            "203.0.113.10",
+            "198.51.100.1:53",
+            "10.1.1.11",
+        ] {
+            assert!(text.contains(word), "{word} in {text}");
+        }
+        assert_eq!(
+            remedy(&AddressUse {
+                protocols: Vec::new(),
+                ..used(0)
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn protocols_have_names_and_numbers() {
+        for (text, number) in [("TCP", Some(6)), ("17", Some(17)), ("256", None), ("x", None)] {
+            assert_eq!(protocol_number(text), number, "{text}");
+        }
+        assert_eq!(
+            (protocol_name(1), protocol_name(99)),
+            ("icmp".to_owned(), "99".to_owned())
+        );
+    }
+
+    #[test]
+    fn shares_are_whole_percent_and_nothing_divides_by_zero() {
+        assert_eq!(
+            (percent(32_256, PORTS), percent(64_512, PORTS), percent(1, 0)),
+            (50, 100, 100)
+        );
+    }
+}
