@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What the programs and the loader (src/layout.rs) share: the maps and their values. Both sides check the sizes.
+ */
+#ifndef OUTGATE_FASTPATH_H
+#define OUTGATE_FASTPATH_H
+
+/* Why a packet went which way: the index into `counters`. Order and names: src/counters.rs. */
+enum counter {
+	HIT,           /* translated and sent on */
+	NOT_OURS,      /* not IPv4, not TCP or UDP, not to this router's Ethernet address, tagged */
+	FRAGMENT,
+	OPTIONS,       /* IPv4 options */
+	TTL_ENDS,
+	TCP_FLAGS,     /* SYN, FIN, RST, URG, no ACK: the kernel follows the connection's states */
+	MALFORMED,     /* lengths or the header's checksum are wrong, or more padding than Ethernet's */
+	OVER_MTU,
+	SUSPENDED,     /* somebody changed something and the engine has not looked yet, or the engine is gone */
+	NO_SESSION,
+	NOT_SETTLED,   /* no answer seen yet, not established, ending */
+	HELPED,        /* an ALG, SYN proxy or timeout policy of its own */
+	NO_ROUTE,      /* to the router itself, or nowhere */
+	NO_NEIGHBOUR,
+	WRONG_SIDE,    /* the reverse path leads elsewhere */
+	NO_PORT,       /* out of an interface that the fast path does not serve */
+	NEIGHBOUR_USE, /* once a second a packet for each neighbour, so that the kernel keeps checking it */
+	KERNEL_LEASE,  /* known for the length of a lease to be the kernel's */
+	LEASED,        /* leases taken; not a way of a packet */
+	COUNTERS
+};
+
+/* One element: what the engine says. */
+struct config {
+	__u32 enabled;
+	__u32 generation;     /* leases of another one are void; 16 bits count */
+	__u32 set_mask;       /* sets for each CPU, less one */
+	__u32 lease;          /* in jiffies */
+	__u32 tcp_timeout;    /* in milliseconds */
+	__u32 udp_timeout;    /* in milliseconds */
+	__u64 alive_until;    /* CLOCK_MONOTONIC in nanoseconds: no lease is taken after it */
+	__u64 seed;           /* of the hash */
+};
+
+/* An interface that is served. */
+struct port {
+	__u8 mac[6];
+	__u8 flags;
+	__u8 reserved;
+};
+
+/* The veth's other end lies in another namespace and nothing shapes in between: straight into it. */
+#define PORT_PEER 1
+
+/* One direction of a session, leased from conntrack and from the routing tables. A cache line. */
+struct lease {
+	__be32 saddr, daddr;  /* as the packet comes in */
+	__u32 ports;
+	__u32 side;           /* interface << 8 | protocol */
+	__u8 to[6];           /* the router's Ethernet address */
+	__u16 mtu;
+	__u16 generation;
+	__u16 account;
+	__u32 until;          /* jiffies */
+	__be32 new_saddr, new_daddr;
+	__u32 new_ports;
+	__u16 l4_delta;       /* to add to the transport's checksum */
+	__u16 session;        /* which of `closings` ends it */
+	__u32 out;            /* interface << 8 | LEASE_* */
+	__u8 dmac[6], smac[6];
+} __attribute__((aligned(64)));
+
+#define LEASE_KERNEL 1        /* not the fast path's */
+#define LEASE_TRANSLATED 2    /* the transport's checksum changes */
+#define LEASE_PEER 4          /* PORT_PEER of the interface */
+
+/* Two ways: a set lies in two adjacent cache lines. */
+struct lease_set {
+	struct lease way[2];
+};
+
+/* When a neighbour was last given a packet by the kernel. */
+struct neighbour {
+	__be32 address;
+	__u32 interface;
+	__u32 used;
+	__u32 reserved;
+};
+
+struct traffic {
+	__u64 packets;
+	__u64 bytes;
+};
+
+#define CLOSINGS 4096
+#define NEIGHBOURS 1024
+#define PORTS_MAX 1024
+#define ACCOUNTS_MAX 4096
+
+_Static_assert(sizeof(struct config) == 40, "src/layout.rs knows it");
+_Static_assert(sizeof(struct lease) == 64, "a cache line");
+_Static_assert(sizeof(struct lease_set) == 128, "src/layout.rs knows it");
+
+#endif

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The maps' values as the programs have them: see bpf/fastpath.h.
+
+use std::net::Ipv4Addr;
+
+/// Bytes of `struct lease_set`: two leases.
+pub(crate) const LEASE_SET: u32 = 128;
+/// At most so many accounts: `ACCOUNTS_MAX`.
+pub(crate) const ACCOUNTS_MAX: u32 = 4096;
+/// `PORT_PEER`.
+pub(crate) const PORT_PEER: u8 = 1;
+
+/// `struct config`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) enabled: u32,
+    pub(crate) generation: u32,
+    pub(crate) set_mask: u32,
+    pub(crate) lease: u32,
+    pub(crate) tcp_timeout: u32,
+    pub(crate) udp_timeout: u32,
+    pub(crate) alive_until: u64,
+    pub(crate) seed: u64,
+}
+
+impl Config {
+    pub(crate) fn to_bytes(self) -> [u8; 40] {
+        let words = [
+            self.enabled,
+            self.generation,
+            self.set_mask,
+            self.lease,
+            self.tcp_timeout,
+            self.udp_timeout,
+        ];
+        let words = words.into_iter().flat_map(u32::to_ne_bytes);
+        let longs = [self.alive_until, self.seed].into_iter().flat_map(u64::to_ne_bytes);
+        let mut bytes = [0; 40];
+        for (byte, value) in bytes.iter_mut().zip(words.chain(longs)) {
+            *byte = value;
+        }
+        bytes
+    }
+}
+
+/// `struct port`.
+pub(crate) fn port(mac: [u8; 6], flags: u8) -> [u8; 8] {
+    let [a, b, c, d, e, f] = mac;
+    [a, b, c, d, e, f, flags, 0]
+}
+
+/// An address as a key of `accounts`: as it lies in a packet.
+pub(crate) fn address(address: Ipv4Addr) -> [u8; 4] {
+    address.octets()
+}
+
+/// `struct traffic`: packets and bytes.
+pub(crate) fn traffic(bytes: &[u8]) -> (u64, u64) {
+    let number = |at: usize| {
+        let found = bytes.get(at..at + 8).and_then(|b| b.try_into().ok());
+        found.map_or(0, u64::from_ne_bytes)
+    };
+    (number(0), number(8))
+}
