@@ -10,6 +10,7 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CLANG");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     compile(Path::new("bpf/fastpath.bpf.c"), &out.join("fastpath.bpf.o"));
+    compile(Path::new("bpf/pass.bpf.c"), &out.join("pass.bpf.o"));
 }
 
 fn compile(source: &Path, object: &Path) {

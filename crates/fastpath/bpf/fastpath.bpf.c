@@ -248,10 +248,10 @@ static __always_inline __u8 extension(struct nf_ct_ext *ext, __u64 id)
 #define HAS(ext, id)                                                                                                   \
 	(bpf_core_enum_value_exists(enum nf_ct_ext_id, id) && extension(ext, bpf_core_enum_value(enum nf_ct_ext_id, id)))
 
+/* (What adjusts sequence numbers, a SYN proxy too, says so in the status.) */
 static __always_inline int is_helped(struct nf_ct_ext *ext)
 {
-	return ext && (HAS(ext, NF_CT_EXT_HELPER) || HAS(ext, NF_CT_EXT_SEQADJ) || HAS(ext, NF_CT_EXT_TIMEOUT) ||
-		       HAS(ext, NF_CT_EXT_SYNPROXY));
+	return ext && (HAS(ext, NF_CT_EXT_HELPER) || HAS(ext, NF_CT_EXT_TIMEOUT));
 }
 
 /* Reads the session: what it makes of the packet. Returns HIT or the kernel's reason. */

@@ -18,7 +18,7 @@ enum counter {
 	SUSPENDED,     /* somebody changed something and the engine has not looked yet, or the engine is gone */
 	NO_SESSION,
 	NOT_SETTLED,   /* no answer seen yet, not established, ending */
-	HELPED,        /* an ALG, SYN proxy or timeout policy of its own */
+	HELPED,        /* an ALG, adjusted sequence numbers, timeouts of its own */
 	NO_ROUTE,      /* to the router itself, or nowhere */
 	NO_NEIGHBOUR,
 	WRONG_SIDE,    /* the reverse path leads elsewhere */

@@ -61,9 +61,7 @@ struct nf_conn {
 /* Their numbers depend on the kernel's configuration. */
 enum nf_ct_ext_id {
 	NF_CT_EXT_HELPER,
-	NF_CT_EXT_SEQADJ,
 	NF_CT_EXT_TIMEOUT,
-	NF_CT_EXT_SYNPROXY,
 };
 
 /* linux/netfilter/nf_conntrack_common.h */

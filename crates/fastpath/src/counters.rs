@@ -28,7 +28,7 @@ pub enum Reason {
     NoSession,
     /// The session has not been answered yet, is being opened or ends.
     NotSettled,
-    /// The session has a helper (FTP, SIP, PPTP, TFTP), a SYN proxy, or timeouts of its own.
+    /// The session has a helper (FTP, SIP, PPTP, TFTP), adjusted sequence numbers, or timeouts of its own.
     Helped,
     /// To the router itself, or to nowhere.
     NoRoute,

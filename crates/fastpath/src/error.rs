@@ -10,10 +10,14 @@ pub enum FastPathError {
     #[error("the kernel has no BTF (/sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF")]
     NoBtf,
     /// A container or an unprivileged user may not load programs.
-    #[error("loading eBPF programs is not permitted here: it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON of the machine")]
+    #[error(
+        "loading eBPF programs is not permitted here: it needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON of the machine"
+    )]
     NotPermitted,
     /// The kernel does not take the programs.
-    #[error("the kernel does not take the programs ({reason}): it needs Linux 6.6 or newer with nf_conntrack's kfuncs")]
+    #[error(
+        "the kernel does not take the programs ({reason}): it needs Linux 6.6 or newer with nf_conntrack's kfuncs"
+    )]
     Refused {
         /// What libbpf or the verifier said last.
         reason: String,

@@ -34,7 +34,9 @@ impl Config {
             self.udp_timeout,
         ];
         let words = words.into_iter().flat_map(u32::to_ne_bytes);
-        let longs = [self.alive_until, self.seed].into_iter().flat_map(u64::to_ne_bytes);
+        let longs = [self.alive_until, self.seed]
+            .into_iter()
+            .flat_map(u64::to_ne_bytes);
         let mut bytes = [0; 40];
         for (byte, value) in bytes.iter_mut().zip(words.chain(longs)) {
             *byte = value;

@@ -18,6 +18,8 @@ use crate::sys::{self, Place};
 
 /// The compiled programs, aligned as ELF wants it.
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fastpath.bpf.o"));
+/// Bytes of `struct __sk_buff`.
+const SK_BUFF: usize = 192;
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// No lease is longer: whatever changes without notice is noticed after that time.
 pub(crate) const LEASE_MAX: Duration = Duration::from_secs(1);
@@ -26,6 +28,7 @@ pub(crate) const LEASE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
     /// In the driver, before the kernel makes a packet buffer: fastest for small packets, for physical and virtio NICs.
+    /// Never for veth whose senders leave checksums to hardware: XDP does not know that, and they would stay unfinished.
     Xdp,
     /// At the start of traffic control: large segments stay whole, for veth and tap.
     Tcx,
@@ -222,8 +225,7 @@ impl FastPath {
     /// When an interface is missing or cannot have the program; then it is attached to none.
     pub fn serve(&mut self, ports: &[Port]) -> Result<bool, FastPathError> {
         let before = self.attached.len();
-        self.attached
-            .retain(|_, (port, _)| ports.contains(port));
+        self.attached.retain(|_, (port, _)| ports.contains(port));
         let mut changed = self.attached.len() != before;
         self.forget_ports()?;
         for port in ports {
@@ -379,22 +381,28 @@ impl FastPath {
         let program = program(&self.object, self.settings.hook).ok_or_else(no_program)?;
         let mut frame_out = vec![0; frame.len() + 512];
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
-        let mut context: Vec<u8> = [0, length, 0, interface, 0, 0]
-            .into_iter()
-            .flat_map(u32::to_ne_bytes)
-            .collect();
+        let mut context = match self.settings.hook {
+            // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+            Hook::Xdp => words(&[0, length, 0, interface, 0, 0]),
+            // struct __sk_buff: the tenth is ingress_ifindex, the eleventh ifindex.
+            Hook::Tcx => words(&[0, 0, 0, 0, 0, 0, 0, 0, 0, interface, interface]),
+        };
+        if self.settings.hook == Hook::Tcx {
+            context.resize(SK_BUFF, 0);
+        }
         let mut input = ProgramInput::default();
         input.data_in = Some(frame);
         input.data_out = Some(&mut frame_out);
-        if self.settings.hook == Hook::Xdp {
-            input.context_in = Some(&mut context);
-        }
+        input.context_in = Some(&mut context);
         let output = program.test_run(input).map_err(FastPathError::map("config"))?;
         let answer = output.return_value;
         let seen = output.data.map_or_else(Vec::new, |data| data.to_vec());
         Ok((answer, seen))
     }
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().copied().flat_map(u32::to_ne_bytes).collect()
 }
 
 fn no_program() -> FastPathError {
@@ -403,7 +411,9 @@ fn no_program() -> FastPathError {
 }
 
 fn program(object: &Object, hook: Hook) -> Option<ProgramMut<'_>> {
-    object.progs_mut().find(|program| program.name() == hook.program())
+    object
+        .progs_mut()
+        .find(|program| program.name() == hook.program())
 }
 
 fn attach(object: &Object, hook: Hook, port: &Port) -> std::io::Result<OwnedFd> {

@@ -54,7 +54,8 @@ fn it_comes_and_goes_without_losing_a_packet() {
 fn without_permission_the_reason_is_said() {
     // An ordinary user of a user namespace of its own has no right over the machine's kernel.
     let error = std::thread::spawn(|| {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).map(|()| FastPath::load(Settings::default()))
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER)
+            .map(|()| FastPath::load(Settings::default()))
     });
     let _ = error;
 }

@@ -9,6 +9,8 @@
 )]
 
 pub mod frame;
+pub mod traffic;
+pub mod wire;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -71,7 +73,27 @@ pub fn runtime() -> Runtime {
 }
 
 impl World {
+    /// With addresses and stacks on all sides.
     pub fn new() -> Self {
+        let world = Self::bare();
+        world.runtime.block_on(async {
+            let address =
+                async |n: &Namespace, i: &str, a: &str| n.address(i, a.parse().unwrap()).await.unwrap();
+            address(&world.guest, "g0", "10.1.1.10/24").await;
+            address(&world.guest, "g0", "10.1.1.20/24").await;
+            address(&world.far, "e0", "203.0.113.1/24").await;
+            address(&world.far, "lo", "198.51.100.1/24").await;
+            let all = "0.0.0.0/0".parse().unwrap();
+            world.guest.route(all, [10, 1, 1, 1].into(), "g0").await.unwrap();
+        });
+        neighbour(&world.guest, "10.1.1.1", INSIDE_MAC, "g0");
+        neighbour(&world.far, "203.0.113.2", OUTSIDE_MAC, "e0");
+        neighbour(&world.far, "203.0.113.3", OUTSIDE_MAC, "e0");
+        world
+    }
+
+    /// Only the router has addresses; nobody answers at the cables' other ends.
+    pub fn bare() -> Self {
         let runtime = runtime();
         let (guest, router, far) = runtime.block_on(async {
             (
@@ -92,16 +114,12 @@ impl World {
         runtime.block_on(async {
             cable(&router, ("eth0", INSIDE_MAC), (&guest, "g0", GUEST_MAC)).await;
             cable(&router, ("eth2", OUTSIDE_MAC), (&far, "e0", FAR_MAC)).await;
-            let address = async |n: &Namespace, i: &str, a: &str| n.address(i, a.parse().unwrap()).await.unwrap();
+            let address =
+                async |n: &Namespace, i: &str, a: &str| n.address(i, a.parse().unwrap()).await.unwrap();
             address(&router, "eth0", "10.1.1.1/24").await;
             address(&router, "eth2", "203.0.113.2/24").await;
             address(&router, "eth2", "203.0.113.3/24").await;
-            address(&guest, "g0", "10.1.1.10/24").await;
-            address(&guest, "g0", "10.1.1.20/24").await;
-            address(&far, "e0", "203.0.113.1/24").await;
-            address(&far, "lo", "198.51.100.1/24").await;
             let all = "0.0.0.0/0".parse().unwrap();
-            guest.route(all, [10, 1, 1, 1].into(), "g0").await.unwrap();
             router.route(all, FAR, "eth2").await.unwrap();
         });
         let index = |name: &str| {
@@ -112,6 +130,9 @@ impl World {
             let _context = runtime.enter();
             (index("eth0"), index("eth2"))
         };
+        neighbour(&router, "10.1.1.10", GUEST_MAC, "eth0");
+        neighbour(&router, "10.1.1.20", GUEST_MAC, "eth0");
+        neighbour(&router, "203.0.113.1", FAR_MAC, "eth2");
         let this = Self {
             runtime,
             guest,
@@ -120,32 +141,20 @@ impl World {
             eth0,
             eth2,
         };
-        this.neighbours();
         this.nft(RULES);
-        for (name, value) in [("nf_conntrack_tcp_be_liberal", "1"), ("nf_conntrack_checksum", "0")] {
-            this.router
-                .sysctl(&format!("net.netfilter.{name}"), value)
-                .unwrap();
+        // What the router's engine sets where the fast path is on.
+        for name in ["tcp_be_liberal", "tcp_ignore_invalid_rst"] {
+            this.netfilter(name, 1);
         }
+        this.netfilter("checksum", 0);
+        this.netfilter("tcp_loose", 0);
         this
     }
 
-    /// Neighbours that nobody has to ask for.
-    fn neighbours(&self) {
-        let add = |namespace: &Namespace, address: &str, mac: MacAddr, interface: &str| {
-            let mac = mac.to_string();
-            namespace
-                .check(&[
-                    "ip", "neigh", "replace", address, "lladdr", &mac, "dev", interface, "nud", "permanent",
-                ])
-                .unwrap();
-        };
-        add(&self.router, "10.1.1.10", GUEST_MAC, "eth0");
-        add(&self.router, "10.1.1.20", GUEST_MAC, "eth0");
-        add(&self.router, "203.0.113.1", FAR_MAC, "eth2");
-        add(&self.guest, "10.1.1.1", INSIDE_MAC, "g0");
-        add(&self.far, "203.0.113.2", OUTSIDE_MAC, "e0");
-        add(&self.far, "203.0.113.3", OUTSIDE_MAC, "e0");
+    /// Sets `net.netfilter.nf_conntrack_NAME` in the router.
+    pub fn netfilter(&self, name: &str, value: u32) {
+        let name = format!("net.netfilter.nf_conntrack_{name}");
+        self.router.sysctl(&name, &value.to_string()).unwrap();
     }
 
     pub fn nft(&self, script: &str) {
@@ -176,9 +185,16 @@ impl World {
 
     pub fn fast_with(&self, settings: Settings) -> FastPath {
         if settings.hook == Hook::Xdp {
-            // A veth takes frames from XDP only when its other end polls.
-            self.guest.check(&["ethtool", "-K", "g0", "gro", "on"]).unwrap();
-            self.far.check(&["ethtool", "-K", "e0", "gro", "on"]).unwrap();
+            // A veth takes frames from XDP only when its other end polls, which an XDP program makes it do.
+            let pass = concat!(env!("OUT_DIR"), "/pass.bpf.o");
+            for (namespace, end) in [(&self.guest, "g0"), (&self.far, "e0")] {
+                // XDP does not know of checksums that are left to hardware.
+                namespace.check(&["ethtool", "-K", end, "tx", "off"]).unwrap();
+                let set = [
+                    "ip", "link", "set", "dev", end, "xdpdrv", "object", pass, "section", "xdp",
+                ];
+                let _ = namespace.run(&set).unwrap();
+            }
         }
         let fast = self.router.within(|| {
             let mut fast = FastPath::load(settings).unwrap();
@@ -193,12 +209,27 @@ impl World {
     }
 }
 
+/// A neighbour that nobody has to ask for.
+pub fn neighbour(namespace: &Namespace, address: &str, mac: MacAddr, interface: &str) {
+    let mac = mac.to_string();
+    let set = [
+        "ip",
+        "neigh",
+        "replace",
+        address,
+        "lladdr",
+        &mac,
+        "dev",
+        interface,
+        "nud",
+        "permanent",
+    ];
+    namespace.check(&set).unwrap();
+}
+
 async fn cable(near: &Namespace, (name, mac): (&str, MacAddr), far: (&Namespace, &str, MacAddr)) {
     let veth = Veth {
-        near: VethEnd {
-            name,
-            mac: Some(mac),
-        },
+        near: VethEnd { name, mac: Some(mac) },
         master: None,
         far: VethEnd {
             name: far.1,
@@ -209,4 +240,10 @@ async fn cable(near: &Namespace, (name, mac): (&str, MacAddr), far: (&Namespace,
     };
     near.links().unwrap().add_veth(&veth).await.unwrap();
     far.0.links().unwrap().set_up(far.1).await.unwrap();
+    // One queue, so that frames stay in order. A kernel that cannot have it so has one anyway.
+    for (namespace, end) in [(near, name), (far.0, far.1)] {
+        let _ = namespace
+            .run(&["ethtool", "-L", end, "rx", "1", "tx", "1"])
+            .unwrap();
+    }
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Nothing that the kernel is told stays without effect on a running flow for longer than a second, even if nobody tells
+//! the fast path.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod support;
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use outgate_fastpath::{FastPath, Hook, Reason};
+use outgate_testkit::{UdpEcho, UdpStream, wait_until};
+use support::{FAR, World, neighbour};
+
+/// A lease, and how long a busy machine may take to show it.
+const A_SECOND: Duration = Duration::from_millis(1_000 + 300);
+
+/// A flow of datagrams that the fast path carries, both ways.
+struct Flow {
+    stream: UdpStream,
+    _echo: UdpEcho,
+}
+
+fn flow(world: &World, fast: &FastPath) -> Flow {
+    let echo = UdpEcho::start(&world.far, SocketAddrV4::new(FAR, 7)).unwrap();
+    let stream = UdpStream::start(&world.guest, echo.address, 500).unwrap();
+    wait_until(Duration::from_secs(20), "the flow takes the fast path", || {
+        (fast.counters().unwrap().get(Reason::Hit) > 200).then_some(())
+    })
+    .unwrap_or_else(|e| panic!("{e}: {}", fast.counters().unwrap()));
+    let before = stream.received();
+    wait_until(Duration::from_secs(5), "it comes back", || {
+        (stream.received() > before + 100).then_some(())
+    })
+    .unwrap();
+    Flow { stream, _echo: echo }
+}
+
+/// Does something that must stop the flow, and measures how long it goes on.
+fn stops(world: &World, fast: &FastPath, what: &str, work: impl FnOnce(&World)) {
+    let flow = flow(world, fast);
+    work(world);
+    let done = Instant::now();
+    let (mut last, mut since) = (flow.stream.received(), Instant::now());
+    let deadline = done + Duration::from_secs(10);
+    while since.elapsed() < Duration::from_secs(1) {
+        assert!(Instant::now() < deadline, "{what}: the flow goes on");
+        let now = flow.stream.received();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let went_on = since.saturating_duration_since(done);
+    assert!(went_on < A_SECOND, "{what}: went on for {went_on:?}");
+}
+
+fn with_both(test: impl Fn(&World, &FastPath)) {
+    for hook in [Hook::Tcx, Hook::Xdp] {
+        let world = World::new();
+        let fast = world.fast(hook);
+        test(&world, &fast);
+    }
+}
+
+#[test]
+fn a_session_that_is_deleted_from_conntrack_stops_within_a_second() {
+    with_both(|world, fast| {
+        stops(world, fast, "conntrack -D", |world| {
+            world.nft("insert rule ip outgate forward ct state new drop");
+            world.router.check(&["conntrack", "-D", "-p", "udp"]).unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_route_that_changes_redirects_a_running_flow_within_a_second() {
+    with_both(|world, fast| {
+        stops(world, fast, "a route to nowhere", |world| {
+            world
+                .router
+                .check(&["ip", "route", "add", "blackhole", "203.0.113.1/32"])
+                .unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_neighbour_that_changes_redirects_a_running_flow_within_a_second() {
+    with_both(|world, fast| {
+        stops(world, fast, "another Ethernet address", |world| {
+            let elsewhere = outgate_model::MacAddr([2, 0, 0, 0, 9, 9]);
+            neighbour(&world.router, "203.0.113.1", elsewhere, "eth2");
+        });
+    });
+}
+
+#[test]
+fn suspending_takes_effect_on_the_next_packet() {
+    with_both(|world, fast| {
+        let flow = flow(world, fast);
+        fast.control().suspend().unwrap();
+        let hits = || fast.counters().unwrap().get(Reason::Hit);
+        let before = hits();
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(hits() <= before + 1, "one may have been under way");
+        assert_eq!(flow.stream.stop().lost(), 0, "the kernel carries on");
+    });
+}
+
+#[test]
+fn a_session_that_only_the_fast_path_sees_does_not_age() {
+    let world = World::new();
+    let fast = world.fast(Hook::Tcx);
+    world.netfilter("udp_timeout_stream", 4);
+    let flow = flow(&world, &fast);
+    // No packet but one a second for each neighbour reaches the kernel; the entry gets 300 s from each lease.
+    let left = wait_until(Duration::from_secs(10), "the entry's time is the lease's", || {
+        let listing = world.router.check(&["conntrack", "-L", "-p", "udp"]).unwrap();
+        let seconds = listing.split_whitespace().nth(2)?.parse::<u64>().ok()?;
+        (seconds > 290).then_some(seconds)
+    });
+    assert!(left.unwrap() <= 300);
+    assert_eq!(flow.stream.stop().lost(), 0);
+}
+
+#[test]
+fn the_kernel_goes_on_checking_a_neighbour_that_the_fast_path_uses() {
+    let world = World::new();
+    world
+        .router
+        .check(&["ip", "neigh", "del", "203.0.113.1", "dev", "eth2"])
+        .unwrap();
+    world
+        .router
+        .sysctl("net.ipv4.neigh.eth2.base_reachable_time_ms", "1000")
+        .unwrap();
+    world
+        .router
+        .sysctl("net.ipv4.neigh.eth2.delay_first_probe_time", "1")
+        .unwrap();
+    let fast = world.fast(Hook::Tcx);
+    let flow = flow(&world, &fast);
+    let state = || {
+        world
+            .router
+            .check(&["ip", "neigh", "show", "203.0.113.1"])
+            .unwrap()
+    };
+    for wanted in ["STALE", "REACHABLE", "STALE", "REACHABLE"] {
+        // STALE may be shown as the states behind it: the kernel asks.
+        let is_so = || {
+            let now = state();
+            let asks = ["STALE", "DELAY", "PROBE"].iter().any(|s| now.contains(s));
+            (if wanted == "STALE" {
+                asks
+            } else {
+                now.contains(wanted)
+            })
+            .then_some(())
+        };
+        wait_until(Duration::from_secs(20), wanted, is_so).unwrap_or_else(|e| panic!("{e}: {}", state()));
+    }
+    assert_eq!(flow.stream.stop().lost(), 0);
+}
+
+#[test]
+fn bytes_are_counted_for_the_public_address_and_both_directions() {
+    with_both(|world, fast| {
+        let flow = flow(world, fast);
+        let loss = flow.stream.stop();
+        assert_eq!(loss.lost(), 0);
+        let traffic = fast.traffic().unwrap()[&support::PUBLIC];
+        let hits = fast.counters().unwrap().get(Reason::Hit);
+        assert_eq!(traffic.outward.packets + traffic.inward.packets, hits);
+        assert_eq!(
+            traffic.outward.bytes,
+            traffic.outward.packets * 36,
+            "20 + 8 + 8 bytes each"
+        );
+        assert_eq!(traffic.inward.bytes, traffic.inward.packets * 36);
+        assert!(
+            traffic.outward.packets > 50 && traffic.inward.packets > 50,
+            "{traffic:?}"
+        );
+    });
+}
