@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Compiles the eBPF programs with clang, for the machine's byte order; the loader relocates them to the running kernel.
 
+#![allow(clippy::print_stderr, reason = "that is how a build script speaks")]
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};

@@ -56,12 +56,12 @@ struct {
 	__type(value, struct port);
 } ports SEC(".maps");
 
-/* Public addresses that are counted, and the place of each in `traffic`. */
+/* Whose traffic is counted, and its place in `traffic`. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, ACCOUNTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __be32);
+	__type(key, struct account);
 	__type(value, __u32);
 } accounts SEC(".maps");
 
@@ -289,23 +289,37 @@ static __always_inline enum counter judge(struct nf_conn *ct, __u8 dir, const st
 	return HIT;
 }
 
-/* The account of the packet: of its public side's address. 0 and 1: none that is known. */
-static __always_inline __u16 account(const struct packet *p, const struct lease *l)
+/*
+ * The place in `traffic` of a packet that crosses the public side: of its public address. 0 is that of packets that do not
+ * cross it. Returns HIT, or the kernel's reason: what must be counted and has no place.
+ */
+static __always_inline enum counter account(const struct packet *p, struct lease *l, const struct port *from,
+					    const struct port *to)
 {
-	__be32 saddr = (__u32)p->addresses, daddr = (__u32)(p->addresses >> 32);
-	__be32 source = l->new_saddr;
-	__u32 *place;
+	struct account key = {};
+	__u32 *place, out;
 
-	/* Out: it leaves with a public address. In: it came to one. */
-	place = bpf_map_lookup_elem(&accounts, &source);
-	if (place && source != saddr)
-		return *place * 2 + 1;
-	place = bpf_map_lookup_elem(&accounts, &daddr);
-	return place ? *place * 2 : 0;
+	if (to->flags & PORT_PUBLIC) {
+		key.address = l->new_saddr;
+		key.interface = p->side >> 8;
+		out = 1;
+	} else if (from->flags & PORT_PUBLIC) {
+		key.address = (__u32)(p->addresses >> 32);
+		key.interface = l->out >> 8;
+		out = 0;
+	} else {
+		return HIT;
+	}
+	place = bpf_map_lookup_elem(&accounts, &key);
+	if (!place)
+		return NO_ACCOUNT;
+	l->account = *place * 2 + out;
+	return HIT;
 }
 
 /* Where the packet goes next, and whether it came from where its source lies (RFC 3704, strict). */
-static __always_inline enum counter route(void *ctx, const struct packet *p, struct lease *l, __u32 now, __u32 lease)
+static __always_inline enum counter route(void *ctx, const struct packet *p, const struct port *from, struct lease *l,
+					  __u32 now, __u32 lease)
 {
 	struct bpf_fib_lookup fib = {};
 	__u32 in = p->side >> 8, out, slot;
@@ -341,6 +355,8 @@ static __always_inline enum counter route(void *ctx, const struct packet *p, str
 	if (!port)
 		return NO_PORT;
 	l->out = (out << 8) | (port->flags & PORT_PEER ? LEASE_PEER : 0);
+	if (account(p, l, from, port) != HIT)
+		return NO_ACCOUNT;
 	l->mtu = fib.tot_len;
 	__builtin_memcpy(l->dmac, fib.dmac, 6);
 	__builtin_memcpy(l->smac, fib.smac, 6);
@@ -380,8 +396,8 @@ static __always_inline enum counter take(void *ctx, int is_xdp, const struct con
 	verdict = judge(ct, opts.dir, cfg, p, &l);
 	bpf_ct_release(ct);
 	if (verdict == HIT)
-		verdict = route(ctx, p, &l, now, cfg->lease);
-	if (verdict == HELPED || verdict == NO_ROUTE || verdict == NO_PORT)
+		verdict = route(ctx, p, port, &l, now, cfg->lease);
+	if (verdict == HELPED || verdict == NO_ROUTE || verdict == NO_PORT || verdict == NO_ACCOUNT)
 		l.out = LEASE_KERNEL;
 	else if (verdict != HIT)
 		return verdict;
@@ -393,7 +409,6 @@ static __always_inline enum counter take(void *ctx, int is_xdp, const struct con
 	*(__u16 *)(l.to + 4) = p->to_low;
 	l.generation = cfg->generation;
 	l.until = now + cfg->lease;
-	l.account = account(p, &l);
 	if (p->addresses != load64(&l.new_saddr) || p->ports != l.new_ports) {
 		l.l4_delta = fold(delta32((__u32)p->addresses, l.new_saddr) +
 				  delta32((__u32)(p->addresses >> 32), l.new_daddr) + delta32(p->ports, l.new_ports));

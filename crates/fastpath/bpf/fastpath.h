@@ -23,6 +23,7 @@ enum counter {
 	NO_NEIGHBOUR,
 	WRONG_SIDE,    /* the reverse path leads elsewhere */
 	NO_PORT,       /* out of an interface that the fast path does not serve */
+	NO_ACCOUNT,    /* it must be counted and has no place */
 	NEIGHBOUR_USE, /* once a second a packet for each neighbour, so that the kernel keeps checking it */
 	KERNEL_LEASE,  /* known for the length of a lease to be the kernel's */
 	LEASED,        /* leases taken; not a way of a packet */
@@ -50,6 +51,14 @@ struct port {
 
 /* The veth's other end lies in another namespace and nothing shapes in between: straight into it. */
 #define PORT_PEER 1
+/* The public side: what crosses it is counted, or it is the kernel's. */
+#define PORT_PUBLIC 2
+
+/* Whose traffic is counted: a public address and the guests' interface that it was for. */
+struct account {
+	__be32 address;
+	__u32 interface;
+};
 
 /* One direction of a session, leased from conntrack and from the routing tables. A cache line. */
 struct lease {

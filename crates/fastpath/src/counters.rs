@@ -38,6 +38,8 @@ pub enum Reason {
     WrongSide,
     /// It leaves through an interface without fast path.
     NoPort,
+    /// It crosses the public side and there is no room to count it.
+    NoAccount,
     /// One packet for each next hop and lease, so that the kernel goes on checking the neighbour.
     NeighbourUse,
     /// Known to be the kernel's for the length of a lease.
@@ -48,7 +50,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Hit,
         Self::NotOurs,
         Self::Fragment,
@@ -65,6 +67,7 @@ impl Reason {
         Self::NoNeighbour,
         Self::WrongSide,
         Self::NoPort,
+        Self::NoAccount,
         Self::NeighbourUse,
         Self::KernelLease,
         Self::Leased,
@@ -89,6 +92,7 @@ impl Reason {
             Self::NoNeighbour => "no_neighbour",
             Self::WrongSide => "wrong_side",
             Self::NoPort => "no_port",
+            Self::NoAccount => "no_account",
             Self::NeighbourUse => "neighbour_use",
             Self::KernelLease => "kernel_lease",
             Self::Leased => "leased",

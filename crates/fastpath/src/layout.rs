@@ -9,6 +9,8 @@ pub(crate) const LEASE_SET: u32 = 128;
 pub(crate) const ACCOUNTS_MAX: u32 = 4096;
 /// `PORT_PEER`.
 pub(crate) const PORT_PEER: u8 = 1;
+/// `PORT_PUBLIC`.
+pub(crate) const PORT_PUBLIC: u8 = 2;
 
 /// `struct config`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,9 +53,10 @@ pub(crate) fn port(mac: [u8; 6], flags: u8) -> [u8; 8] {
     [a, b, c, d, e, f, flags, 0]
 }
 
-/// An address as a key of `accounts`: as it lies in a packet.
-pub(crate) fn address(address: Ipv4Addr) -> [u8; 4] {
-    address.octets()
+/// `struct account`: an address as it lies in a packet, and an interface.
+pub(crate) fn account(address: Ipv4Addr, interface: u32) -> [u8; 8] {
+    let ([a, b, c, d], [e, f, g, h]) = (address.octets(), interface.to_ne_bytes());
+    [a, b, c, d, e, f, g, h]
 }
 
 /// `struct traffic`: packets and bytes.

@@ -19,4 +19,4 @@ mod sys;
 pub use control::{Control, Timeouts};
 pub use counters::{Counters, Reason};
 pub use error::FastPathError;
-pub use load::{Direction, FastPath, Hook, Port, Settings, Traffic, TrafficCount};
+pub use load::{Account, FastPath, Hook, Port, Settings, Traffic, TrafficCount};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Loads the programs, attaches them, reads what they counted.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -76,7 +77,8 @@ pub struct Settings {
     pub leases: u32,
     /// How long a lease is, at most one second.
     pub lease: Duration,
-    /// How many public addresses can be counted; at most 4,096.
+    /// How many pairs of a public address and a guests' interface can be counted, at most 4,095. Sessions of others are
+    /// left to the kernel, which counts them.
     pub accounts: u32,
 }
 
@@ -100,20 +102,13 @@ pub struct Port {
     pub interface: u32,
     /// Its Ethernet address.
     pub mac: [u8; 6],
+    /// Whether it is the public side: what crosses it is counted.
+    pub is_public: bool,
     /// Whether it is hardware's or a virtual machine's, no software device of this kernel.
     pub is_nic: bool,
     /// Whether what leaves through it may go straight to the other end of the cable: a veth whose other end lies in
     /// another namespace, with nothing on it that shapes. Used by [`Hook::Tcx`].
     pub skips_queue: bool,
-}
-
-/// Which way a packet crosses the public side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// To a public address.
-    In,
-    /// From a public address.
-    Out,
 }
 
 /// Packets and their bytes, from the IPv4 header on.
@@ -125,7 +120,10 @@ pub struct TrafficCount {
     pub bytes: u64,
 }
 
-/// What the fast path carried for one public address since it was first counted.
+/// A public address and the interface of the guests that the packets were from or for.
+pub type Account = (Ipv4Addr, u32);
+
+/// What the fast path carried for one account since it was first counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// To it.
@@ -143,8 +141,8 @@ pub struct FastPath {
     maps: Maps,
     /// By interface: the port and what holds the program on it.
     attached: BTreeMap<u32, (Port, OwnedFd)>,
-    /// The place of each counted address. Places count from 1; 0 is for what belongs to none.
-    accounts: BTreeMap<Ipv4Addr, u32>,
+    /// The place of each account. Places count from 1; 0 is for what does not cross the public side.
+    accounts: BTreeMap<Account, u32>,
 }
 
 #[derive(Debug)]
@@ -168,8 +166,8 @@ impl FastPath {
         messages::capture();
         let cpus = libbpf_rs::num_possible_cpus().map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX));
         let sets = sets_per_cpu(settings.leases, cpus);
-        let accounts = settings.accounts.min(layout::ACCOUNTS_MAX - 1);
-        let object = open_and_load(settings.hook, sets * cpus, (accounts + 1) * 2)
+        let traffic = (most_accounts(settings) + 1) * 2;
+        let object = open_and_load(settings.hook, sets * cpus, traffic)
             .map_err(|error| FastPathError::load(&error, &messages::last()))?;
         let map = |name: &'static str| {
             let found = object.maps().find(|map| map.name() == name);
@@ -229,7 +227,7 @@ impl FastPath {
         let mut changed = self.attached.len() != before;
         self.forget_ports()?;
         for port in ports {
-            if let std::collections::btree_map::Entry::Vacant(place) = self.attached.entry(port.interface) {
+            if let Entry::Vacant(place) = self.attached.entry(port.interface) {
                 let link = match attach(&self.object, self.settings.hook, port) {
                     Ok(link) => link,
                     Err(source) => {
@@ -242,7 +240,9 @@ impl FastPath {
                 place.insert((port.clone(), link));
                 changed = true;
             }
-            let flags = if port.skips_queue { layout::PORT_PEER } else { 0 };
+            let peer = if port.skips_queue { layout::PORT_PEER } else { 0 };
+            let public = if port.is_public { layout::PORT_PUBLIC } else { 0 };
+            let flags = peer | public;
             self.maps
                 .ports
                 .update(
@@ -274,44 +274,41 @@ impl FastPath {
         Ok(())
     }
 
-    /// Counts packets of these public addresses from now on, and forgets what was counted of others. Addresses beyond
-    /// [`Settings::accounts`] are not counted.
+    /// Counts packets of these accounts from now on, and forgets what was counted of others.
     ///
     /// # Errors
     /// When a map cannot be written.
-    pub fn count(&mut self, addresses: &[Ipv4Addr]) -> Result<(), FastPathError> {
+    pub fn count(&mut self, accounts: &BTreeSet<Account>) -> Result<(), FastPathError> {
         let failed = || FastPathError::map("accounts");
         let gone: Vec<_> = self
             .accounts
             .keys()
-            .filter(|a| !addresses.contains(a))
+            .filter(|a| !accounts.contains(a))
             .copied()
             .collect();
-        let changes = !gone.is_empty() || addresses.iter().any(|a| !self.accounts.contains_key(a));
-        for address in gone {
-            self.accounts.remove(&address);
-            self.maps
-                .accounts
-                .delete(&layout::address(address))
-                .map_err(failed())?;
+        let mut changed = !gone.is_empty();
+        for account in gone {
+            self.accounts.remove(&account);
+            let key = layout::account(account.0, account.1);
+            self.maps.accounts.delete(&key).map_err(failed())?;
         }
-        for address in addresses {
-            if self.accounts.contains_key(address) {
+        let taken: BTreeSet<u32> = self.accounts.values().copied().collect();
+        let mut free = (1..=most_accounts(self.settings)).filter(|place| !taken.contains(place));
+        for account in accounts {
+            if self.accounts.contains_key(account) {
                 continue;
             }
-            let taken: std::collections::BTreeSet<_> = self.accounts.values().copied().collect();
-            let accounts = self.settings.accounts.min(layout::ACCOUNTS_MAX - 1);
-            let Some(place) = (1..=accounts).find(|place| !taken.contains(place)) else {
-                break;
-            };
+            let Some(place) = free.next() else { break };
             self.clear_traffic(place)?;
+            let key = layout::account(account.0, account.1);
             self.maps
                 .accounts
-                .update(&layout::address(*address), &place.to_ne_bytes(), MapFlags::ANY)
+                .update(&key, &place.to_ne_bytes(), MapFlags::ANY)
                 .map_err(failed())?;
-            self.accounts.insert(*address, place);
+            self.accounts.insert(*account, place);
+            changed = true;
         }
-        if changes { self.control.renew() } else { Ok(()) }
+        if changed { self.control.renew() } else { Ok(()) }
     }
 
     fn clear_traffic(&self, place: u32) -> Result<(), FastPathError> {
@@ -342,17 +339,17 @@ impl FastPath {
         Ok(counters)
     }
 
-    /// What was carried for each counted public address. What the kernel carried for it comes on top.
+    /// What was carried for each account. What the kernel carried comes on top.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn traffic(&self) -> Result<BTreeMap<Ipv4Addr, Traffic>, FastPathError> {
+    pub fn traffic(&self) -> Result<BTreeMap<Account, Traffic>, FastPathError> {
         let accounts = self.accounts.iter();
         accounts
-            .map(|(address, place)| {
+            .map(|(account, place)| {
                 let inward = self.traffic_at(place * 2)?;
                 let outward = self.traffic_at(place * 2 + 1)?;
-                Ok((*address, Traffic { inward, outward }))
+                Ok((*account, Traffic { inward, outward }))
             })
             .collect()
     }
@@ -390,15 +387,21 @@ impl FastPath {
         if self.settings.hook == Hook::Tcx {
             context.resize(SK_BUFF, 0);
         }
-        let mut input = ProgramInput::default();
-        input.data_in = Some(frame);
-        input.data_out = Some(&mut frame_out);
-        input.context_in = Some(&mut context);
+        let input = ProgramInput {
+            data_in: Some(frame),
+            data_out: Some(&mut frame_out),
+            context_in: Some(&mut context),
+            ..ProgramInput::default()
+        };
         let output = program.test_run(input).map_err(FastPathError::map("config"))?;
         let answer = output.return_value;
         let seen = output.data.map_or_else(Vec::new, |data| data.to_vec());
         Ok((answer, seen))
     }
+}
+
+fn most_accounts(settings: Settings) -> u32 {
+    settings.accounts.min(layout::ACCOUNTS_MAX - 1)
 }
 
 fn words(words: &[u32]) -> Vec<u8> {

@@ -130,7 +130,9 @@ fn incremental_checksums_are_those_of_the_whole_packet_for_any_address_and_port(
     }
     assert!(mappings.len() > 30, "{}", mappings.len());
     for hook in [Hook::Xdp, Hook::Tcx] {
-        let fast = world.fast(hook);
+        let mut fast = world.fast(hook);
+        let accounts = mappings.iter().map(|m| (m.public.0, world.eth0));
+        fast.count(&accounts.collect()).unwrap();
         let check = || {
             let mut translated = 0;
             for number in 0..20_000 {

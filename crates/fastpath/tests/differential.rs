@@ -2,7 +2,12 @@
 //! The same random packets through the kernel alone and through the fast path: every byte that comes out, and every
 //! conntrack entry, must be the same.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 mod support;
 
@@ -291,7 +296,7 @@ fn on_one_cpu(hook: Hook) {
     let mut usable = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap());
     let one = match hook {
         Hook::Xdp => usable.next(),
-        Hook::Tcx => usable.last(),
+        Hook::Tcx => usable.next_back(),
     };
     let one = one.unwrap();
     let mut set = CpuSet::new();

@@ -171,7 +171,7 @@ fn bytes_are_counted_for_the_public_address_and_both_directions() {
         let flow = flow(world, fast);
         let loss = flow.stream.stop();
         assert_eq!(loss.lost(), 0);
-        let traffic = fast.traffic().unwrap()[&support::PUBLIC];
+        let traffic = fast.traffic().unwrap()[&(support::PUBLIC, world.eth0)];
         let hits = fast.counters().unwrap().get(Reason::Hit);
         assert_eq!(traffic.outward.packets + traffic.inward.packets, hits);
         assert_eq!(

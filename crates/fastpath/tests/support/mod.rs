@@ -164,6 +164,7 @@ impl World {
     pub fn ports(&self) -> Vec<Port> {
         let port = |name: &str, interface, mac: MacAddr| Port {
             name: name.to_owned(),
+            is_public: interface == self.eth2,
             interface,
             mac: mac.0,
             is_nic: false,
@@ -199,7 +200,8 @@ impl World {
         let fast = self.router.within(|| {
             let mut fast = FastPath::load(settings).unwrap();
             fast.serve(&self.ports()).unwrap();
-            fast.count(&[PUBLIC, STATIC]).unwrap();
+            fast.count(&[(PUBLIC, self.eth0), (STATIC, self.eth0)].into())
+                .unwrap();
             fast
         });
         let fast = fast.unwrap();

@@ -324,7 +324,7 @@ fn macs(side: Side) -> (MacAddr, MacAddr) {
 /// translation could clash on, so that it never has to choose one.
 fn session(number: u16) -> Session {
     let (inner, outer) = (20_000 + number, 30_000 + number);
-    let far = if number % 3 == 0 { ELSEWHERE } else { FAR };
+    let far = if number.is_multiple_of(3) { ELSEWHERE } else { FAR };
     let guest = |from, to| Half {
         side: Side::Guest,
         from,
@@ -358,7 +358,7 @@ fn session(number: u16) -> Session {
         ),
     };
     Session {
-        protocol: if number % 2 == 0 { 6 } else { 17 },
+        protocol: if number.is_multiple_of(2) { 6 } else { 17 },
         opens,
         answers,
         phase: 0,
