@@ -415,3 +415,57 @@ async fn this_cloud_has_no_system_vms() {
         json!({})
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_ranges_are_made_dedicated_listed_and_deleted() {
+    let served = Served::new(4).await;
+    let (zone, domain) = (served.world.zone, served.world.admin.domain);
+    let create = format!("zoneid={zone}; gateway=198.51.100.1; netmask=255.255.255.0; startip=198.51.100.10");
+    let range = at_once(
+        &served,
+        "createVlanIpRange",
+        &format!("{create}; endip=198.51.100.12"),
+        "vlan",
+    )
+    .await;
+    assert_eq!(
+        (&range["vlan"], &range["cidr"], &range["forvirtualnetwork"]),
+        (&json!("vlan://untagged"), &json!("198.51.100.0/24"), &json!(true))
+    );
+    let id = text(&range, "id");
+    let (code, why) = refused(&served, "createVlanIpRange", &create).await;
+    assert!(code == 537 && why.contains(id), "{why}");
+    let changed = at_once(
+        &served,
+        "updateVlanIpRange",
+        &format!("id={id}; endip=198.51.100.20"),
+        "vlan",
+    )
+    .await;
+    assert_eq!(changed["endip"], "198.51.100.20");
+    let to = format!("id={id}; domainid={domain}; account=admin");
+    let kept = at_once(&served, "dedicatePublicIpRange", &to, "vlan").await;
+    assert_eq!(
+        (&kept["account"], &kept["domain"]),
+        (&json!("admin"), &json!("ROOT"))
+    );
+    let of_account = format!("domainid={domain}; account=admin");
+    let listed = at_once(&served, "listVlanIpRanges", &of_account, "vlaniprange").await;
+    assert_eq!(listed[0]["id"], range["id"]);
+    at_once(&served, "releasePublicIpRange", &format!("id={id}"), "success").await;
+    assert_eq!(
+        served.ok("listVlanIpRanges", &pairs(&of_account)).await,
+        json!({})
+    );
+    at_once(&served, "deleteVlanIpRange", &format!("id={id}"), "success").await;
+    let left = at_once(
+        &served,
+        "listVlanIpRanges",
+        &format!("zoneid={zone}"),
+        "vlaniprange",
+    )
+    .await;
+    assert_eq!(left.as_array().unwrap().len(), 1);
+    let shared = format!("{create}; forvirtualnetwork=false");
+    assert_eq!(refused(&served, "createVlanIpRange", &shared).await.0, 431);
+}

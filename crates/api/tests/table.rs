@@ -39,6 +39,8 @@ const NOT_COVERED: &[&str] = &[
     "createInternalLoadBalancerElement",
     "listCapacity",
     "listSystemVms",
+    "dedicatePublicIpRange",
+    "releasePublicIpRange",
     // CloudStack's table gives it the fields of listNetworkServiceProviders.
     "listTrafficTypes",
     "listRouterSessions",

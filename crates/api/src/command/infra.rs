@@ -6,6 +6,7 @@ pub mod host;
 pub mod physical_network;
 pub mod pod;
 pub mod provider;
+pub mod range;
 pub mod traffic_type;
 pub mod zone;
 

@@ -312,6 +312,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         infra::physical_network::COMMANDS,
         infra::traffic_type::COMMANDS,
         infra::provider::COMMANDS,
+        infra::range::COMMANDS,
         capacity::COMMANDS,
         provided::COMMANDS,
         network_offering::COMMANDS,

@@ -24,6 +24,7 @@ pub mod physical_network;
 pub mod pod;
 pub mod port_forwarding_rule;
 pub mod provider;
+pub mod range;
 pub mod router;
 pub mod service;
 pub mod service_offering;

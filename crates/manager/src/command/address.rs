@@ -4,22 +4,18 @@
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
+use outgate_model::Realm;
 use outgate_model::id::{AccountId, PublicIpId};
 use outgate_model::job::Goal;
 use outgate_model::key;
 use outgate_model::object::{Network, NetworkPhase, PublicIp, PublicIpRange, Zone};
-use outgate_model::{Ipv4Range, Realm};
 
-use super::implement;
 use super::request::{AssociateIp, AssociateIpToVpc, DisassociateIp, Started};
 use super::tx::Tx;
 use super::vpc::tier;
+use super::{implement, pick};
 use crate::CommandError;
 use crate::mirror::Stored;
-
-/// How often another address is looked for when the found one can't be used: a subnet's first and last address, its
-/// gateway, and those that the same transaction takes already.
-const TRIES: usize = 64;
 
 /// An address to acquire.
 #[derive(Debug, Clone, Copy)]
@@ -158,10 +154,7 @@ pub(crate) fn source_nat_of(tx: &Tx<'_>, realm: Realm) -> Option<Stored<PublicIp
 
 /// Takes a free address of the zone with its claim.
 pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<PublicIp, CommandError> {
-    let (range, address) = match wanted.address {
-        Some((field, address)) => this_one(tx, zone, field, address)?,
-        None => free_one(tx, zone)?,
-    };
+    let (range, address) = pick::address(tx, zone, wanted)?;
     let (network, vpc) = match wanted.realm {
         None => (None, None),
         Some(Realm::Network(id)) => (Some(id), None),
@@ -187,101 +180,6 @@ pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<Pu
     Ok(ip)
 }
 
-fn this_one(
-    tx: &Tx<'_>,
-    zone: &Zone,
-    field: &'static str,
-    address: Ipv4Addr,
-) -> Result<(outgate_model::id::PublicIpRangeId, Ipv4Addr), CommandError> {
-    let ranges = ranges_of(tx, zone);
-    let range = ranges
-        .iter()
-        .find(|range| range.range.contains(address) && usable(range, address));
-    let Some(range) = range else {
-        let expected = format!("an address of zone {}: {}", zone.name, ranges_text(&ranges));
-        return Err(CommandError::invalid(field, address, expected));
-    };
-    if tx.view.claimed(&key::ip_claim(zone.id, address)).is_some() {
-        return Err(CommandError::InUse {
-            what: address.to_string(),
-            by: "it is acquired already, or still being released".to_owned(),
-        });
-    }
-    Ok((range.id, address))
-}
-
-/// A free address, found in time independent of how many are taken. The search goes on where the last one ended, so
-/// that an address just released is handed out again as late as possible.
-fn free_one(
-    tx: &mut Tx<'_>,
-    zone: &Zone,
-) -> Result<(outgate_model::id::PublicIpRangeId, Ipv4Addr), CommandError> {
-    let ranges = ranges_of(tx, zone);
-    let exhausted = || CommandError::Capacity {
-        what: format!("no free address in zone {}: {}", zone.name, ranges_text(&ranges)),
-    };
-    let turn = tx.draft.number(&format!("public-ip/{}", zone.id)) - 1;
-    let (first, mut from) = nth_address(&ranges, turn).ok_or_else(exhausted)?;
-    for step in 0..ranges.len() {
-        let range = &ranges[(first + step) % ranges.len()];
-        if step > 0 {
-            from = range.range.first();
-        }
-        if let Some(address) = free_in(tx, zone, range, from) {
-            return Ok((range.id, address));
-        }
-    }
-    Err(exhausted())
-}
-
-fn free_in(tx: &Tx<'_>, zone: &Zone, range: &PublicIpRange, from: Ipv4Addr) -> Option<Ipv4Addr> {
-    let mut from = from;
-    for _ in 0..TRIES {
-        let address = tx.view.free_address(zone.id, range.range, from)?;
-        let staged = tx
-            .draft
-            .staged_all::<PublicIp>()
-            .any(|(_, ip)| ip.is_some_and(|ip| ip.zone == zone.id && ip.address == address));
-        let claimed = tx.view.claimed(&key::ip_claim(zone.id, address)).is_some();
-        if !staged && !claimed && usable(range, address) {
-            return Some(address);
-        }
-        from = Ipv4Addr::from_bits(address.to_bits().wrapping_add(1));
-    }
-    None
-}
-
-/// The address at place `turn` (counted around) of all ranges, with the place of its range.
-fn nth_address(ranges: &[PublicIpRange], turn: u64) -> Option<(usize, Ipv4Addr)> {
-    let total: u64 = ranges.iter().map(|range| count(range.range)).sum();
-    let mut left = turn.checked_rem(total)?;
-    for (place, range) in ranges.iter().enumerate() {
-        let size = count(range.range);
-        if left < size {
-            let bits = range
-                .range
-                .first()
-                .to_bits()
-                .checked_add(u32::try_from(left).ok()?)?;
-            return Some((place, Ipv4Addr::from_bits(bits)));
-        }
-        left -= size;
-    }
-    None
-}
-
-fn count(range: Ipv4Range) -> u64 {
-    u64::from(range.last().to_bits()) - u64::from(range.first().to_bits()) + 1
-}
-
-/// Whether an address can be a host's in its range's subnet.
-fn usable(range: &PublicIpRange, address: Ipv4Addr) -> bool {
-    let net = range.gateway;
-    net.contains(&address)
-        && address != net.addr()
-        && (net.prefix_len() > 30 || (address != net.network() && address != net.broadcast()))
-}
-
 /// The zone's ranges, lowest first.
 pub(crate) fn ranges_of(tx: &Tx<'_>, zone: &Zone) -> Vec<PublicIpRange> {
     let of_zone = tx
@@ -291,11 +189,4 @@ pub(crate) fn ranges_of(tx: &Tx<'_>, zone: &Zone) -> Vec<PublicIpRange> {
     let mut ranges: Vec<_> = of_zone.map(|range| PublicIpRange::clone(range)).collect();
     ranges.sort_by_key(|range| range.range.first());
     ranges
-}
-
-fn ranges_text(ranges: &[PublicIpRange]) -> String {
-    let texts = ranges
-        .iter()
-        .map(|range| format!("{}-{}", range.range.first(), range.range.last()));
-    texts.collect::<Vec<_>>().join(", ")
 }

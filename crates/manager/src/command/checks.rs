@@ -243,6 +243,9 @@ pub(crate) fn network_for(
     if network.account() != ip.account {
         return Err(CommandError::permission("IpAddress", ip.id));
     }
+    if ip.network.is_none() && ip.vpc.is_none() {
+        super::pick::same_subnet(tx, "ipaddressid", ip, network.realm())?;
+    }
     if let Some(vpc) = ip.vpc.filter(|vpc| network.realm() != Realm::Vpc(*vpc)) {
         let expected = format!("a tier of the address's VPC {vpc}");
         return Err(CommandError::invalid("networkid", id, expected));

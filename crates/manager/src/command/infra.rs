@@ -8,6 +8,7 @@ mod methods;
 pub(crate) mod physical;
 pub(crate) mod pod;
 pub(crate) mod provider;
+pub(crate) mod range;
 pub(crate) mod traffic;
 pub(crate) mod zone;
 

@@ -31,6 +31,7 @@ mod methods;
 mod network;
 mod network_offering;
 mod nic;
+mod pick;
 pub mod request;
 mod router;
 mod secondary_ip;

@@ -21,10 +21,10 @@ pub use balancing::{
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,
 };
 pub use infra::{
-    AddCluster, AddProvider, AddTrafficType, ConfigureElement, CreatePhysicalNetwork, CreatePod, CreateZone,
-    DeleteCluster, DeletePhysicalNetwork, DeletePod, DeleteProvider, DeleteTrafficType, DeleteZone,
-    MaintainHost, PodSubnet, UpdateCluster, UpdateHost, UpdatePhysicalNetwork, UpdatePod, UpdateProvider,
-    UpdateTrafficType, UpdateZone,
+    AddCluster, AddProvider, AddTrafficType, ConfigureElement, CreatePhysicalNetwork, CreatePod, CreateRange,
+    CreateZone, DedicateRange, DeleteCluster, DeletePhysicalNetwork, DeletePod, DeleteProvider,
+    DeleteTrafficType, DeleteZone, MaintainHost, PodSubnet, RangeId, UpdateCluster, UpdateHost,
+    UpdatePhysicalNetwork, UpdatePod, UpdateProvider, UpdateRange, UpdateTrafficType, UpdateZone,
 };
 pub use network::{ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
 pub use nic::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp, WantedNic};

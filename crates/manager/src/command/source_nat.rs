@@ -34,6 +34,7 @@ pub(crate) fn change(tx: &mut Tx<'_>, realm: Realm, address: Ipv4Addr) -> Result
                 let expected = format!("an address of {realm} or a free one of its zone");
                 return Err(CommandError::invalid(FIELD, address, expected));
             }
+            super::pick::same_subnet(tx, FIELD, &ip, realm)?;
             checks::free_for_source_nat(tx, &ip)?;
             let next = PublicIp {
                 source_nat: true,

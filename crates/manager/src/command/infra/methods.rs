@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The manager's commands about what a zone is built of.
 
-use outgate_model::id::{ClusterId, HostId, PodId, ZoneId};
+use outgate_model::id::{ClusterId, HostId, PodId, PublicIpRangeId, ZoneId};
 
-use super::{cluster, host, physical, pod, provider, traffic, zone};
+use super::{cluster, host, physical, pod, provider, range, traffic, zone};
 use crate::command::methods::commands;
 use crate::command::request::{
     AddCluster, AddProvider, AddTrafficType, Caller, ConfigureElement, CreatePhysicalNetwork, CreatePod,
-    CreateZone, DeleteCluster, DeletePhysicalNetwork, DeletePod, DeleteProvider, DeleteTrafficType,
-    DeleteZone, MaintainHost, Started, UpdateCluster, UpdateHost, UpdatePhysicalNetwork, UpdatePod,
-    UpdateProvider, UpdateTrafficType, UpdateZone,
+    CreateRange, CreateZone, DedicateRange, DeleteCluster, DeletePhysicalNetwork, DeletePod, DeleteProvider,
+    DeleteTrafficType, DeleteZone, MaintainHost, RangeId, Started, UpdateCluster, UpdateHost,
+    UpdatePhysicalNetwork, UpdatePod, UpdateProvider, UpdateRange, UpdateTrafficType, UpdateZone,
 };
 use crate::command::tx::Tx;
 use crate::{CommandError, Manager};
@@ -51,6 +51,16 @@ commands! {
     update_traffic_type(UpdateTrafficType) -> Started = traffic::update;
     /// Takes a kind of traffic from a physical network.
     delete_traffic_type(DeleteTrafficType) -> Started = |tx, request| traffic::delete(tx, *request);
+    /// Adds public addresses to a zone.
+    create_range(CreateRange) -> PublicIpRangeId = range::create;
+    /// Changes a range of public addresses.
+    update_range(UpdateRange) -> PublicIpRangeId = range::update;
+    /// Removes a range of public addresses that nobody has.
+    delete_range(RangeId) -> () = |tx, request| range::delete(tx, *request);
+    /// Keeps a range of public addresses for somebody.
+    dedicate_range(DedicateRange) -> PublicIpRangeId = |tx, request| range::dedicate(tx, *request);
+    /// Lets everybody have a range's addresses.
+    release_range(RangeId) -> () = |tx, request| range::release(tx, *request);
     /// Adds a provider to a physical network.
     add_provider(AddProvider) -> Started = provider::add;
     /// Enables or disables a provider.

@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use outgate_model::id::{
-    ClusterId, HostId, PhysicalNetworkId, PodId, ServiceProviderId, TrafficTypeId, ZoneId,
+    ClusterId, HostId, PhysicalNetworkId, PodId, PublicIpRangeId, ServiceProviderId, TrafficTypeId, ZoneId,
 };
-use outgate_model::object::{Traffic, VlanRange};
+use outgate_model::object::{Dedicated, Traffic, VlanRange};
 
 /// `createZone`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,4 +249,56 @@ pub struct ConfigureElement {
     pub enabled: bool,
     /// Whether the element balances load inside; else it is virtual routers.
     pub internal_lb: bool,
+}
+
+/// `createVlanIpRange`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateRange {
+    /// `zoneid`.
+    pub zone: Option<ZoneId>,
+    /// `physicalnetworkid`; the zone's that carries public traffic when left out.
+    pub physical_network: Option<PhysicalNetworkId>,
+    /// `gateway`.
+    pub gateway: Ipv4Addr,
+    /// `netmask`.
+    pub netmask: Ipv4Addr,
+    /// `startip`.
+    pub start: Ipv4Addr,
+    /// `endip`.
+    pub end: Ipv4Addr,
+    /// `vlan` in the form `vlan://untagged` or `vlan://100`.
+    pub vlan: String,
+    /// `account`, `projectid` or `domainid`: whom it is kept for.
+    pub dedicated: Option<Dedicated>,
+}
+
+/// `updateVlanIpRange`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdateRange {
+    /// `id`.
+    pub id: PublicIpRangeId,
+    /// `gateway`.
+    pub gateway: Option<Ipv4Addr>,
+    /// `netmask`.
+    pub netmask: Option<Ipv4Addr>,
+    /// `startip`.
+    pub start: Option<Ipv4Addr>,
+    /// `endip`.
+    pub end: Option<Ipv4Addr>,
+}
+
+/// `deleteVlanIpRange` and `releasePublicIpRange`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeId {
+    /// `id`.
+    pub id: PublicIpRangeId,
+}
+
+/// `dedicatePublicIpRange`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DedicateRange {
+    /// `id`.
+    pub id: PublicIpRangeId,
+    /// `account`, `projectid` or `domainid`.
+    pub to: Dedicated,
 }
