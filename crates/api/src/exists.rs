@@ -76,11 +76,15 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
             .is_some_and(|role| caller.admin() || role.public),
         Of::Router => owned(look, RouterId(id), |router: &Router| Some(router.account)),
         Of::User => owned(look, UserId(id), |user: &User| Some(user.account)),
-        Of::Vpc => view.get::<Vpc>(VpcId(id)).is_some(),
-        Of::NetworkAclList => view.get::<NetworkAclList>(NetworkAclListId(id)).is_some(),
-        Of::NetworkAclItem => view.get::<NetworkAclItem>(NetworkAclItemId(id)).is_some(),
-        Of::PrivateGateway => view.get::<PrivateGateway>(PrivateGatewayId(id)).is_some(),
-        Of::StaticRoute => view.get::<StaticRoute>(StaticRouteId(id)).is_some(),
+        Of::Vpc => owned(look, VpcId(id), |vpc: &Vpc| Some(vpc.account)),
+        Of::NetworkAclList => owned(look, NetworkAclListId(id), |list: &NetworkAclList| list.account),
+        Of::NetworkAclItem => view
+            .get::<NetworkAclItem>(NetworkAclItemId(id))
+            .is_some_and(|item| owned(look, item.list, |list: &NetworkAclList| list.account)),
+        Of::PrivateGateway => owned(look, PrivateGatewayId(id), |gateway: &PrivateGateway| {
+            Some(gateway.account)
+        }),
+        Of::StaticRoute => owned(look, StaticRouteId(id), |route: &StaticRoute| Some(route.account)),
         Of::LoadBalancerRule => owned(look, LoadBalancerRuleId(id), |rule: &LoadBalancerRule| {
             Some(rule.account)
         }),

@@ -2,11 +2,13 @@
 //! The states that users see: what is wanted beside what was observed, in CloudStack's words. A network's and a
 //! router's are [`View::network_state`] and [`View::router_state`].
 
+use outgate_model::Realm;
 use outgate_model::id::{AlertId, HostId};
 use outgate_model::object::{
     Alert, FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RouterState, RuleState,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
+use outgate_model::object::{Vpc, VpcPhase};
 
 use crate::mirror::View;
 use crate::realm::Phase;
@@ -135,6 +137,12 @@ impl View<'_> {
             .filter(|address| network.is_for_guests(*address));
         let free = usize::try_from(all - router).unwrap_or(usize::MAX);
         used.take(free).count() < free
+    }
+
+    /// Whether the VPC lacks its router, so that a restart is due (`restartrequired`).
+    pub fn vpc_restart_required(&self, vpc: &Vpc) -> bool {
+        let router = self.router_of(Realm::Vpc(vpc.id));
+        vpc.phase == VpcPhase::Enabled && router.is_none_or(|router| router.power == Power::Gone)
     }
 
     /// A network without a running router holds its rules ready: they count as active.

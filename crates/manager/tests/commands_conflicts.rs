@@ -280,7 +280,7 @@ async fn a_forward_opens_the_firewall_for_itself_and_closes_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forward_without_openfirewall_leaves_the_firewall_shut() {
     let net = Net::new().await;
-    net.forward_with(ports(80, 80), |request| request.open_firewall = false)
+    net.forward_with(ports(80, 80), |request| request.open_firewall = Some(false))
         .await
         .unwrap();
     assert!(net.firewall_rules().is_empty());
@@ -380,7 +380,7 @@ async fn one_more_forward_beside_ten_thousand_takes_no_time_worth_waiting_for() 
     let mut times = Vec::new();
     for port in 20_001..=20_015 {
         let began = Instant::now();
-        net.forward_with(ports(port, port), |request| request.open_firewall = false)
+        net.forward_with(ports(port, port), |request| request.open_firewall = Some(false))
             .await
             .unwrap();
         times.push(began.elapsed());

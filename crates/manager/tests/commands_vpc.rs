@@ -17,7 +17,7 @@ use outgate_manager::command::request::{
     AclUser, AssociateIpToVpc, CreateAclItem, CreateAclList, CreateEgressRule, CreateNetwork,
     CreatePrivateGateway, CreateStaticRoute, CreateTier, CreateVpc, DeleteAclItem, DeleteAclList,
     DeleteNetwork, DeletePortForwarding, DeletePrivateGateway, DeleteStaticRoute, DeleteVpc, DestroyGuest,
-    DisassociateIp, MoveAclItem, ReplaceAclList, RestartVpc, UpdateAclItem, UpdateVpc,
+    DisassociateIp, MatchChange, MoveAclItem, ReplaceAclList, RestartVpc, UpdateAclItem, UpdateVpc,
 };
 use outgate_model::id::{
     NetworkAclItemId, NetworkAclListId, NetworkId, PortForwardingRuleId, PrivateGatewayId, PublicIpId,
@@ -208,7 +208,7 @@ async fn an_address_of_a_vpc_is_tied_to_a_tier_while_a_rule_leads_there() {
         (None, Some(vpc))
     );
     let mut forward = w.forward(address, on_web, ports(80, 80), ports(80, 80));
-    forward.open_firewall = false;
+    forward.open_firewall = Some(false);
     let started = w.manager.create_port_forwarding(&w.admin, forward).await.unwrap();
     let rule = PortForwardingRuleId(w.done(started).await.unwrap());
     assert_eq!(w.public_ip(address).network, Some(web));
@@ -221,7 +221,7 @@ async fn an_address_of_a_vpc_is_tied_to_a_tier_while_a_rule_leads_there() {
         .collect();
     assert_eq!(forwards.len(), 1);
     let mut second = w.forward(address, on_db, ports(81, 81), ports(80, 80));
-    second.open_firewall = false;
+    second.open_firewall = Some(false);
     w.refused(
         431,
         &["virtualmachineid"],
@@ -332,7 +332,7 @@ async fn acl_items_move_change_and_go_but_not_the_list_of_a_tier() {
         number: None,
         direction: Some(AclDirection::Egress),
         action: Some(AclAction::Deny),
-        matches: None,
+        matches: MatchChange::default(),
         cidrs: None,
         reason: None,
     };

@@ -4,8 +4,10 @@
 use std::net::Ipv4Addr;
 
 use outgate_manager::Started;
-use outgate_manager::command::request::{AssociateIp, DisableStaticNat, DisassociateIp, EnableStaticNat};
-use outgate_model::id::{GuestId, NetworkId, PublicIpId, ZoneId};
+use outgate_manager::command::request::{
+    AssociateIp, AssociateIpToVpc, DisableStaticNat, DisassociateIp, EnableStaticNat,
+};
+use outgate_model::id::{GuestId, NetworkId, PublicIpId, VpcId, ZoneId};
 use outgate_model::object::{PublicIp, PublicIpRange};
 use serde_json::json;
 
@@ -21,7 +23,7 @@ use crate::wire::params::{Kind, Of, Param, Params};
 pub const COMMANDS: &[Command] = &[
     Command::start(
         "associateIpAddress",
-        "Acquires a public address for a network. The first one of a network becomes its source NAT address.",
+        "Acquires a public address for a network or a VPC. Its first one becomes its source NAT address.",
         &[ASSOCIATE, scope::FOR_ACCOUNT],
         Answers::Entity(Entity::Address),
         |call| Box::pin(associate(call)),
@@ -61,7 +63,7 @@ const ASSOCIATE: &[Param] = &[
     Param::optional(
         "networkid",
         Kind::Uuid(Of::Network),
-        "the network; needed unless zoneid is given",
+        "the network; needed unless vpcid or zoneid is given",
     ),
     Param::optional(
         "zoneid",
@@ -69,7 +71,11 @@ const ASSOCIATE: &[Param] = &[
         "the zone, for an address without a network yet",
     ),
     Param::optional("ipaddress", Kind::Address, "this address and no other"),
-    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "the VPC; there are none"),
+    Param::optional(
+        "vpcid",
+        Kind::Uuid(Of::Vpc),
+        "the VPC, for an address of all its tiers",
+    ),
     Param::optional(
         "isportable",
         Kind::Bool,
@@ -83,6 +89,9 @@ async fn associate(call: &Call<'_>) -> Result<Started, Refused> {
         let expected = "false: portable addresses are not available";
         return Err(ApiError::invalid(params.command(), "isportable", "true", expected).into());
     }
+    if let Some(vpc) = params.id("vpcid").map(VpcId) {
+        return associate_to_vpc(call, vpc).await;
+    }
     let request = AssociateIp {
         network: params.id("networkid").map(NetworkId),
         zone: params.id("zoneid").map(ZoneId),
@@ -93,6 +102,25 @@ async fn associate(call: &Call<'_>) -> Result<Started, Refused> {
         return Err(ApiError::missing(params.command(), "networkid or zoneid").into());
     }
     Ok(call.manager.associate_ip(&call.caller, request).await?)
+}
+
+/// A tier of the VPC may be named too: the address is all tiers' anyway, until a rule of it leads to one.
+async fn associate_to_vpc(call: &Call<'_>, vpc: VpcId) -> Result<Started, Refused> {
+    let params = &call.params;
+    if let Some(id) = params.id("networkid") {
+        let is_tier = |id| {
+            let view = call.manager.view();
+            let mut tiers = view.tiers_of_vpc(vpc);
+            tiers.any(|tier| tier.id == id)
+        };
+        if !is_tier(NetworkId(id)) {
+            let expected = format!("a tier of VPC {vpc}, or nothing");
+            return Err(ApiError::invalid(params.command(), "networkid", &id.to_string(), &expected).into());
+        }
+    }
+    let address = params.address("ipaddress");
+    let request = AssociateIpToVpc { vpc, address };
+    Ok(call.manager.associate_ip_to_vpc(&call.caller, request).await?)
 }
 
 const DISASSOCIATE: &[Param] = &[Param::required("id", Kind::Uuid(Of::Address), "the address")];
@@ -124,11 +152,7 @@ const FILTERS: &[Param] = &[
         Kind::Uuid(Of::Anything),
         "addresses of this public network",
     ),
-    Param::optional(
-        "vpcid",
-        Kind::Uuid(Of::Nothing),
-        "addresses of this VPC; there are none",
-    ),
+    Param::optional("vpcid", Kind::Uuid(Of::Vpc), "addresses of this VPC"),
     Param::optional(
         "issourcenat",
         Kind::Bool,
@@ -197,6 +221,7 @@ fn matches_held(look: &Look<'_>, params: &Params, ip: &PublicIp) -> bool {
             .address("ipaddress")
             .is_none_or(|wanted| wanted == ip.address)
         && filter.maybe_id("associatednetworkid", ip.network.map(|n| n.0))
+        && filter.maybe_id("vpcid", ip.vpc.map(|vpc| vpc.0))
         && filter.id("zoneid", ip.zone.0)
         && filter.id("vlanid", ip.range.0)
         && filter.maybe_id("physicalnetworkid", physical)
@@ -226,6 +251,9 @@ fn candidates<'a>(
     if let Some(id) = params.id("associatednetworkid") {
         return Box::new(view.public_ips_of_network(NetworkId(id)).map(|ip| &**ip));
     }
+    if let Some(id) = params.id("vpcid") {
+        return Box::new(view.public_ips_of_vpc(VpcId(id)).map(|ip| &**ip));
+    }
     if let (Some(zone), Some(address)) = (zone, params.address("ipaddress")) {
         return Box::new(view.public_ip_at(zone, address).into_iter().map(|ip| &**ip));
     }
@@ -241,7 +269,7 @@ fn candidates<'a>(
 /// The addresses of the ranges that nobody holds, with the filters that make sense for them.
 fn free_addresses<'a>(look: &Look<'a>, params: &'a Params) -> impl Iterator<Item = Either<'a>> {
     let (view, filter) = (look.view, Filter(params));
-    let only_held = ["id", "associatednetworkid"]
+    let only_held = ["id", "associatednetworkid", "vpcid"]
         .iter()
         .any(|name| params.id(name).is_some())
         || ["issourcenat", "isstaticnat"]

@@ -4,6 +4,9 @@
 use outgate_model::id::{FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId};
 use outgate_model::id::{HostId, PhysicalNetworkId, ServiceProviderId, TrafficTypeId};
 use outgate_model::id::{IpForwardingRuleId, LoadBalancerRuleId, SecondaryIpId};
+use outgate_model::id::{
+    NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId, VpcOfferingId,
+};
 use uuid::Uuid;
 
 use crate::view::{self, Field, Look};
@@ -46,6 +49,18 @@ pub enum Entity {
     RouterElement,
     /// `internalloadbalancerelement`.
     LbElement,
+    /// `vpcoffering`.
+    VpcOffering,
+    /// `vpc`.
+    Vpc,
+    /// `networkacllist`.
+    NetworkAclList,
+    /// `networkacl`: an item of a list.
+    NetworkAcl,
+    /// `privategateway`.
+    PrivateGateway,
+    /// `staticroute`.
+    StaticRoute,
 }
 
 impl Entity {
@@ -69,6 +84,12 @@ impl Entity {
             Self::ServiceProvider => "networkserviceprovider",
             Self::RouterElement => "virtualrouterelement",
             Self::LbElement => "internalloadbalancerelement",
+            Self::VpcOffering => "vpcoffering",
+            Self::Vpc => "vpc",
+            Self::NetworkAclList => "networkacllist",
+            Self::NetworkAcl => "networkacl",
+            Self::PrivateGateway => "privategateway",
+            Self::StaticRoute => "staticroute",
         }
     }
 
@@ -92,6 +113,12 @@ impl Entity {
             Self::ServiceProvider => view::provider::FIELDS,
             Self::RouterElement => view::provider::router_element::FIELDS,
             Self::LbElement => view::provider::lb_element::FIELDS,
+            Self::VpcOffering => view::vpc_offering::FIELDS,
+            Self::Vpc => view::vpc::FIELDS,
+            Self::NetworkAclList => view::network_acl_list::FIELDS,
+            Self::NetworkAcl => view::network_acl::FIELDS,
+            Self::PrivateGateway => view::private_gateway::FIELDS,
+            Self::StaticRoute => view::static_route::FIELDS,
         }
     }
 
@@ -126,6 +153,12 @@ impl Entity {
                 view::provider::router_element::render(look, at.get(ServiceProviderId(id))?)
             }
             Self::LbElement => view::provider::lb_element::render(look, at.get(ServiceProviderId(id))?),
+            Self::VpcOffering => view::vpc_offering::render(look, at.get(VpcOfferingId(id))?),
+            Self::Vpc => view::vpc::render(look, at.get(VpcId(id))?),
+            Self::NetworkAclList => view::network_acl_list::render(look, at.get(NetworkAclListId(id))?),
+            Self::NetworkAcl => view::network_acl::render(look, at.get(NetworkAclItemId(id))?),
+            Self::PrivateGateway => view::private_gateway::render(look, at.get(PrivateGatewayId(id))?),
+            Self::StaticRoute => view::static_route::render(look, at.get(StaticRouteId(id))?),
         })
     }
 }

@@ -3,8 +3,8 @@
 
 use outgate_manager::Started;
 use outgate_manager::command::request::{
-    CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule, UpdateEgressRule,
-    UpdateFirewallRule,
+    CreateEgressRule, CreateFirewallRule, DeleteEgressRule, DeleteFirewallRule, NamedProtocol,
+    UpdateEgressRule, UpdateFirewallRule,
 };
 use outgate_model::id::{FirewallRuleId, NetworkId, PublicIpId};
 use outgate_model::object::{Direction, FirewallRule};
@@ -143,32 +143,35 @@ const UPDATE_EGRESS: &[Param] = &[Param::optional(
 /// Which packets a rule is about. Errors (431) name the parameter that contradicts the protocol.
 pub(super) fn wanted_match(params: &Params) -> Result<Match, ApiError> {
     let name = params.need_text("protocol")?;
-    let protocol = match name.to_ascii_lowercase().as_str() {
-        "tcp" | "6" => {
+    let protocol = match named_protocol(params, name)? {
+        NamedProtocol::Ports(protocol) => {
             return Ok(Match::Ports {
-                protocol: Protocol::Tcp,
+                protocol,
                 ports: wanted_ports(params)?,
             });
         }
-        "udp" | "17" => {
-            return Ok(Match::Ports {
-                protocol: Protocol::Udp,
-                ports: wanted_ports(params)?,
-            });
-        }
-        "icmp" | "1" => {
+        NamedProtocol::Icmp => {
             refuse(params, &["startport", "endport"], name)?;
             return Ok(Match::Icmp {
                 icmp: wanted_icmp(params)?,
             });
         }
-        "all" => Match::All,
-        number => Match::Number {
-            number: protocol_number(params, number)?,
-        },
+        NamedProtocol::All => Match::All,
+        NamedProtocol::Number(number) => Match::Number { number },
     };
     refuse(params, &["startport", "endport", "icmptype", "icmpcode"], name)?;
     Ok(protocol)
+}
+
+/// The protocol of this name or number.
+pub(super) fn named_protocol(params: &Params, name: &str) -> Result<NamedProtocol, ApiError> {
+    Ok(match name.to_ascii_lowercase().as_str() {
+        "tcp" | "6" => NamedProtocol::Ports(Protocol::Tcp),
+        "udp" | "17" => NamedProtocol::Ports(Protocol::Udp),
+        "icmp" | "1" => NamedProtocol::Icmp,
+        "all" => NamedProtocol::All,
+        number => NamedProtocol::Number(protocol_number(params, number)?),
+    })
 }
 
 fn protocol_number(params: &Params, text: &str) -> Result<u8, ApiError> {
@@ -265,7 +268,7 @@ async fn update_egress(call: &Call<'_>) -> Result<Started, Refused> {
     Ok(call.manager.update_egress_rule(&call.caller, request).await?)
 }
 
-fn given(params: &Params, name: &str) -> Option<Vec<ipnet::Ipv4Net>> {
+pub(super) fn given(params: &Params, name: &str) -> Option<Vec<ipnet::Ipv4Net>> {
     Some(params.cidrs(name)).filter(|cidrs| !cidrs.is_empty())
 }
 

@@ -73,7 +73,7 @@ const CREATE: &[Param] = &[
     Param::optional(
         "openfirewall",
         Kind::Bool,
-        "whether a firewall rule is made too (true when left out)",
+        "whether a firewall rule is made too (true when left out, outside a VPC)",
     ),
     Param::optional(
         "cidrlist",
@@ -135,7 +135,7 @@ async fn create(call: &Call<'_>) -> Result<Started, Refused> {
         guest: GuestId(params.need_id("virtualmachineid")?),
         guest_address: params.address("vmguestip"),
         network: params.id("networkid").map(NetworkId),
-        open_firewall: params.flag("openfirewall").unwrap_or(true),
+        open_firewall: params.flag("openfirewall"),
         sources: params.cidrs("cidrlist"),
     };
     Ok(call.manager.create_port_forwarding(&call.caller, request).await?)

@@ -19,15 +19,21 @@ mod list;
 mod load_balancer;
 mod meta;
 mod network;
+mod network_acl;
+mod network_acl_list;
 mod network_offering;
 mod nic;
+mod private_gateway;
 mod provided;
 mod router;
 mod scope;
 mod session;
+mod static_route;
 mod stickiness;
 mod tag;
 mod usage;
+mod vpc;
+mod vpc_offering;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -317,6 +323,12 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         provided::COMMANDS,
         network_offering::COMMANDS,
         network::COMMANDS,
+        vpc_offering::COMMANDS,
+        vpc::COMMANDS,
+        network_acl_list::COMMANDS,
+        network_acl::COMMANDS,
+        private_gateway::COMMANDS,
+        static_route::COMMANDS,
         address::COMMANDS,
         firewall::COMMANDS,
         forwarding::COMMANDS,

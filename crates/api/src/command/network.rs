@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Isolated networks.
+//! Isolated networks, and tiers of VPCs.
 
 use outgate_manager::Started;
 use outgate_manager::command::request::{
-    ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork,
+    ChosenSettings, CreateNetwork, CreateTier, DeleteNetwork, RestartNetwork, UpdateNetwork,
 };
-use outgate_model::id::{NetworkId, NetworkOfferingId, PhysicalNetworkId, ZoneId};
+use outgate_model::id::{
+    NetworkAclListId, NetworkId, NetworkOfferingId, PhysicalNetworkId, VpcId, ZoneId,
+};
 use outgate_model::object::{Network, NetworkOffering};
 
 use super::filter::Filter;
@@ -20,7 +22,8 @@ use crate::wire::params::{Kind, Of, Param, Params};
 pub const COMMANDS: &[Command] = &[
     Command::act(
         "createNetwork",
-        "Creates an isolated network. It gets its router with its first guest, or at once with a persistent offering.",
+        "Creates an isolated network, which gets its router with its first guest, or at once with a persistent offering; \
+         with vpcid a tier of that VPC.",
         &[CREATE, SETTINGS, scope::FOR_ACCOUNT],
         Answers::Entity(Entity::Network),
         |call| Box::pin(create(call)),
@@ -81,11 +84,11 @@ const CREATE: &[Param] = &[
         Kind::Address,
         "a free public address to be the source NAT address",
     ),
-    Param::optional("vpcid", Kind::Uuid(Of::Nothing), "the VPC; there are none"),
+    Param::optional("vpcid", Kind::Uuid(Of::Vpc), "the VPC whose tier it becomes"),
     Param::optional(
         "aclid",
-        Kind::Uuid(Of::Nothing),
-        "the network ACL; there are none",
+        Kind::Uuid(Of::NetworkAclList),
+        "of a tier, its network ACL list; default_deny when left out",
     ),
     Param::optional(
         "physicalnetworkid",
@@ -239,7 +242,19 @@ async fn create(call: &Call<'_>) -> Result<Object, Refused> {
         settings: settings(call),
         ..CreateNetwork::new(params.need_text("name")?, offering, zone)
     };
-    let id = call.manager.create_network(&call.caller, request).await?;
+    let acl = params.id("aclid").map(NetworkAclListId);
+    let id = match (params.id("vpcid").map(VpcId), acl) {
+        (Some(vpc), acl) => {
+            let network = request;
+            let request = CreateTier { network, vpc, acl };
+            call.manager.create_tier(&call.caller, request).await?
+        }
+        (None, Some(acl)) => {
+            let expected = "nothing without vpcid: only tiers of VPCs have a network ACL list";
+            return Err(ApiError::invalid(params.command(), "aclid", &acl.to_string(), expected).into());
+        }
+        (None, None) => call.manager.create_network(&call.caller, request).await?,
+    };
     Ok(call.entity(Entity::Network, id.0))
 }
 
@@ -274,11 +289,7 @@ const FILTERS: &[Param] = &[
         "Domain and Shared: none, for every network is one account's; the others: all of them",
     ),
     Param::optional("forvpc", Kind::Bool, "tiers of VPCs, or isolated networks"),
-    Param::optional(
-        "vpcid",
-        Kind::Uuid(Of::Nothing),
-        "tiers of this VPC; there are none",
-    ),
+    Param::optional("vpcid", Kind::Uuid(Of::Vpc), "tiers of this VPC"),
     Param::optional("issystem", Kind::Bool, "system networks are not listed"),
     Param::optional(
         "specifyipranges",
@@ -340,6 +351,7 @@ fn plain(params: &Params, n: &Network) -> bool {
         && filter.exact("traffictype", "Guest")
         && filter.word("acltype", "Account")
         && filter.flag("forvpc", n.tier.is_some())
+        && filter.maybe_id("vpcid", n.tier.as_ref().map(|tier| tier.vpc.0))
         && ["issystem", "specifyipranges"]
             .iter()
             .all(|name| filter.flag(name, false))
@@ -374,6 +386,9 @@ fn candidates<'a>(
     let view = look.view;
     if let Some(id) = params.id("id") {
         return Box::new(view.get::<Network>(NetworkId(id)).into_iter().map(|n| &**n));
+    }
+    if let Some(id) = params.id("vpcid") {
+        return Box::new(view.tiers_of_vpc(VpcId(id)).map(|n| &**n));
     }
     let zone = params.id("zoneid").map(ZoneId);
     let all = || -> Box<dyn Iterator<Item = _>> {

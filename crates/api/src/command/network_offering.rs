@@ -217,7 +217,7 @@ fn only(params: &Params, name: &str, right: &str, expected: &str) -> Result<(), 
     }
 }
 
-fn services(params: &Params) -> Result<BTreeSet<Service>, ApiError> {
+pub(super) fn services(params: &Params) -> Result<BTreeSet<Service>, ApiError> {
     let text = params.text("supportedservices").unwrap_or_default();
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     names
@@ -363,7 +363,7 @@ async fn update(call: &Call<'_>) -> Result<Object, Refused> {
 }
 
 /// Ids joined by commas; none for the word that stands for all.
-fn ids_or_all(params: &Params, name: &str, all: &str) -> Result<Option<Vec<Uuid>>, ApiError> {
+pub(super) fn ids_or_all(params: &Params, name: &str, all: &str) -> Result<Option<Vec<Uuid>>, ApiError> {
     let Some(text) = params.text(name) else {
         return Ok(None);
     };
@@ -478,7 +478,7 @@ fn offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && filter.flag("istagged", !o.tags.is_empty())
             && filter.exact("tags", &o.tags)
             && filter.flag("sourcenatsupported", o.has(Service::SourceNat))
-            && may_use(look, params, o)
+            && may_use(look, params, &o.domains, &o.zones)
             && fits(params, for_network.map(|n| &**n), o)
             && filter.keyword(&[&o.name, &o.display_text])
     });
@@ -491,20 +491,20 @@ fn offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
     )
 }
 
-/// Whether the offering is for the caller, and for the zone and the domain asked for.
-fn may_use(look: &Look<'_>, params: &Params, offering: &NetworkOffering) -> bool {
-    let of_domain = |domain: DomainId| offering.domains.is_empty() || offering.domains.contains(&domain);
+/// Whether an offering of these domains and zones is for the caller, and for the zone and the domain asked for.
+pub(super) fn may_use(look: &Look<'_>, params: &Params, domains: &[DomainId], zones: &[ZoneId]) -> bool {
+    let of_domain = |domain: DomainId| domains.is_empty() || domains.contains(&domain);
     let zone = params.id("zoneid").map(ZoneId);
-    zone.is_none_or(|zone| offering.zones.is_empty() || offering.zones.contains(&zone))
+    zone.is_none_or(|zone| zones.is_empty() || zones.contains(&zone))
         && params.id("domainid").map(DomainId).is_none_or(of_domain)
-        && (look.caller.admin() || offering.domains.is_empty() || within(look, offering))
+        && (look.caller.admin() || domains.is_empty() || within(look, domains))
 }
 
-/// Whether the caller's domain is one of the offering's, or below one.
-fn within(look: &Look<'_>, offering: &NetworkOffering) -> bool {
+/// Whether the caller's domain is one of these, or below one.
+fn within(look: &Look<'_>, domains: &[DomainId]) -> bool {
     let mut at = Some(look.caller.domain);
     while let Some(id) = at {
-        if offering.domains.contains(&id) {
+        if domains.contains(&id) {
             return true;
         }
         let domain = look.view.get::<outgate_model::object::Domain>(id);

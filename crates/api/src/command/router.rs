@@ -4,7 +4,7 @@
 use outgate_manager::command::request::{DestroyRouter, RebootRouter, StartRouter, StopRouter};
 use outgate_manager::{Started, read};
 use outgate_model::Realm;
-use outgate_model::id::{NetworkId, RouterId};
+use outgate_model::id::{NetworkId, RouterId, VpcId};
 use outgate_model::object::{Network, Router};
 use serde_json::json;
 use uuid::Uuid;
@@ -136,6 +136,10 @@ fn candidates<'a>(
     }
     if let Some(id) = params.id("networkid") {
         return Box::new(view.router_of_network(NetworkId(id)).into_iter().map(|r| &**r));
+    }
+    if let Some(id) = params.id("vpcid") {
+        let router = view.router_of(Realm::Vpc(VpcId(id)));
+        return Box::new(router.into_iter().map(|r| &**r));
     }
     let of_account = move |id| {
         let networks = view.networks_of_account(id).filter(|n| n.tier.is_none());

@@ -63,7 +63,7 @@ const RESOURCES: &[Param] = &[
     Param::required(
         "resourcetype",
         Kind::Text(64),
-        "their type: Network, PublicIpAddress, UserVm, FirewallRule, PortForwardingRule ...",
+        "their type: Network, PublicIpAddress, UserVm, FirewallRule, PortForwardingRule, Vpc, NetworkACL ...",
     ),
 ];
 

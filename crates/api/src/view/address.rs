@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use outgate_model::key::Object as _;
-use outgate_model::object::{Guest, Network, PublicIp, PublicIpRange, Zone};
+use outgate_model::object::{Guest, Network, PublicIp, PublicIpRange, Vpc, Zone};
 use sha1::{Digest, Sha1};
 use uuid::Uuid;
 
@@ -37,6 +37,8 @@ view! {
     "vlanname" string = range.map(|r| &r.vlan);
     "physicalnetworkid" string = range.map(|r| r.physical_network);
     "networkid" string = range.map(|r| r.physical_network);
+    "vpcid" string = ip.vpc;
+    "vpcname" string = ip.vpc.and_then(|id| look.view.get::<Vpc>(id)).map(|v| &v.name);
     "associatednetworkid" string = ip.network;
     "associatednetworkname" string = network.map(|n| &n.name);
     "virtualmachineid" string = ip.static_nat.map(|s| s.guest);

@@ -36,7 +36,7 @@ view! {
     "tags" list = look.tags(FirewallRule::NAME, rule.id.0);
 }
 
-fn ports_of(matches: Match) -> Option<PortRange> {
+pub(super) fn ports_of(matches: Match) -> Option<PortRange> {
     if let Match::Ports { ports, .. } = matches {
         Some(ports)
     } else {
@@ -44,7 +44,7 @@ fn ports_of(matches: Match) -> Option<PortRange> {
     }
 }
 
-fn icmp_of(matches: Match) -> Option<IcmpMatch> {
+pub(super) fn icmp_of(matches: Match) -> Option<IcmpMatch> {
     if let Match::Icmp { icmp } = matches {
         Some(icmp)
     } else {

@@ -3,7 +3,9 @@
 
 use outgate_model::id::PhysicalNetworkId;
 use outgate_model::key::Object as _;
-use outgate_model::object::{Network, NetworkOffering, NetworkPhase, PublicIpRange, Zone};
+use outgate_model::object::{
+    Network, NetworkAclList, NetworkOffering, NetworkPhase, PublicIpRange, Vpc, Zone,
+};
 use outgate_model::router_spec::EgressPolicy;
 
 use crate::view::{Look, network_offering, service, view};
@@ -35,7 +37,10 @@ view! {
     (look, network: &Network) {
         let offering = look.view.get::<NetworkOffering>(network.offering);
         let zone = look.view.get::<Zone>(network.zone);
-        let own = &network.settings.dns;
+        let tier = network.tier.as_ref();
+        let vpc = tier.and_then(|t| look.view.get::<Vpc>(t.vpc));
+        let acl = tier.and_then(|t| look.view.get::<NetworkAclList>(t.acl));
+        let own = vpc.map_or(&network.settings.dns, |v| &v.dns);
         let dns = if own.is_empty() { zone.map(|z| &z.dns) } else { Some(own) };
         let vlan = network.settings.vlan;
     }
@@ -61,7 +66,7 @@ view! {
     "dns1" string = dns.and_then(|dns| dns.first());
     "dns2" string = dns.and_then(|dns| dns.get(1));
     "privatemtu" integer = network.mtu;
-    "publicmtu" integer = network.settings.public_mtu.or(zone.map(|z| z.public_mtu));
+    "publicmtu" integer = vpc.map_or(network.settings.public_mtu, |v| v.public_mtu).or(zone.map(|z| z.public_mtu));
     "zoneid" string = network.zone;
     "zonename" string = zone.map(|z| &z.name);
     "physicalnetworkid" string = physical_network(look, network);
@@ -71,6 +76,10 @@ view! {
     "networkofferingconservemode" boolean = offering.is_some_and(|o| o.conserve_mode);
     "networkofferingavailability" string = offering.map(|o| network_offering::availability(o));
     "egressdefaultpolicy" boolean = offering.is_some_and(|o| o.egress_default == EgressPolicy::Allow);
+    "vpcid" string = tier.map(|t| t.vpc);
+    "vpcname" string = vpc.map(|v| &v.name);
+    "aclid" string = tier.map(|t| t.acl);
+    "aclname" string = acl.map(|a| &a.name);
     "ispersistent" boolean = offering.is_some_and(|o| o.persistent);
     "issystem" boolean = false;
     "isdefault" boolean = false;

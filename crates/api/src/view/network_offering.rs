@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `networkoffering`.
 
+use outgate_model::id::{DomainId, ZoneId};
 use outgate_model::object::{Domain, NetworkOffering, Service, Zone};
 use outgate_model::router_spec::EgressPolicy;
 
-use crate::view::{service, view};
+use crate::view::{Look, service, view};
 use crate::wire::date;
 
 /// `availability`.
@@ -22,11 +23,36 @@ fn joined<T>(each: &[T], text: impl Fn(&T) -> Option<String>) -> Option<String> 
     (!texts.is_empty()).then(|| texts.join(","))
 }
 
+/// Where an offering may be used; `None` for everywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// The domains' paths.
+    pub domain: Option<String>,
+    /// The domains' ids.
+    pub domain_id: Option<String>,
+    /// The zones' names.
+    pub zone: Option<String>,
+    /// The zones' ids.
+    pub zone_id: Option<String>,
+}
+
+impl Places {
+    /// These domains and zones.
+    pub fn of(look: &Look<'_>, domains: &[DomainId], zones: &[ZoneId]) -> Self {
+        let view = look.view;
+        Self {
+            domain: joined(domains, |id| view.get::<Domain>(*id).map(|d| d.path.clone())),
+            domain_id: joined(domains, |id| Some(id.to_string())),
+            zone: joined(zones, |id| view.get::<Zone>(*id).map(|z| z.name.clone())),
+            zone_id: joined(zones, |id| Some(id.to_string())),
+        }
+    }
+}
+
 view! {
     /// A network offering.
     (look, offering: &NetworkOffering) {
-        let domain = |id: &_| look.view.get::<Domain>(*id).map(|d| d.path.clone());
-        let zone = |id: &_| look.view.get::<Zone>(*id).map(|z| z.name.clone());
+        let places = Places::of(look, &offering.domains, &offering.zones);
     }
     "id" string = offering.id;
     "name" string = &offering.name;
@@ -56,9 +82,9 @@ view! {
     "service" list = service::render(offering);
     "tags" string = &offering.tags;
     "details" map = (!offering.details.is_empty()).then_some(&offering.details);
-    "domain" string = joined(&offering.domains, domain);
-    "domainid" string = joined(&offering.domains, |id| Some(id.to_string()));
-    "zone" string = joined(&offering.zones, zone);
-    "zoneid" string = joined(&offering.zones, |id| Some(id.to_string()));
+    "domain" string = places.domain;
+    "domainid" string = places.domain_id;
+    "zone" string = places.zone;
+    "zoneid" string = places.zone_id;
     "hasannotations" boolean = false;
 }

@@ -38,6 +38,8 @@ view! {
     "id" string = at.nic.id;
     "networkid" string = at.nic.network;
     "networkname" string = network.map(|n| &n.name);
+    "vpcid" string = vpc;
+    "vpcname" string = vpc.and_then(|id| look.view.get::<Vpc>(id)).map(|v| &v.name);
     "ipaddress" string = at.nic.address;
     "netmask" string = network.map(|n| n.gateway.netmask());
     "gateway" string = network.map(|n| n.gateway.addr());
@@ -52,8 +54,6 @@ view! {
     "publicip" string = public.map(|ip| ip.address);
     "publicipid" string = public.map(|ip| ip.id);
     "virtualmachineid" string = at.guest.id;
-    "vpcid" string = vpc;
-    "vpcname" string = vpc.and_then(|id| look.view.get::<Vpc>(id)).map(|v| &v.name);
     "secondaryip" list = at.nic.secondary.iter().map(secondary).collect::<Vec<_>>();
     "extradhcpoption" list = [""; 0];
 }

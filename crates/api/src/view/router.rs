@@ -180,6 +180,7 @@ view! {
     "serviceofferingid" string = system.map(|s| s.id);
     "serviceofferingname" string = system.map(|s| &s.name);
     "networkdomain" string = network.map(|n| &n.domain).or(vpc.map(|v| &v.domain));
+    "vpcid" string = vpc.map(|v| v.id);
     "vpcname" string = vpc.map(|v| &v.name);
     "guestnetworkid" string = network.map(|n| n.id);
     "guestnetworkname" string = network.map(|n| &n.name);
@@ -204,10 +205,6 @@ view! {
 /// A router with the `vpcid` that must be there.
 pub fn render_with_vpc(look: &Look<'_>, router: &Router) -> Object {
     let mut object = render(look, router);
-    let vpc = match router.realm {
-        Realm::Network(_) => Value::Null,
-        Realm::Vpc(id) => id.to_string().into(),
-    };
-    object.insert("vpcid".to_owned(), vpc);
+    object.entry("vpcid").or_insert(Value::Null);
     object
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `service[]` of networks and network offerings: what the virtual router does for a network.
 
-use outgate_model::object::{NetworkOffering, Service};
+use std::collections::BTreeSet;
+
+use outgate_model::object::{NetworkOffering, Service, VpcOffering};
 use serde_json::{Value, json};
 
 /// What load balancing can keep a client at one guest by, as CloudStack lists it.
@@ -25,7 +27,7 @@ const STICKINESS: &str = concat!(
 );
 
 /// A service's capabilities.
-fn capabilities(offering: &NetworkOffering, service: Service) -> Vec<(&'static str, &'static str)> {
+fn capabilities(redundant: bool, service: Service) -> Vec<(&'static str, &'static str)> {
     let yes = |is: bool| if is { "true" } else { "false" };
     match service {
         Service::Dhcp => vec![("DhcpAccrossMultipleSubnets", "false")],
@@ -48,7 +50,7 @@ fn capabilities(offering: &NetworkOffering, service: Service) -> Vec<(&'static s
         Service::PortForwarding => vec![("SupportedProtocols", "tcp,udp")],
         Service::SourceNat => vec![
             ("SupportedSourceNatTypes", "peraccount"),
-            ("RedundantRouter", yes(offering.redundant)),
+            ("RedundantRouter", yes(redundant)),
         ],
         Service::StaticNat => vec![("ElasticIp", "false")],
         Service::UserData | Service::Vpn => Vec::new(),
@@ -57,18 +59,32 @@ fn capabilities(offering: &NetworkOffering, service: Service) -> Vec<(&'static s
 
 /// The services of an offering with their capabilities and their provider.
 pub fn render(offering: &NetworkOffering) -> Value {
-    let each = offering.services.iter().map(|service| {
-        let capabilities: Vec<Value> = capabilities(offering, *service)
+    each(&offering.services, offering.redundant, offering.provider())
+}
+
+/// The services of a VPC offering.
+pub fn render_of_vpc(offering: &VpcOffering) -> Value {
+    each(&offering.services, false, "VpcVirtualRouter")
+}
+
+fn each(services: &BTreeSet<Service>, redundant: bool, provider: &str) -> Value {
+    let each = services.iter().map(|service| {
+        let capabilities: Vec<Value> = capabilities(redundant, *service)
             .into_iter()
             .map(|(name, value)| json!({"name": name, "value": value, "canchooseservicecapability": false}))
             .collect();
-        json!({"name": service.name(), "capability": capabilities, "provider": [{"name": offering.provider()}]})
+        json!({"name": service.name(), "capability": capabilities, "provider": [{"name": provider}]})
     });
     each.collect()
 }
 
 /// Whether an offering has every one of the services that `wanted` names, joined by commas.
 pub fn all_supported(offering: &NetworkOffering, wanted: &str) -> bool {
-    let has = |name| Service::parse(name).is_some_and(|service| offering.has(service));
+    all_in(&offering.services, wanted)
+}
+
+/// Whether every one of the services that `wanted` names, joined by commas, is among `services`.
+pub fn all_in(services: &BTreeSet<Service>, wanted: &str) -> bool {
+    let has = |name| Service::parse(name).is_some_and(|service| services.contains(&service));
     wanted.split(',').all(has)
 }

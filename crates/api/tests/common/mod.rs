@@ -11,7 +11,9 @@
 #[path = "../../../manager/tests/common/mod.rs"]
 pub mod world;
 
+pub mod checked;
 pub mod facts;
+pub mod stranger;
 
 use std::net::SocketAddr;
 use std::time::Duration;

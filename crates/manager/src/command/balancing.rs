@@ -41,17 +41,8 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateLoadBalancer) -> Result<St
     if ip.network.is_none() {
         tx.draft.update(&ip, checks::attached(&ip, &network));
     }
-    let in_vpc = network.tier.is_some();
-    if in_vpc && request.open_firewall == Some(true) {
-        let expected = "false: an address of a VPC has no firewall rules, the rule's own cidrlist decides";
-        return Err(CommandError::invalid("openfirewall", true, expected));
-    }
-    let opened = if request.open_firewall.unwrap_or(!in_vpc) {
-        tx.offers(&network, Service::Firewall)?;
-        firewall::open(tx, &network, &ip, wanted, vec![firewall::everywhere()])?
-    } else {
-        None
-    };
+    let everywhere = vec![firewall::everywhere()];
+    let opened = firewall::opened(tx, &network, &ip, (wanted, request.open_firewall), everywhere)?;
     let rule = LoadBalancerRule {
         id: LoadBalancerRuleId::new(),
         name: request.name.clone(),

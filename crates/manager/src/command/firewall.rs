@@ -72,6 +72,28 @@ pub(crate) fn ingress(
     )
 }
 
+/// The firewall rule that comes with another rule for `ports`, if `openfirewall` asks for one: true when left out, but
+/// in a VPC, where network ACLs decide instead.
+pub(crate) fn opened(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    ip: &PublicIp,
+    (ports, wanted): (WantedPorts, Option<bool>),
+    sources: Vec<Ipv4Net>,
+) -> Result<Option<FirewallRuleId>, CommandError> {
+    let in_vpc = network.tier.is_some();
+    if in_vpc && wanted == Some(true) {
+        let expected = "false: an address of a VPC has no firewall rules; the tier's network ACL list, or a load \
+                        balancer rule's own cidrlist, decides";
+        return Err(CommandError::invalid("openfirewall", true, expected));
+    }
+    if !wanted.unwrap_or(!in_vpc) {
+        return Ok(None);
+    }
+    tx.offers(network, Service::Firewall)?;
+    open(tx, network, ip, ports, sources)
+}
+
 /// Opens the firewall for the ports of another rule, unless one rule lets all of that through already.
 pub(crate) fn open(
     tx: &mut Tx<'_>,

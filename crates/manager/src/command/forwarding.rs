@@ -44,12 +44,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreatePortForwarding) -> Result<
     if ip.network.is_none() {
         tx.draft.update(&ip, checks::attached(&ip, &network));
     }
-    let opened = if request.open_firewall {
-        tx.offers(&network, Service::Firewall)?;
-        firewall::open(tx, &network, &ip, wanted, sources)?
-    } else {
-        None
-    };
+    let opened = firewall::opened(tx, &network, &ip, (wanted, request.open_firewall), sources)?;
     let rule = add(tx, request, &network, target, opened);
     Ok(tx
         .applied::<PortForwardingRule>("createPortForwardingRule", rule.id.0, network.realm(), rule.since)

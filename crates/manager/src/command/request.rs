@@ -13,8 +13,8 @@ mod tag;
 mod vpc;
 
 pub use acl::{
-    AclUser, CreateAclItem, CreateAclList, DeleteAclItem, DeleteAclList, MoveAclItem, ReplaceAclList,
-    UpdateAclItem, UpdateAclList,
+    AclUser, CreateAclItem, CreateAclList, DeleteAclItem, DeleteAclList, MatchChange, MoveAclItem,
+    NamedProtocol, ReplaceAclList, UpdateAclItem, UpdateAclList,
 };
 pub use balancing::{
     ChangeMembers, CreateHealthCheck, CreateLoadBalancer, CreateStickiness, DeleteHealthCheck,
@@ -147,8 +147,9 @@ pub struct CreatePortForwarding {
     pub guest_address: Option<Ipv4Addr>,
     /// `networkid`: for an address that has no network yet; otherwise it must be the address's.
     pub network: Option<NetworkId>,
-    /// `openfirewall` (true when left out): whether a firewall rule for the public ports is made too.
-    pub open_firewall: bool,
+    /// `openfirewall`: whether a firewall rule for the public ports is made too. When left out one is, but in a VPC,
+    /// where there are none.
+    pub open_firewall: Option<bool>,
     /// `cidrlist`: the sources of that firewall rule; empty for everywhere.
     pub sources: Vec<Ipv4Net>,
 }

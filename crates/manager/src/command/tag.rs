@@ -7,24 +7,34 @@ use outgate_model::id::LoadBalancerRuleId;
 use outgate_model::id::{
     AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, TagSetId,
 };
+use outgate_model::id::{NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId};
 use outgate_model::job::Goal;
 use outgate_model::key::Object;
 use outgate_model::object::LoadBalancerRule;
 use outgate_model::object::tag::{TAG_LENGTH, TAGS_PER_OBJECT, kind_of_resource_type};
 use outgate_model::object::{FirewallRule, Guest, Network, PortForwardingRule, PublicIp, TagSet};
+use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc};
 use uuid::Uuid;
 
 use super::request::{CreateTags, DeleteTags, Started};
 use super::tx::Tx;
+use super::vpc::{acl, acl_item};
 use crate::{CommandError, Manager, command::Caller};
 
-/// Finds the owner of the object of a kind that takes tags: one line for each, as in `TAGGABLE`.
+/// Finds the owner of the object of a kind that takes tags: one line for each, as in `TAGGABLE`. Those with `by` are
+/// owned through another object, which the function finds.
 macro_rules! taggable {
-    ($($type:ty, $id:path;)+) => {
+    (@owner $tx:ident, $type:ty, $id:expr) => {
+        $tx.own::<$type>("resourceids", $id)?.account
+    };
+    (@owner $tx:ident, $type:ty, $id:expr, $by:path) => {
+        $by($tx, "resourceids", $id)?.1.account
+    };
+    ($($type:ty, $id:path $(, by $by:path)?;)+) => {
         /// Whose the object is. Refused when it is not there, or not the caller's. The transaction depends on it.
         fn owner_of(tx: &mut Tx<'_>, kind: &str, id: Uuid) -> Result<AccountId, CommandError> {
             match kind {
-                $(<$type as Object>::NAME => Ok(tx.own::<$type>("resourceids", $id(id))?.account),)+
+                $(<$type as Object>::NAME => Ok(taggable!(@owner tx, $type, $id(id) $(, $by)?)),)+
                 _ => Err(CommandError::Internal(format!("no tags on {kind}"))),
             }
         }
@@ -41,6 +51,11 @@ taggable! {
     FirewallRule, FirewallRuleId;
     PortForwardingRule, PortForwardingRuleId;
     LoadBalancerRule, LoadBalancerRuleId;
+    Vpc, VpcId;
+    NetworkAclList, NetworkAclListId, by acl::changeable;
+    NetworkAclItem, NetworkAclItemId, by acl_item::owned;
+    PrivateGateway, PrivateGatewayId;
+    StaticRoute, StaticRouteId;
 }
 
 impl Manager {

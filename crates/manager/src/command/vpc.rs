@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! VPCs: to create, change, restart and delete.
 
-mod acl;
-mod acl_item;
+pub(crate) mod acl;
+pub(crate) mod acl_item;
+mod acl_match;
 mod gateway;
 mod methods;
 mod offering;

@@ -273,7 +273,7 @@ impl World {
             guest,
             guest_address: None,
             network: None,
-            open_firewall: true,
+            open_firewall: Some(true),
             sources: Vec::new(),
         }
     }

@@ -399,7 +399,7 @@ impl World {
             guest,
             guest_address: None,
             network: None,
-            open_firewall: true,
+            open_firewall: Some(true),
             sources: vec![],
         }
     }

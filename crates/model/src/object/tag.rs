@@ -20,6 +20,11 @@ pub const TAGGABLE: &[(&str, &str)] = &[
     ("FirewallRule", "FirewallRule"),
     ("PortForwardingRule", "PortForwardingRule"),
     ("LoadBalancerRule", "LoadBalancer"),
+    ("Vpc", "Vpc"),
+    ("NetworkACLList", "NetworkACLList"),
+    ("NetworkACL", "NetworkACL"),
+    ("PrivateGateway", "PrivateGateway"),
+    ("StaticRoute", "StaticRoute"),
 ];
 
 /// CloudStack's `resourcetype` of a kind of object; `None` when it takes no tags.

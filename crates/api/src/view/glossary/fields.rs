@@ -461,6 +461,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("sourceip", "the source's address"),
     ("sourcenatsupported", "whether it does source NAT"),
     ("sourceport", "the source's port"),
+    ("specifyasnumber", "whether admins name its AS number"),
     (
         "specifyipranges",
         "whether its addresses come from ranges of its own",

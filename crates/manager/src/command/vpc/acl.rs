@@ -61,7 +61,7 @@ pub(super) fn new(tx: &mut Tx<'_>, vpc: &Vpc, name: &str, description: &str) -> 
 }
 
 /// The caller's list that parameter `field` names, with its VPC; a built-in one cannot be changed.
-pub(super) fn changeable(
+pub(crate) fn changeable(
     tx: &mut Tx<'_>,
     field: &str,
     id: NetworkAclListId,

@@ -7,7 +7,7 @@ use outgate_model::Realm;
 use outgate_model::id::{NetworkAclItemId, NetworkAclListId};
 use outgate_model::object::{Network, NetworkAclItem, NetworkAclList, Vpc};
 
-use super::acl;
+use super::{acl, acl_match};
 use crate::CommandError;
 use crate::command::checks;
 use crate::command::conflicts::{join, match_text};
@@ -124,7 +124,7 @@ fn changed(tx: &mut Tx<'_>, vpc: &Vpc, item: &NetworkAclItem, (command, event): 
 }
 
 /// The caller's item that parameter `field` names, with its VPC.
-fn owned(
+pub(crate) fn owned(
     tx: &mut Tx<'_>,
     field: &str,
     id: NetworkAclItemId,
@@ -146,10 +146,8 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateAclItem) -> Result<Started
         let items: Vec<_> = tx.view.acl_items_of_list(item.list).cloned().collect();
         next.number = unused(&items, number, Some(item.id))?;
     }
-    if let Some(matches) = request.matches {
-        checks::matches(matches)?;
-        next.matches = matches;
-    }
+    next.matches = acl_match::changed(item.matches, request.matches)?;
+    checks::matches(next.matches)?;
     if let Some(cidrs) = &request.cidrs {
         next.cidrs = checks::cidrs("cidrlist", cidrs, Ipv4Net::default())?;
     }
