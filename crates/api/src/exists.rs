@@ -76,15 +76,9 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
             .is_some_and(|role| caller.admin() || role.public),
         Of::Router => owned(look, RouterId(id), |router: &Router| Some(router.account)),
         Of::User => owned(look, UserId(id), |user: &User| Some(user.account)),
-        Of::Vpc => owned(look, VpcId(id), |vpc: &Vpc| Some(vpc.account)),
-        Of::NetworkAclList => owned(look, NetworkAclListId(id), |list: &NetworkAclList| list.account),
-        Of::NetworkAclItem => view
-            .get::<NetworkAclItem>(NetworkAclItemId(id))
-            .is_some_and(|item| owned(look, item.list, |list: &NetworkAclList| list.account)),
-        Of::PrivateGateway => owned(look, PrivateGatewayId(id), |gateway: &PrivateGateway| {
-            Some(gateway.account)
-        }),
-        Of::StaticRoute => owned(look, StaticRouteId(id), |route: &StaticRoute| Some(route.account)),
+        Of::Vpc | Of::NetworkAclList | Of::NetworkAclItem | Of::PrivateGateway | Of::StaticRoute => {
+            of_vpc(look, of, id)
+        }
         Of::LoadBalancerRule => owned(look, LoadBalancerRuleId(id), |rule: &LoadBalancerRule| {
             Some(rule.account)
         }),
@@ -121,6 +115,23 @@ fn provided(view: &View<'_>, of: Of, id: Uuid) -> bool {
         Of::ServiceProvider => view.get::<ServiceProvider>(ServiceProviderId(id)).is_some(),
         Of::TrafficType => view.get::<TrafficType>(TrafficTypeId(id)).is_some(),
         Of::VpcOffering => view.get::<VpcOffering>(VpcOfferingId(id)).is_some(),
+        _ => false,
+    }
+}
+
+/// The same for what belongs to VPCs.
+fn of_vpc(look: &Look<'_>, of: Of, id: Uuid) -> bool {
+    let view = look.view;
+    match of {
+        Of::Vpc => owned(look, VpcId(id), |vpc: &Vpc| Some(vpc.account)),
+        Of::NetworkAclList => owned(look, NetworkAclListId(id), |list: &NetworkAclList| list.account),
+        Of::NetworkAclItem => view
+            .get::<NetworkAclItem>(NetworkAclItemId(id))
+            .is_some_and(|item| owned(look, item.list, |list: &NetworkAclList| list.account)),
+        Of::PrivateGateway => owned(look, PrivateGatewayId(id), |gateway: &PrivateGateway| {
+            Some(gateway.account)
+        }),
+        Of::StaticRoute => owned(look, StaticRouteId(id), |route: &StaticRoute| Some(route.account)),
         _ => false,
     }
 }

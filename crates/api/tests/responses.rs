@@ -58,7 +58,9 @@ async fn every_reply_has_cloudstacks_fields_and_types() {
 fn named_elsewhere(name: &str) -> bool {
     let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let (quoted, in_query) = (format!("\"{name}\""), format!("command={name}\""));
-    std::fs::read_dir(tests).unwrap().any(|file| {
+    let with_parameters = format!("\"{name} ");
+    let files = [tests.clone(), tests.join("common")].map(|folder| std::fs::read_dir(folder).unwrap());
+    files.into_iter().flatten().any(|file| {
         let path = file.unwrap().path();
         let is_test = path.extension().is_some_and(|e| e == "rs");
         // The table's test names commands without calling them.
@@ -66,7 +68,9 @@ fn named_elsewhere(name: &str) -> bool {
             return false;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        text.contains(&quoted) || text.contains(&in_query)
+        [&quoted, &in_query, &with_parameters]
+            .iter()
+            .any(|call| text.contains(*call))
     })
 }
 

@@ -8,6 +8,7 @@
 mod bridges;
 mod events;
 mod guests;
+mod hand_over;
 mod insight;
 mod machines;
 mod names;
@@ -124,6 +125,10 @@ impl Host for NamespaceHost {
     async fn remove_router(&self, id: RouterId) -> Result<(), HostError> {
         let shared = Arc::clone(&self.shared);
         finish(async move { shared.remove(Owner::Router(id)).await }).await
+    }
+
+    async fn hand_over_sessions(&self, from: RouterId, to: RouterId) -> Result<u64, HostError> {
+        self.shared.hand_over(from, to).await
     }
 
     async fn ensure_guest(&self, spec: &GuestSpec) -> Result<(), HostError> {

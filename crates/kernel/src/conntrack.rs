@@ -3,10 +3,12 @@
 //! truth about sessions.
 
 mod events;
+mod hand_over;
 
 use std::net::Ipv4Addr;
 
 pub use events::{Change, Events};
+pub use hand_over::{Translated, adopt, translated};
 
 use crate::KernelError;
 use crate::netlink::{self, Attributes, FLAG_ACK, FLAG_DUMP, Request, Socket, Until, be16, be32, be64};

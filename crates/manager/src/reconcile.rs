@@ -7,6 +7,7 @@
 //! and one apply brings them all.
 
 mod events;
+mod moved;
 mod observed;
 mod pass;
 mod start;
@@ -248,7 +249,13 @@ impl Dispatcher {
             self.retries.remove(&(at, realm));
         }
         match result {
-            Ok(()) => slot.failures = 0,
+            Ok(()) => {
+                slot.failures = 0;
+                if let Some(at) = slot.memo.look_again.take().filter(|_| !gone) {
+                    slot.retry_at = Some(at);
+                    self.retries.insert((at, realm));
+                }
+            }
             Err(failure) => {
                 slot.failures = slot.failures.saturating_add(1);
                 let factor = 1_u32 << (slot.failures - 1).min(16);

@@ -324,7 +324,7 @@ async fn balance(world: &World, step: Step) -> Option<Result<Started, CommandErr
                 public_ip: ip(n)?,
                 protocol: Protocol::Tcp,
                 ports: ports(port, port + 1),
-                open_firewall: Some(true),
+                open_firewall: true,
                 sources: Vec::new(),
             };
             manager.create_ip_forwarding(admin, request).await

@@ -94,6 +94,15 @@ pub enum Goal {
         /// The VPC.
         vpc: crate::id::VpcId,
     },
+    /// The VPC's router serves a network that was an isolated one, and that one's router is gone.
+    NetworkMoved {
+        /// The network.
+        network: crate::id::NetworkId,
+        /// The VPC.
+        vpc: crate::id::VpcId,
+        /// The VPC's generation that brought it.
+        generation: u64,
+    },
     /// The network or tier and all that belongs to it are gone.
     NetworkGone {
         /// The network.

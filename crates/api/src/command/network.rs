@@ -3,11 +3,9 @@
 
 use outgate_manager::Started;
 use outgate_manager::command::request::{
-    ChosenSettings, CreateNetwork, CreateTier, DeleteNetwork, RestartNetwork, UpdateNetwork,
+    ChosenSettings, CreateNetwork, CreateTier, DeleteNetwork, MigrateNetwork, RestartNetwork, UpdateNetwork,
 };
-use outgate_model::id::{
-    NetworkAclListId, NetworkId, NetworkOfferingId, PhysicalNetworkId, VpcId, ZoneId,
-};
+use outgate_model::id::{NetworkAclListId, NetworkId, NetworkOfferingId, PhysicalNetworkId, VpcId, ZoneId};
 use outgate_model::object::{Network, NetworkOffering};
 
 use super::filter::Filter;
@@ -48,6 +46,14 @@ pub const COMMANDS: &[Command] = &[
         &[RESTART],
         Answers::Success,
         |call| Box::pin(restart(call)),
+    ),
+    Command::start(
+        "migrateNetwork",
+        "Makes an isolated network a tier of a VPC: guests keep their addresses, the network its public ones; firewall and \
+         egress rules become a network ACL list of the same meaning; sessions go on in the VPC's router.",
+        &[MIGRATE],
+        Answers::Entity(Entity::Network),
+        |call| Box::pin(migrate(call)),
     ),
     Command::start(
         "deleteNetwork",
@@ -498,6 +504,42 @@ async fn restart(call: &Call<'_>) -> Result<Started, Refused> {
         cleanup: params.flag("cleanup").unwrap_or(false),
     };
     Ok(call.manager.restart_network(&call.caller, request).await?)
+}
+
+const MIGRATE: &[Param] = &[
+    Param::required("networkid", Kind::Uuid(Of::Network), "the network"),
+    Param::required(
+        "networkofferingid",
+        Kind::Uuid(Of::NetworkOffering),
+        "an offering for tiers of VPCs",
+    ),
+    Param::optional(
+        "vpcid",
+        Kind::Uuid(Of::Vpc),
+        "the VPC, whose CIDR holds the network's; Outgate's own parameter, needed",
+    ),
+    Param::optional(
+        "aclid",
+        Kind::Uuid(Of::NetworkAclList),
+        "the tier's network ACL list; Outgate's own parameter. One made from the network's rules when left out",
+    ),
+    Param::optional(
+        "resume",
+        Kind::Bool,
+        "no meaning here: a migration is one transaction, which nothing can leave half-made",
+    ),
+];
+
+async fn migrate(call: &Call<'_>) -> Result<Started, Refused> {
+    let params = &call.params;
+    let vpc = params.id("vpcid").map(VpcId);
+    let request = MigrateNetwork {
+        network: NetworkId(params.need_id("networkid")?),
+        offering: NetworkOfferingId(params.need_id("networkofferingid")?),
+        vpc: vpc.ok_or_else(|| ApiError::missing(params.command(), "vpcid"))?,
+        acl: params.id("aclid").map(NetworkAclListId),
+    };
+    Ok(call.manager.migrate_network(&call.caller, request).await?)
 }
 
 const DELETE: &[Param] = &[

@@ -14,6 +14,7 @@ pub mod world;
 pub mod checked;
 pub mod facts;
 pub mod stranger;
+pub mod vpc;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -35,8 +35,8 @@ pub use rules::{
 pub use tag::{CreateTags, DeleteTags};
 pub use vpc::{
     AssociateIpToVpc, CreatePrivateGateway, CreateStaticRoute, CreateTier, CreateVpc, CreateVpcOffering,
-    DeletePrivateGateway, DeleteStaticRoute, DeleteVpc, DeleteVpcOffering, RestartVpc, UpdateVpc,
-    UpdateVpcOffering,
+    DeletePrivateGateway, DeleteStaticRoute, DeleteVpc, DeleteVpcOffering, MigrateNetwork, RestartVpc,
+    UpdateVpc, UpdateVpcOffering,
 };
 
 use std::net::Ipv4Addr;

@@ -6,6 +6,8 @@ pub(crate) mod acl_item;
 mod acl_match;
 mod gateway;
 mod methods;
+mod migrate;
+mod migrate_rules;
 mod offering;
 mod route;
 pub(crate) mod tier;

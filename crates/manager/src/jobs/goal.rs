@@ -2,7 +2,7 @@
 //! Whether a job's goal is observed. Pure.
 
 use outgate_model::Realm;
-use outgate_model::id::{GuestId, RouterId};
+use outgate_model::id::{GuestId, NetworkId, RouterId};
 use outgate_model::job::Goal;
 use outgate_model::object::{Guest, Network, Power, Router, RouterState, Vpc};
 
@@ -25,6 +25,14 @@ pub(super) fn progress(view: &View<'_>, goal: &Goal) -> Progress {
     match goal {
         Goal::Stored => Progress::Reached,
         Goal::Applied { realm, generation } => applied(view, *realm, *generation),
+        Goal::NetworkMoved {
+            network,
+            vpc,
+            generation,
+        } => match applied(view, Realm::Vpc(*vpc), *generation) {
+            Progress::Reached if is_moving(view, *network) => Progress::Waiting(None),
+            progress => progress,
+        },
         Goal::NetworkGone { network } => match view.get::<Network>(*network) {
             None => Progress::Reached,
             Some(network) => Progress::Waiting(router_error(view, network.realm())),
@@ -40,6 +48,13 @@ pub(super) fn progress(view: &View<'_>, goal: &Goal) -> Progress {
 
 fn router_error(view: &View<'_>, realm: Realm) -> Option<String> {
     view.router_observed(view.router_of(realm)?.id)?.error.clone()
+}
+
+/// Whether the router of its time as an isolated network is still there.
+fn is_moving(view: &View<'_>, network: NetworkId) -> bool {
+    let network = view.get::<Network>(network);
+    let tier = network.and_then(|network| network.tier.as_ref());
+    tier.is_some_and(|tier| tier.moved_from.is_some())
 }
 
 fn is_alive(view: &View<'_>, realm: Realm) -> bool {

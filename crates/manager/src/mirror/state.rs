@@ -441,7 +441,7 @@ impl State {
         match goal {
             Goal::Stored => None,
             Goal::Applied { realm, .. } => Some(*realm),
-            Goal::VpcGone { vpc } => Some(Realm::Vpc(*vpc)),
+            Goal::VpcGone { vpc } | Goal::NetworkMoved { vpc, .. } => Some(Realm::Vpc(*vpc)),
             Goal::NetworkGone { network } => self.realm_of(*network),
             Goal::GuestSettled { guest, .. } => self.realms_of_guest(*guest).first().copied(),
             Goal::RouterSettled { router, .. } => self.tables.routers.get(router).map(|r| r.realm),

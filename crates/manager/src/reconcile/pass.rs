@@ -13,7 +13,9 @@ use outgate_model::object::{
 use outgate_model::{GuestSpec, Realm};
 use outgate_store::Revision;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use super::moved;
 use super::observed::{self, Failure, GuestSeen, Seen};
 use super::work::{GuestWork, Work, look};
 use crate::draft::Draft;
@@ -34,6 +36,10 @@ pub(super) struct Memo {
     router: Option<(RouterId, Option<(u64, u64)>)>,
     /// The revision of each guest as it was last made.
     guests: HashMap<GuestId, Revision>,
+    /// Since when the realm's router has served in place of these.
+    pub(super) serving_for: HashMap<RouterId, Instant>,
+    /// When to look again although nothing has happened.
+    pub(super) look_again: Option<Instant>,
 }
 
 /// Makes the realm as wanted.
@@ -48,6 +54,7 @@ pub(super) async fn run(manager: &Manager, realm: Realm, memo: &mut Memo) -> Res
     // A guest without its router gets no address: it waits. The other way round nothing waits.
     routed?;
     leaving?;
+    moved::retire(manager, &work, memo).await?;
     for network in &work.leaving {
         finish_network(manager, *network).await?;
     }
@@ -57,7 +64,7 @@ pub(super) async fn run(manager: &Manager, realm: Realm, memo: &mut Memo) -> Res
     }
 }
 
-fn host(manager: &Manager, id: HostId) -> Result<Arc<dyn Host>, Failure> {
+pub(super) fn host(manager: &Manager, id: HostId) -> Result<Arc<dyn Host>, Failure> {
     manager
         .host(id)
         .cloned()
@@ -283,8 +290,12 @@ async fn finish_network(manager: &Manager, id: NetworkId) -> Result<(), Failure>
         let Some(network) = view.get::<Network>(id) else {
             return Ok(());
         };
-        // Guests of other networks with a NIC here leave first.
-        if network.phase != NetworkPhase::Destroyed || view.guests_of_network(id).next().is_some() {
+        // Guests of other networks with a NIC here leave first, and so does a router that served it before.
+        let moving = network
+            .tier
+            .as_ref()
+            .is_some_and(|tier| tier.moved_from.is_some());
+        if network.phase != NetworkPhase::Destroyed || moving || view.guests_of_network(id).next().is_some() {
             return Ok(());
         }
         view.firewall_rules_of_network(id)
@@ -365,7 +376,7 @@ fn untied(ip: &PublicIp) -> PublicIp {
     }
 }
 
-fn delete_router(view: &View<'_>, draft: &mut Draft, realm: Realm) {
+pub(super) fn delete_router(view: &View<'_>, draft: &mut Draft, realm: Realm) {
     if let Some(router) = view.router_of(realm) {
         draft.delete(router);
         draft.release(key::link_local_claim(router.link_local));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is to be done for one realm: read from the mirror, without a look at any host.
 
-use outgate_model::id::NetworkId;
+use outgate_model::id::{NetworkId, RouterId};
 use outgate_model::object::{Guest, GuestObserved, Network, NetworkPhase, Power, Router};
 use outgate_model::{Realm, RouterSpec};
 
@@ -37,6 +37,8 @@ pub(super) struct Work {
     pub(super) guests: Vec<GuestWork>,
     /// The networks that are on their way out: the isolated network itself, or tiers.
     pub(super) leaving: Vec<NetworkId>,
+    /// Tiers whose former routers are still there.
+    pub(super) moved: Vec<(NetworkId, RouterId)>,
 }
 
 /// Reads the work for `realm`; `None` when it is gone.
@@ -62,11 +64,14 @@ pub(super) fn look(
         spec,
         guests: Vec::new(),
         leaving: Vec::new(),
+        moved: Vec::new(),
     };
     for network in view.networks_of_realm(realm) {
         if network.phase == NetworkPhase::Destroyed {
             work.leaving.push(network.id);
         }
+        let from = network.tier.as_ref().and_then(|tier| tier.moved_from);
+        work.moved.extend(from.map(|router| (network.id, router)));
         add_guests(view, &network, &mut work);
     }
     Ok(Some(work))

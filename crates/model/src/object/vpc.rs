@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::id::{
-    AccountId, DomainId, NetworkAclItemId, NetworkAclListId, PhysicalNetworkId, PrivateGatewayId,
+    AccountId, DomainId, NetworkAclItemId, NetworkAclListId, PhysicalNetworkId, PrivateGatewayId, RouterId,
     StaticRouteId, VpcId, VpcOfferingId, ZoneId,
 };
 use crate::object::Service;
@@ -73,6 +73,9 @@ pub struct Tier {
     pub device: u8,
     /// The Ethernet address of that interface.
     pub mac: MacAddr,
+    /// The router of its time as an isolated network, until the VPC's router serves in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<RouterId>,
 }
 
 /// A network ACL list. The built-in ones, `default_allow` and `default_deny`, belong to no VPC and never change.

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use outgate_model::id::{
-    AccountId, DomainId, NetworkAclListId, PhysicalNetworkId, PrivateGatewayId, StaticRouteId, VpcId,
-    VpcOfferingId, ZoneId,
+    AccountId, DomainId, NetworkAclListId, NetworkId, NetworkOfferingId, PhysicalNetworkId, PrivateGatewayId,
+    StaticRouteId, VpcId, VpcOfferingId, ZoneId,
 };
 use outgate_model::object::Service;
 
@@ -121,6 +121,19 @@ pub struct CreateTier {
     pub acl: Option<NetworkAclListId>,
     /// What every network is asked for.
     pub network: CreateNetwork,
+}
+
+/// `migrateNetwork` with `vpcid`: an isolated network becomes a tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrateNetwork {
+    /// `networkid`.
+    pub network: NetworkId,
+    /// `networkofferingid`: an offering for tiers.
+    pub offering: NetworkOfferingId,
+    /// `vpcid`.
+    pub vpc: VpcId,
+    /// `aclid`; one made from the firewall and egress rules when left out.
+    pub acl: Option<NetworkAclListId>,
 }
 
 /// `associateIpAddress` with `vpcid`.

@@ -3,13 +3,13 @@
 
 use outgate_model::id::NetworkId;
 
-use super::{acl, acl_item, gateway, offering, route, tier};
+use super::{acl, acl_item, gateway, migrate, offering, route, tier};
 use crate::command::methods::commands;
 use crate::command::request::{
     AssociateIpToVpc, Caller, CreateAclItem, CreateAclList, CreatePrivateGateway, CreateStaticRoute,
     CreateTier, CreateVpc, CreateVpcOffering, DeleteAclItem, DeleteAclList, DeletePrivateGateway,
-    DeleteStaticRoute, DeleteVpc, DeleteVpcOffering, MoveAclItem, ReplaceAclList, RestartVpc, Started,
-    UpdateAclItem, UpdateAclList, UpdateVpc, UpdateVpcOffering,
+    DeleteStaticRoute, DeleteVpc, DeleteVpcOffering, MigrateNetwork, MoveAclItem, ReplaceAclList, RestartVpc,
+    Started, UpdateAclItem, UpdateAclList, UpdateVpc, UpdateVpcOffering,
 };
 use crate::command::tx::Tx;
 use crate::{CommandError, Manager};
@@ -33,6 +33,8 @@ commands! {
     associate_ip_to_vpc(AssociateIpToVpc) -> Started = |tx, request| super::associate(tx, *request);
     /// Makes a tier of a VPC.
     create_tier(CreateTier) -> NetworkId = tier::create;
+    /// Makes an isolated network a tier of a VPC.
+    migrate_network(MigrateNetwork) -> Started = |tx, request| migrate::migrate(tx, *request);
     /// Makes an ACL list.
     create_acl_list(CreateAclList) -> Started = acl::create;
     /// Changes an ACL list's texts.

@@ -57,7 +57,6 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateTier) -> Result<NetworkId,
     let acl = acl.unwrap_or(NetworkAclList::DEFAULT_DENY);
     usable_acl(tx, "aclid", acl, vpc.id)?;
     let number = tx.draft.number(NUMBERS);
-    let device = free_device(tx, vpc.id)?;
     let gateway = choose(tx, &vpc, network)?;
     let (mtu, settings) = settings(network, &vpc, &zone, gateway)?;
     let tier = Network {
@@ -73,12 +72,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateTier) -> Result<NetworkId,
         mtu,
         phase: NetworkPhase::Implemented,
         generation: 1,
-        tier: Some(Tier {
-            vpc: vpc.id,
-            acl,
-            device,
-            mac: mac(number, device)?,
-        }),
+        tier: Some(part(tx, vpc.id, acl, number)?),
         settings,
         created: Timestamp::now(),
     };
@@ -92,6 +86,23 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateTier) -> Result<NetworkId,
     );
     tx.event::<Network>("NETWORK.CREATE", tier.account, tier.id.0, text);
     Ok(tier.id)
+}
+
+/// What network `number` has as a new tier.
+pub(super) fn part(
+    tx: &Tx<'_>,
+    vpc: VpcId,
+    acl: NetworkAclListId,
+    number: u64,
+) -> Result<Tier, CommandError> {
+    let device = free_device(tx, vpc)?;
+    Ok(Tier {
+        vpc,
+        acl,
+        device,
+        mac: mac(number, device)?,
+        moved_from: None,
+    })
 }
 
 /// A new tier's guest MTU and what else may be chosen of it.
