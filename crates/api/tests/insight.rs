@@ -304,3 +304,56 @@ async fn usage_records_hold_bytes_and_hours_of_the_days_asked_for() {
         "today's stay"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn diagnosis_runs_what_was_asked_and_nothing_else() {
+    let cloud = Cloud::new().await;
+    let ping = [
+        ("targetid", cloud.router.as_str()),
+        ("ipaddress", "8.8.8.8"),
+        ("type", "ping"),
+        ("params", "-c 1"),
+    ];
+    let (_, job) = cloud.served.job("runDiagnostics", &ping).await;
+    let output = &job["jobresult"]["diagnostics"];
+    assert_eq!(
+        (&output["stdout"], &output["exitcode"]),
+        (&json!("ping -n -c 4 -W 2 -c 1 8.8.8.8 ran"), &json!("0"))
+    );
+    for (name, value) in [
+        ("params", "-c 1; reboot"),
+        ("ipaddress", "-f"),
+        ("type", "nmap"),
+        ("ipaddress", "a b"),
+    ] {
+        let mut params = ping.to_vec();
+        params
+            .iter_mut()
+            .filter(|(n, _)| *n == name)
+            .for_each(|p| p.1 = value);
+        let answer = cloud.served.call("runDiagnostics", &params).await;
+        assert_eq!(answer.status, 431, "{name}={value}");
+        assert!(
+            text(answer.inner(), "errortext").contains(name),
+            "{}",
+            answer.body
+        );
+    }
+    let data = [("targetid", cloud.router.as_str()), ("files", "routes,log")];
+    let (_, job) = cloud.served.job("getDiagnosticsData", &data).await;
+    let url = text(&job["jobresult"]["diagnostics"], "url");
+    let (kind, coded) = url.split_once(',').unwrap();
+    assert_eq!(kind, "data:text/plain;charset=utf-8;base64");
+    let bundle = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, coded).unwrap();
+    let bundle = String::from_utf8(bundle).unwrap();
+    assert!(
+        bundle.contains("== routes: ip route show") && bundle.contains("== log: "),
+        "{bundle}"
+    );
+    assert!(!bundle.contains("== rules"), "only what was asked for");
+    let unknown = [("targetid", cloud.router.as_str()), ("files", "/etc/shadow")];
+    assert_eq!(
+        cloud.served.call("getDiagnosticsData", &unknown).await.status,
+        431
+    );
+}

@@ -44,6 +44,8 @@ const NOT_COVERED: &[&str] = &[
     // CloudStack's table gives it the fields of listNetworkServiceProviders.
     "listTrafficTypes",
     "listRouterSessions",
+    "runDiagnostics",
+    "getDiagnosticsData",
     "getSourceNatUsage",
     "getRouterHealthCheckResults",
     "listUsageRecords",

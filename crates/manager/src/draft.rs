@@ -199,6 +199,7 @@ impl Draft {
             until: goal,
             undo: Vec::new(),
             then_release: Vec::new(),
+            report: None,
             state: if ended {
                 JobState::Succeeded
             } else {

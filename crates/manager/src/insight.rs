@@ -3,6 +3,7 @@
 //! checks become observed state. Level-triggered: each look takes what there is now.
 
 mod capacity;
+mod diagnose;
 pub mod health;
 mod held;
 mod records;
@@ -16,6 +17,7 @@ use outgate_host::Host;
 use outgate_model::id::RouterId;
 use outgate_model::object::{Power, Router, RouterState};
 use outgate_model::stats::{PORTS, RouterStats};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -25,6 +27,7 @@ use crate::reconcile::answer;
 use crate::settings;
 
 pub use capacity::{AddressCapacity, Capacity, protocol_name, protocol_number};
+pub use diagnose::{Diagnose, Tool, parts};
 pub use records::{Record, UsageType};
 pub use usage::UsageQuery;
 
@@ -32,6 +35,8 @@ use samples::Samples;
 
 /// How many routers are asked side by side.
 const PARALLEL: usize = 16;
+/// So many diagnoses may run at once.
+const DIAGNOSES_MAX: usize = 8;
 /// So many routers' usage is written in one transaction.
 const CHUNK: usize = 32;
 /// How often the setting of the interval is looked at.
@@ -42,9 +47,20 @@ const PRUNING: Duration = Duration::from_secs(3_600);
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is kept in memory: samples to forecast from. Bounded by the number of routers and their addresses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Kept {
     samples: Mutex<Samples>,
+    /// Places for programs that run for diagnosis.
+    diagnoses: Arc<Semaphore>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            samples: Mutex::default(),
+            diagnoses: Arc::new(Semaphore::new(DIAGNOSES_MAX)),
+        }
+    }
 }
 
 impl Kept {

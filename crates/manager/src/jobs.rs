@@ -130,8 +130,13 @@ fn give_back(view: &View<'_>, draft: &mut Draft, job: &Stored<Job>) {
 
 fn late(job: &Job, error: Option<String>, deadline: Duration) -> JobState {
     let cause = error.unwrap_or_else(|| "its host has not reported back".to_owned());
+    let goes_on = if job.until == outgate_model::job::Goal::Reported {
+        "it is given up"
+    } else {
+        "it is still being retried"
+    };
     let text = format!(
-        "{} {} is not done after {} s; it is still being retried: {cause}",
+        "{} {} is not done after {} s; {goes_on}: {cause}",
         job.instance_type,
         job.instance_id,
         deadline.as_secs_f64()

@@ -47,6 +47,9 @@ pub struct Job {
     /// failed. The job is kept until then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub then_release: Vec<String>,
+    /// What it found out, as JSON; of jobs with [`Goal::Reported`] that are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
     /// Where it stands.
     #[serde(flatten)]
     pub state: JobState,
@@ -80,6 +83,8 @@ pub enum Undo {
 pub enum Goal {
     /// Nothing more: the transaction that started the job was all of it.
     Stored,
+    /// Whoever works on it ends it, with a report. It changes nothing, so it is not resumed after a crash: it fails.
+    Reported,
     /// The realm's router has applied this generation or a later one (or needs no router).
     #[serde(alias = "network_applied")]
     Applied {

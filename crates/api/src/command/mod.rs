@@ -5,6 +5,7 @@
 mod absent;
 mod address;
 mod capacity;
+mod diagnostics;
 mod entity;
 mod event;
 mod filter;
@@ -339,6 +340,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         nic::COMMANDS,
         router::COMMANDS,
         insight::COMMANDS,
+        diagnostics::COMMANDS,
         job::COMMANDS,
         event::COMMANDS,
         usage::COMMANDS,

@@ -50,10 +50,17 @@ fn result(look: &Look<'_>, job: &Job) -> Option<Value> {
                     entity.key(),
                     Value::Object(entity.render(look, job.instance_id).unwrap_or_else(|| gone(job))),
                 )),
+                Some(Answers::One(key, _)) => Value::Object(single(key, report(job))),
                 _ => json!({"success": true}),
             })
         }
     }
+}
+
+/// What a job found out.
+fn report(job: &Job) -> Value {
+    let text = job.report.as_deref().unwrap_or("{}");
+    serde_json::from_str(text).unwrap_or_else(|_| json!({}))
 }
 
 /// What is left to say of an object that the job, or a later one, removed.

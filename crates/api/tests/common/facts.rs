@@ -59,6 +59,7 @@ pub fn result_faults(name: &str, result: &Value) -> Vec<String> {
     match (command.answers, result.as_object().map(serde_json::Map::len)) {
         (_, len) if len != Some(1) => vec![format!("{name}: {result} has not exactly one key")],
         (Answers::Entity(entity), _) => declared_faults(name, entity.fields(), &result[entity.key()]),
+        (Answers::One(key, fields), _) => declared_faults(name, fields, &result[key]),
         _ if result["success"] == true => Vec::new(),
         _ => vec![format!("{name}: {result} is no success")],
     }

@@ -24,6 +24,9 @@ pub(super) enum Progress {
 pub(super) fn progress(view: &View<'_>, goal: &Goal) -> Progress {
     match goal {
         Goal::Stored => Progress::Reached,
+        Goal::Reported => {
+            Progress::Waiting(Some("the server that worked on it is gone; ask again".to_owned()))
+        }
         Goal::Applied { realm, generation } => applied(view, *realm, *generation),
         Goal::NetworkMoved {
             network,
