@@ -2,10 +2,12 @@
 //! Interfaces, addresses and routes of real network namespaces. Needs to be root (of the machine or of a user
 //! namespace), since only root may make namespaces.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
+use std::process::Command;
 
 use outgate_kernel::link::{LinkChange, LinkError, Links, Route, Veth, VethEnd};
-use outgate_kernel::namespace::new_network;
+use outgate_kernel::namespace::{new_network, within};
 use outgate_model::MacAddr;
 
 const MAC: MacAddr = MacAddr([2, 0, 0x5e, 0, 0, 1]);
@@ -146,4 +148,32 @@ async fn only_a_bridge_port_can_be_isolated() {
         links.isolate_port("none").await,
         Err(LinkError::NotFound { .. })
     ));
+}
+
+/// `ip route add` names another origin than ours, and one route is on the link itself.
+#[tokio::test]
+async fn a_route_that_somebody_else_made_is_removed() {
+    let namespace = new_network().unwrap();
+    let links = Links::open_in(namespace.as_fd()).unwrap();
+    links.add_bridge("br", 1_500).await.unwrap();
+    links
+        .add_address("br", "203.0.113.10/24".parse().unwrap())
+        .await
+        .unwrap();
+    for to in ["192.0.2.0/24 via 203.0.113.1", "198.51.100.0/24 dev br"] {
+        let made = within(namespace.as_fd(), || {
+            let mut words = vec!["route", "add"];
+            words.extend(to.split(' '));
+            Command::new("ip").args(words).status().unwrap()
+        });
+        assert!(made.unwrap().success(), "{to}");
+    }
+    let all = links.list().await.unwrap();
+    let foreign = |routes: BTreeSet<Route>| routes.into_iter().filter(|r| !r.by_kernel).collect::<Vec<_>>();
+    let routes = foreign(links.routes(&all).await.unwrap());
+    assert_eq!(routes.len(), 2);
+    for route in routes {
+        links.remove_route(&route).await.unwrap();
+    }
+    assert_eq!(foreign(links.routes(&all).await.unwrap()), []);
 }

@@ -63,12 +63,15 @@ impl Links {
         added.map_err(|source| LinkError::of_link(&route.interface, doing, source))
     }
 
-    /// Removes a route. One that is not there is no error.
+    /// Removes a route, whoever made it. One that is not there is no error.
     ///
     /// # Errors
     /// [`LinkError::NotFound`] when the interface is missing; else what the kernel said.
     pub async fn remove_route(&self, route: &Route) -> Result<(), LinkError> {
-        let message = self.route_message(route).await?;
+        let mut message = self.route_message(route).await?;
+        // The kernel looks for the very origin and scope that a request names: these stand for any.
+        message.header.protocol = RouteProtocol::Unspec;
+        message.header.scope = RouteScope::NoWhere;
         let removed = self.handle.route().del(message).execute().await;
         let doing = format!("removing {route}");
         tolerate(
