@@ -6,6 +6,7 @@
 
 mod area;
 pub mod diff;
+mod foreign;
 pub mod packet;
 pub mod parse;
 pub mod plan;
@@ -17,6 +18,7 @@ mod sides;
 pub mod usage;
 
 pub use diff::{Changes, ServiceAction, Step, diff, iptables_restore};
+pub use foreign::foreign_tables;
 pub use parse::{ParseError, parse_ruleset};
 pub use plan::{check, plan};
 pub use router_plan::RouterPlan;

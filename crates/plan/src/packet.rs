@@ -6,6 +6,7 @@ mod vpc;
 
 use std::net::Ipv4Addr;
 
+use outgate_model::router_spec::{Egress, EgressRule};
 use outgate_model::{Protocol, RouterSpec};
 
 use crate::rights::{self, Target};
@@ -146,6 +147,19 @@ pub enum Verdict {
         /// To which port, for TCP and UDP.
         destination_port: Option<u16>,
     },
+}
+
+/// The egress rule that is about such a packet, if any: the exception from the default that decides.
+pub fn egress_rule(
+    egress: &Egress,
+    header: Header,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+) -> Option<&EgressRule> {
+    egress
+        .rules
+        .iter()
+        .find(|rule| rights::egress_matches(rule, header, source, destination))
 }
 
 /// What a router with this spec does with a packet.

@@ -5,7 +5,7 @@
 use std::net::Ipv4Addr;
 
 use outgate_model::router_spec::{
-    Egress, EgressPolicy, FirewallRule, GuestNetwork, LoadBalancer, PortForward, PublicAddress,
+    Egress, EgressPolicy, EgressRule, FirewallRule, GuestNetwork, LoadBalancer, PortForward, PublicAddress,
 };
 use outgate_model::{Match, Protocol, RouterSpec};
 
@@ -51,12 +51,23 @@ pub(crate) fn opens(rule: &FirewallRule, header: Header, source: Ipv4Addr) -> bo
 
 /// Whether the network's egress policy lets a new session out.
 pub(crate) fn lets_out(egress: &Egress, header: Header, source: Ipv4Addr, destination: Ipv4Addr) -> bool {
-    let exception = egress.rules.iter().any(|r| {
-        matches(r.matches, header)
-            && r.sources.iter().any(|s| s.contains(&source))
-            && r.destinations.iter().any(|d| d.contains(&destination))
-    });
+    let exception = egress
+        .rules
+        .iter()
+        .any(|rule| egress_matches(rule, header, source, destination));
     exception != (egress.default == EgressPolicy::Allow)
+}
+
+/// Whether an egress rule is about such a packet.
+pub(crate) fn egress_matches(
+    rule: &EgressRule,
+    header: Header,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+) -> bool {
+    matches(rule.matches, header)
+        && rule.sources.iter().any(|s| s.contains(&source))
+        && rule.destinations.iter().any(|d| d.contains(&destination))
 }
 
 /// The guest that a packet to a public address is for, if any.

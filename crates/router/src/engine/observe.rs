@@ -7,17 +7,13 @@ use outgate_kernel::link::LinkState;
 use outgate_kernel::{iptables, nft, sysctl};
 use outgate_plan::router_plan::{Link, Route, Sysctl};
 use outgate_plan::ruleset::Chain;
-use outgate_plan::{Changes, RouterPlan, Ruleset, Step, diff, parse_ruleset};
+use outgate_plan::{Changes, RouterPlan, Ruleset, Step, diff, foreign_tables, parse_ruleset};
 
 use super::Engine;
 use crate::RouterError;
 
 /// How often a reading is tried anew when somebody writes rules meanwhile.
 const READINGS: usize = 5;
-const OUR_TABLE: &str = "ip outgate";
-const NAT_TABLE: &str = "ip nat";
-/// See [`outgate_plan::usage`].
-const USAGE_TABLE: &str = "ip outgate_usage";
 
 /// What a router is.
 #[derive(Debug)]
@@ -203,46 +199,6 @@ fn ruleset(listing: &str) -> Ruleset {
     }
 }
 
-/// `family name` of each table that is neither ours nor iptables' nat, and that holds more than empty chains which let
-/// everything pass: the router's network belongs to its spec alone.
-fn foreign_tables(listing: &str) -> Vec<String> {
-    let mut foreign = Vec::new();
-    let mut table = None;
-    for line in listing.lines() {
-        if let Some(head) = line.strip_prefix("table ") {
-            let name = head.trim_end_matches(" {");
-            table = Some(name).filter(|name| ![OUR_TABLE, NAT_TABLE, USAGE_TABLE].contains(name));
-        }
-        let text = line.trim();
-        let is_harmless = text.is_empty()
-            || text == "}"
-            || line.starts_with("table ")
-            || text.starts_with("chain ")
-            || (text.starts_with("type ") && text.ends_with("policy accept;"));
-        if let Some(name) = table.filter(|_| !is_harmless) {
-            foreign.push(name.to_owned());
-            table = None;
-        }
-    }
-    foreign
-}
-
 fn reading(error: &dyn std::fmt::Display) -> RouterError {
     RouterError::failed("reading the router's state", error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_is_foreign_when_it_does_something() {
-        let listing = "table ip outgate {\n\tchain c {\n\t\tdrop\n\t}\n}\n\
-            table ip nat {\n\tchain POSTROUTING {\n\t\taccept\n\t}\n}\n\
-            table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority 0; policy accept;\n\t}\n}\n\
-            table inet empty {\n}\n\
-            table inet a {\n\tchain c {\n\t\ttype filter hook input priority 0; policy drop;\n\t}\n}\n\
-            table bridge b {\n\tchain c {\n\t\tdrop\n\t}\n}\n";
-        assert_eq!(foreign_tables(listing), ["inet a", "bridge b"]);
-    }
 }
