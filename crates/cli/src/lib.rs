@@ -5,6 +5,7 @@ mod api;
 mod args;
 pub mod client;
 mod completions;
+mod doctor;
 pub mod exit;
 mod guest;
 pub mod lab;

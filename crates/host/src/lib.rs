@@ -3,6 +3,7 @@
 
 mod file;
 pub mod guest;
+mod health;
 pub mod namespace;
 
 pub use namespace::{NamespaceConfig, NamespaceHost};
@@ -10,7 +11,9 @@ pub use namespace::{NamespaceConfig, NamespaceHost};
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, LbStatistics, Run, RunOutput};
+use outgate_model::host::{
+    Applied, Check, HostEvent, HostObserved, HostSeen, Inventory, LbStatistics, Run, RunOutput,
+};
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
 use outgate_model::{GuestSpec, RouterSpec};
@@ -127,6 +130,29 @@ pub trait Host: Send + Sync + Debug {
 
     /// Runs a program in a guest's namespaces.
     async fn run_in_guest(&self, id: GuestId, run: &Run) -> Result<RunOutput, HostError>;
+
+    /// What the host sees of a router and of some guests' cables from the outside: login, engine, cables, hardware.
+    /// Counters are watched for as long as `window` says.
+    async fn inspect(
+        &self,
+        id: RouterId,
+        guests: &[GuestId],
+        window: std::time::Duration,
+    ) -> Result<HostSeen, HostError> {
+        let _ = (guests, window);
+        Err(HostError::Failed {
+            doing: format!("looking at router {id} from outside"),
+            reason: "this kind of host cannot".to_owned(),
+        })
+    }
+
+    /// Has a guest ask for its address, gateway, DNS and MTU again.
+    async fn renew_lease(&self, id: GuestId) -> Result<(), HostError> {
+        Err(HostError::Failed {
+            doing: format!("renewing the lease of guest {id}"),
+            reason: "this kind of host cannot; reboot the guest".to_owned(),
+        })
+    }
 
     /// What the host notices from now on.
     fn events(&self) -> HostEvents;

@@ -10,6 +10,7 @@ mod events;
 mod guests;
 mod hand_over;
 mod insight;
+mod inspect;
 mod machines;
 mod names;
 mod patrol;
@@ -28,7 +29,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use outgate_kernel::link::Links;
-use outgate_model::host::{Applied, Check, HostEvent, HostObserved, Inventory, LbStatistics, Run, RunOutput};
+use outgate_model::host::{
+    Applied, Check, HostEvent, HostObserved, HostSeen, Inventory, LbStatistics, Run, RunOutput,
+};
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
 use outgate_model::{GuestSpec, RouterSpec};
@@ -180,6 +183,19 @@ impl Host for NamespaceHost {
 
     async fn run_in_guest(&self, id: GuestId, run: &Run) -> Result<RunOutput, HostError> {
         self.shared.run_in(Owner::Guest(id), run).await
+    }
+
+    async fn inspect(
+        &self,
+        id: RouterId,
+        guests: &[GuestId],
+        window: std::time::Duration,
+    ) -> Result<HostSeen, HostError> {
+        Ok(self.shared.inspect(id, guests, window).await)
+    }
+
+    async fn renew_lease(&self, id: GuestId) -> Result<(), HostError> {
+        self.shared.renew_lease(id).await
     }
 
     fn events(&self) -> HostEvents {

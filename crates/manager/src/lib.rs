@@ -8,6 +8,7 @@ pub mod capacity;
 pub mod collect;
 pub mod command;
 pub mod config;
+pub mod diagnose;
 pub mod draft;
 pub mod error;
 pub mod insight;

@@ -21,7 +21,7 @@ use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
 use crate::supervise::supervise;
 use crate::turns::Turns;
-use crate::{collect, insight, jobs, lead, prune, reconcile};
+use crate::{collect, diagnose, insight, jobs, lead, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
 const RACES: u32 = 3;
@@ -114,6 +114,8 @@ pub(crate) struct Inner {
     pub(crate) insight: insight::Kept,
     /// Read by commits that try their luck, written by those that lost several races.
     turn: RwLock<()>,
+    /// Turns of the doctor.
+    pub(crate) diagnoses: tokio::sync::Semaphore,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -154,6 +156,7 @@ impl Manager {
             guest_turns: Turns::default(),
             insight: insight::Kept::default(),
             turn: RwLock::new(()),
+            diagnoses: tokio::sync::Semaphore::new(diagnose::AT_ONCE),
             stop: watch::Sender::new(false),
             tasks: Mutex::new(Vec::new()),
         };

@@ -112,6 +112,62 @@ pub struct Check {
     pub remedy: String,
 }
 
+/// What a host sees of a router from the outside, for diagnosis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSeen {
+    /// Whether the router's process runs.
+    pub running: bool,
+    /// A real login over the control network: step 2 of the reference text's seven.
+    pub login: Check,
+    /// What the router's engine says of itself, or why it says nothing.
+    pub engine: Result<EngineSeen, String>,
+    /// The host's ends of the cables of the router and of its guests, and the uplinks of the public bridge.
+    pub ports: Vec<PortSeen>,
+    /// The host itself: processor, memory, temperature.
+    pub health: Vec<HealthSeen>,
+}
+
+/// What a router's engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineSeen {
+    /// The generation that it has applied; `None` before the first.
+    pub generation: Option<u64>,
+    /// How the kernel and the services differ from the spec, one sentence each.
+    pub differences: Vec<String>,
+    /// Why the last apply or repair failed.
+    pub error: Option<String>,
+}
+
+/// A network interface of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortSeen {
+    /// Its name on the host.
+    pub name: String,
+    /// What it is: `eth2 of the router`, `eth0 of guest 3f1c...`, `uplink of pub0`.
+    pub what: String,
+    /// Whether it is switched on and has a carrier.
+    pub up: bool,
+    /// Whether its bridge forwards its frames; `None` when it is in no bridge.
+    pub forwards: Option<bool>,
+    /// Bytes.
+    pub mtu: u32,
+    /// Frames and errors since it exists, by the kernel's names: `rx_packets`, `rx_crc_errors` ...
+    pub counters: std::collections::BTreeMap<String, u64>,
+    /// By how much the same counters rose while the doctor looked; what did not rise is left out.
+    pub rose: std::collections::BTreeMap<String, u64>,
+}
+
+/// Something of a host's hardware that slows routers down when it is ill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthSeen {
+    /// What: `CPU steal`, `memory ECC`, `temperature`.
+    pub what: String,
+    /// What was read; `None` when this machine has nothing to read.
+    pub seen: Option<String>,
+    /// Whether that is trouble.
+    pub trouble: bool,
+}
+
 /// A command to run inside a router or a guest, for diagnosis. Never a shell string.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {

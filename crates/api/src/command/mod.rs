@@ -5,6 +5,7 @@
 mod absent;
 mod address;
 mod capacity;
+mod diagnosis;
 mod diagnostics;
 mod entity;
 mod event;
@@ -341,6 +342,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         router::COMMANDS,
         insight::COMMANDS,
         diagnostics::COMMANDS,
+        diagnosis::COMMANDS,
         job::COMMANDS,
         event::COMMANDS,
         usage::COMMANDS,

@@ -45,7 +45,7 @@ impl Shared {
     }
 
     /// Step 2: a real login.
-    async fn login(&self, router: Owner) -> Check {
+    pub(super) async fn login(&self, router: Owner) -> Check {
         let key = self.config.ssh_key.display();
         let title = "SSH access over the control network".to_owned();
         let spec = match SpecFile::in_dir(self.dir(router)).load() {
