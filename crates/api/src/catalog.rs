@@ -49,7 +49,10 @@ fn param(param: &Param) -> Value {
 }
 
 fn length(kind: Kind) -> usize {
-    if let Kind::Text(max) = kind { max } else { LENGTH }
+    match kind {
+        Kind::Text(max) | Kind::Secret(max) => max,
+        _ => LENGTH,
+    }
 }
 
 fn field((name, kind): &Field) -> Value {

@@ -51,7 +51,7 @@ impl std::fmt::Debug for Incoming {
 pub(crate) struct Kept {
     pub(crate) sessions: Sessions,
     pub(crate) guesses: Guesses,
-    throttle: Throttle,
+    pub(crate) throttle: Throttle,
 }
 
 /// The API over one manager. Clones share sessions and counts.
@@ -164,15 +164,10 @@ impl Api {
 
     /// Counts the call against the account's limit, if there is one. Errors with 429.
     fn count(&self, view: &outgate_manager::View<'_>, caller: Caller) -> Result<(), ApiError> {
-        if caller.admin() || view.setting(&settings::THROTTLING_ENABLED) == 0 {
-            return Ok(());
+        match limit(view, caller) {
+            Some(limit) => self.kept.throttle.count(caller.account, limit, Instant::now()),
+            None => Ok(()),
         }
-        let number = |known| u32::try_from(view.setting(known)).unwrap_or(u32::MAX);
-        let limit = Limit {
-            max: number(&settings::THROTTLING_MAX),
-            interval: Duration::from_secs(number(&settings::THROTTLING_INTERVAL).into()),
-        };
-        self.kept.throttle.count(caller.account, limit, Instant::now())
     }
 
     async fn call(
@@ -195,6 +190,7 @@ impl Api {
         }
         let call = Call {
             manager: &self.manager,
+            kept: &self.kept,
             caller,
             params,
         };
@@ -211,6 +207,18 @@ impl Api {
             }
         }
     }
+}
+
+/// How much a caller may call, if there is a limit for it.
+pub(crate) fn limit(view: &outgate_manager::View<'_>, caller: Caller) -> Option<Limit> {
+    if caller.admin() || !view.setting_is_on(&settings::THROTTLING_ENABLED) {
+        return None;
+    }
+    let number = |known| u32::try_from(view.setting(known)).unwrap_or(u32::MAX);
+    Some(Limit {
+        max: number(&settings::THROTTLING_MAX),
+        interval: Duration::from_secs(number(&settings::THROTTLING_INTERVAL).into()),
+    })
 }
 
 /// The parameters, and the command that they or the path name. A signature covers parameters only, so a signed request

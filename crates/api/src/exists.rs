@@ -49,9 +49,7 @@ pub fn check(look: &Look<'_>, command: &Command, params: &Params) -> Result<(), 
 fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
     let (view, caller) = (look.view, look.caller);
     match of {
-        Of::Account => owned(look, AccountId(id), |account: &Account| Some(account.id)),
         Of::Address => owned(look, PublicIpId(id), |ip: &PublicIp| Some(ip.account)),
-        Of::Domain => caller.may_domain(view, DomainId(id)),
         Of::Event => view
             .event(EventId(id))
             .is_some_and(|event| caller.may_any(view, event.account)),
@@ -70,12 +68,10 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
         Of::PortForwardingRule => owned(look, PortForwardingRuleId(id), |rule: &PortForwardingRule| {
             Some(rule.account)
         }),
-        Of::Project => caller.may_project(view, ProjectId(id)),
-        Of::Role => view
-            .get::<Role>(RoleId(id))
-            .is_some_and(|role| caller.admin() || role.public),
         Of::Router => owned(look, RouterId(id), |router: &Router| Some(router.account)),
-        Of::User => owned(look, UserId(id), |user: &User| Some(user.account)),
+        Of::Account | Of::Domain | Of::Project | Of::Role | Of::RolePermission | Of::User => {
+            tenant(look, of, id)
+        }
         Of::Vpc | Of::NetworkAclList | Of::NetworkAclItem | Of::PrivateGateway | Of::StaticRoute => {
             of_vpc(look, of, id)
         }
@@ -132,6 +128,29 @@ fn of_vpc(look: &Look<'_>, of: Of, id: Uuid) -> bool {
             Some(gateway.account)
         }),
         Of::StaticRoute => owned(look, StaticRouteId(id), |route: &StaticRoute| Some(route.account)),
+        _ => false,
+    }
+}
+
+/// The same for accounts and what is around them.
+fn tenant(look: &Look<'_>, of: Of, id: Uuid) -> bool {
+    let (view, caller) = (look.view, look.caller);
+    match of {
+        Of::Account => {
+            // A project's account is nobody's to name: projectid is how.
+            let account = view.get::<Account>(AccountId(id));
+            account.is_some_and(|account| account.project.is_none() && caller.may(view, account.id))
+        }
+        Of::Domain => caller.may_domain(view, DomainId(id)),
+        Of::Project => caller.may_project(view, ProjectId(id)),
+        Of::Role => view
+            .get::<Role>(RoleId(id))
+            .is_some_and(|role| caller.admin() || role.public),
+        Of::RolePermission => {
+            let has = |role: &Role| role.permissions.iter().any(|rule| rule.id.0 == id);
+            caller.admin() && view.all::<Role>().any(|role| has(role))
+        }
+        Of::User => owned(look, UserId(id), |user: &User| Some(user.account)),
         _ => false,
     }
 }

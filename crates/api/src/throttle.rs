@@ -25,7 +25,51 @@ pub struct Limit {
 #[derive(Debug, Default)]
 pub struct Throttle(Mutex<HashMap<AccountId, (Instant, u32)>>);
 
+/// How an account stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Calls that it has made in this interval.
+    pub issued: u32,
+    /// Calls that it may still make; -1 for any number.
+    pub allowed: i64,
+    /// Milliseconds until the interval ends.
+    pub expire_after: u64,
+}
+
 impl Throttle {
+    /// How an account stands; `None` for the limit when there is none for it.
+    pub fn standing(&self, account: AccountId, limit: Option<Limit>, now: Instant) -> Standing {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = counts.get(&account).copied();
+        let passed = |since| now.saturating_duration_since(since);
+        let current = |limit: Limit| counted.filter(|(since, _)| passed(*since) < limit.interval);
+        match limit.map(|limit| (limit, current(limit))) {
+            None => Standing {
+                issued: 0,
+                allowed: -1,
+                expire_after: 0,
+            },
+            Some((limit, counted)) => {
+                let issued = counted.map_or(0, |(_, count)| count);
+                let left = counted.map_or(limit.interval, |(since, _)| limit.interval - passed(since));
+                Standing {
+                    issued,
+                    allowed: limit.max.saturating_sub(issued).into(),
+                    expire_after: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+                }
+            }
+        }
+    }
+
+    /// Forgets the calls of an account, or of all.
+    pub fn reset(&self, account: Option<AccountId>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match account {
+            Some(account) => drop(counts.remove(&account)),
+            None => counts.clear(),
+        }
+    }
+
     /// Counts one more call. Errors (429) when there were too many.
     pub fn count(&self, account: AccountId, limit: Limit, now: Instant) -> Result<(), ApiError> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@
 //!
 //! Something that a caller may not see is answered exactly as something that is not there.
 
-use outgate_model::id::{AccountId, DomainId, ProjectId};
+use outgate_model::id::{AccountId, DomainId, ProjectId, UserId};
 use outgate_model::object::{Account, AccountState, Domain, Project, Role, RoleType, User};
 
 use crate::command::Caller;
@@ -32,6 +32,21 @@ impl Caller {
                 .role_of(account)
                 .map_or_else(|| account.role_type(), |role| role.role_type),
         })
+    }
+
+    /// Outgate itself, which takes away what an account owned: the only one that may while the account leaves.
+    pub(crate) fn system(account: AccountId, domain: DomainId) -> Self {
+        Self {
+            user: UserId(uuid::Uuid::nil()),
+            account,
+            domain,
+            role: RoleType::Admin,
+        }
+    }
+
+    /// Whether it is Outgate itself.
+    pub(crate) fn is_system(&self) -> bool {
+        self.user.0.is_nil()
     }
 
     /// Whether it is a root admin.
@@ -92,6 +107,12 @@ impl Caller {
             }
             RoleType::User => false,
         }
+    }
+
+    /// Whether it may change this user and see its keys: its own, or one whose account it administers.
+    pub fn governs_user(&self, view: &View<'_>, user: &User) -> bool {
+        let account = view.get::<Account>(user.account);
+        self.user == user.id || account.is_some_and(|account| self.governs(view, account))
     }
 
     /// Whether its role allows a command that callers of type `allowed` may call anyway: the first rule of the role

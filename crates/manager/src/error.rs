@@ -6,6 +6,8 @@ use std::fmt::Display;
 use outgate_model::FieldError;
 use outgate_store::StoreError;
 
+use crate::limits::LimitReached;
+
 /// A refused command. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -42,13 +44,8 @@ pub enum CommandError {
         what: String,
     },
     /// An account, a domain or a project holds as much as it may.
-    #[error("Maximum number of resources of type '{kind}' for {whose} has been exceeded.")]
-    ResourceLimit {
-        /// CloudStack's word: `public_ip`.
-        kind: &'static str,
-        /// `account name=alice in domain id=0a1b…`.
-        whose: String,
-    },
+    #[error(transparent)]
+    ResourceLimit(#[from] LimitReached),
     /// Nothing is free any more.
     #[error("insufficient capacity: {what}")]
     Capacity {
@@ -135,10 +132,9 @@ impl CommandError {
         match self {
             Self::Invalid(_) | Self::NotFound { .. } | Self::Missing { .. } => 431,
             Self::Permission { .. } | Self::Forbidden { .. } => 531,
-            Self::ResourceLimit { .. } => 532,
             Self::Capacity { .. } => 533,
             Self::Unavailable { .. } => 534,
-            Self::Limit { .. } | Self::TooComplex(_) => 535,
+            Self::ResourceLimit(_) | Self::Limit { .. } | Self::TooComplex(_) => 535,
             Self::InUse { .. } => 536,
             Self::Conflict { .. } => 537,
             Self::Store(_) | Self::Internal(_) => 530,
@@ -151,10 +147,9 @@ impl CommandError {
             Self::Invalid(_) => 4350,
             Self::NotFound { .. } | Self::Missing { .. } => 9999,
             Self::Permission { .. } | Self::Forbidden { .. } => 4365,
-            Self::ResourceLimit { .. } => 4370,
             Self::Capacity { .. } => 4320,
             Self::Unavailable { .. } => 4380,
-            Self::Limit { .. } | Self::TooComplex(_) => 4370,
+            Self::ResourceLimit(_) | Self::Limit { .. } | Self::TooComplex(_) => 4370,
             Self::InUse { .. } => 4375,
             Self::Conflict { .. } => 4360,
             Self::Store(_) | Self::Internal(_) => 4250,

@@ -14,6 +14,8 @@ pub mod error;
 pub mod insight;
 mod jobs;
 mod lead;
+mod leaving;
+pub mod limits;
 pub mod manager;
 pub mod mirror;
 pub mod password;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outgate_host::Host;
-use outgate_model::id::HostId;
+use outgate_model::id::{HostId, UserId};
 use outgate_model::{FieldError, Realm, object};
 use outgate_store::{Outcome, Store, StoreError};
 use tokio::sync::{RwLock, watch};
@@ -16,12 +16,13 @@ use crate::bootstrap::{self, Credentials};
 use crate::config::ManagerConfig;
 use crate::draft::Draft;
 use crate::error::CommandError;
+use crate::limits::{self, LimitReached};
 use crate::mirror::{Mirror, MirrorError, View};
 use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
 use crate::supervise::supervise;
 use crate::turns::Turns;
-use crate::{collect, diagnose, insight, jobs, lead, prune, reconcile};
+use crate::{collect, diagnose, insight, jobs, lead, leaving, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
 const RACES: u32 = 3;
@@ -50,6 +51,9 @@ pub enum CommitError {
     /// Rules would make more set elements than a router can be given.
     #[error(transparent)]
     TooComplex(FieldError),
+    /// An account, a project or a domain holds as much as it may.
+    #[error(transparent)]
+    Limit(#[from] LimitReached),
     /// The result does not fit together.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -71,6 +75,7 @@ impl From<CommitError> for CommandError {
         match error {
             CommitError::Store(error) => Self::Store(error),
             CommitError::TooComplex(problem) => Self::TooComplex(problem),
+            CommitError::Limit(reached) => Self::ResourceLimit(reached),
             CommitError::Busy(_) => Self::Unavailable {
                 what: error.to_string(),
             },
@@ -185,6 +190,7 @@ impl Manager {
             self.leading_task("collect", &leading, collect::run),
             self.leading_task("statistics", &leading, insight::run),
             self.leading_task("health", &leading, insight::health::run),
+            self.leading_task("leaving", &leading, leaving::run),
         ];
         for host in self.inner.hosts.values() {
             let (host, waker) = (Arc::clone(host), waker.clone());
@@ -275,6 +281,11 @@ impl Manager {
         })
     }
 
+    /// A secret key, sealed for a user.
+    pub(crate) fn seal_secret_key(&self, user: UserId, secret: &str) -> Result<String, SecretError> {
+        self.inner.sealer.seal(&user.to_string(), secret)
+    }
+
     /// A user's secret key, to check a signature with.
     ///
     /// # Errors
@@ -336,6 +347,7 @@ impl Manager {
         let mut draft = Draft::new(&view);
         let value = decide(&view, &mut draft)?;
         draft.settle();
+        limits::check(&view, &mut draft).map_err(CommitError::from)?;
         self.check_specs(&view, &draft)?;
         let txn = draft.finish().map_err(CommitError::Encode)?;
         Ok((value, txn))

@@ -107,6 +107,9 @@ settings! {
     /// Guests of an account.
     MAX_ACCOUNT_GUESTS = "max.account.user.vms", "Account Defaults",
         "Guests that an account may hold; -1 for any number", LIMIT, 20, Account;
+    /// Projects of an account.
+    MAX_ACCOUNT_PROJECTS = "max.account.projects", "Account Defaults",
+        "Projects that an account may own; -1 for any number", LIMIT, 10, Account;
     /// Public addresses of a project.
     MAX_PROJECT_PUBLIC_IPS = "max.project.public.ips", "Project Defaults",
         "Public addresses that a project may hold; -1 for any number", LIMIT, 20, Account;
@@ -131,6 +134,9 @@ settings! {
     /// Guests of a domain.
     MAX_DOMAIN_GUESTS = "max.domain.user.vms", "Domain Defaults",
         "Guests that a domain's accounts may hold together; -1 for any number", LIMIT, -1, Account;
+    /// Projects of a domain.
+    MAX_DOMAIN_PROJECTS = "max.domain.projects", "Domain Defaults",
+        "Projects that a domain's accounts may own together; -1 for any number", LIMIT, -1, Account;
     /// How many sessions a router tracks.
     CONNTRACK_MAX = "router.conntrack.max", "Network",
         "Sessions that a router may track; a router that runs takes a change at once",

@@ -113,6 +113,26 @@ pub enum Goal {
         /// The network.
         network: crate::id::NetworkId,
     },
+    /// The account and all that it owns are gone.
+    AccountGone {
+        /// The account.
+        account: AccountId,
+    },
+    /// The project and all that it owns are gone.
+    ProjectGone {
+        /// The project.
+        project: crate::id::ProjectId,
+    },
+    /// The domain, the domains below it and all that is in them are gone.
+    DomainGone {
+        /// The domain.
+        domain: crate::id::DomainId,
+    },
+    /// The account's guests that are to be off are off.
+    GuestsDown {
+        /// The account.
+        account: AccountId,
+    },
     /// The guest is in the wanted power state and its realm's router knows it.
     GuestSettled {
         /// The guest.

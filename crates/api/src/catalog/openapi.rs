@@ -141,6 +141,7 @@ fn schema_of(kind: Kind) -> Value {
         Kind::Address => json!({"type": "string", "format": "ipv4"}),
         Kind::OneOf(words) => json!({"type": "string", "enum": words}),
         Kind::Text(max) => json!({"type": "string", "maxLength": max}),
+        Kind::Secret(max) => json!({"type": "string", "format": "password", "maxLength": max}),
         Kind::Date => json!({"type": "string", "maxLength": 40}),
         _ => json!({"type": "string", "maxLength": MAX_LIST * 40}),
     }

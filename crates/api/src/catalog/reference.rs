@@ -103,6 +103,7 @@ fn kind(kind: Kind) -> String {
         Kind::Cidrs => "CIDRs".to_owned(),
         Kind::Uuids(_) => "uuids".to_owned(),
         Kind::Text(_) => format!("text of at most {}", length(kind)),
+        Kind::Secret(max) => format!("secret of at most {max} bytes"),
         other => other.api_name().to_owned(),
     }
 }

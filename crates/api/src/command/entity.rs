@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The kinds of objects that commands answer with.
 
+use outgate_model::id::{AccountId, DomainId, ProjectId, RoleId, UserId};
 use outgate_model::id::{FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, RouterId};
 use outgate_model::id::{HostId, PhysicalNetworkId, ServiceProviderId, TrafficTypeId};
 use outgate_model::id::{IpForwardingRuleId, LoadBalancerRuleId, SecondaryIpId};
@@ -61,6 +62,16 @@ pub enum Entity {
     PrivateGateway,
     /// `staticroute`.
     StaticRoute,
+    /// `domain`.
+    Domain,
+    /// `account`.
+    Account,
+    /// `user`.
+    User,
+    /// `role`.
+    Role,
+    /// `project`.
+    Project,
 }
 
 impl Entity {
@@ -90,6 +101,11 @@ impl Entity {
             Self::NetworkAcl => "networkacl",
             Self::PrivateGateway => "privategateway",
             Self::StaticRoute => "staticroute",
+            Self::Domain => "domain",
+            Self::Account => "account",
+            Self::User => "user",
+            Self::Role => "role",
+            Self::Project => "project",
         }
     }
 
@@ -119,6 +135,11 @@ impl Entity {
             Self::NetworkAcl => view::network_acl::FIELDS,
             Self::PrivateGateway => view::private_gateway::FIELDS,
             Self::StaticRoute => view::static_route::FIELDS,
+            Self::Domain => view::domain::FIELDS,
+            Self::Account => view::account::FIELDS,
+            Self::User => view::user::FIELDS,
+            Self::Role => view::role::FIELDS,
+            Self::Project => view::project::FIELDS,
         }
     }
 
@@ -159,6 +180,11 @@ impl Entity {
             Self::NetworkAcl => view::network_acl::render(look, at.get(NetworkAclItemId(id))?),
             Self::PrivateGateway => view::private_gateway::render(look, at.get(PrivateGatewayId(id))?),
             Self::StaticRoute => view::static_route::render(look, at.get(StaticRouteId(id))?),
+            Self::Domain => view::domain::render(look, at.get(DomainId(id))?),
+            Self::Account => view::account::render(look, at.get(AccountId(id))?),
+            Self::User => view::user::render(look, at.get(UserId(id))?),
+            Self::Role => view::role::render(look, at.get(RoleId(id))?),
+            Self::Project => view::project::render(look, at.get(ProjectId(id))?),
         })
     }
 }

@@ -33,6 +33,7 @@ mod session;
 mod static_route;
 mod stickiness;
 mod tag;
+mod tenancy;
 mod usage;
 mod vpc;
 mod vpc_offering;
@@ -44,6 +45,7 @@ pub use entity::Entity;
 use outgate_manager::{Caller, CommandError, Manager, Started};
 use outgate_model::object::RoleType;
 
+use crate::dispatch::Kept;
 use crate::view::{Field, Look};
 use crate::wire::envelope::Object;
 use crate::wire::error::ApiError;
@@ -109,6 +111,8 @@ pub enum Answers {
 pub struct Call<'a> {
     /// The manager.
     pub manager: &'a Manager,
+    /// What is kept between requests.
+    pub(crate) kept: &'a Kept,
     /// Who asks.
     pub caller: Caller,
     /// The checked parameters.
@@ -347,6 +351,12 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         event::COMMANDS,
         usage::COMMANDS,
         tag::COMMANDS,
+        tenancy::account::COMMANDS,
+        tenancy::domain::COMMANDS,
+        tenancy::user::COMMANDS,
+        tenancy::role::COMMANDS,
+        tenancy::project::COMMANDS,
+        tenancy::limit::COMMANDS,
         session::COMMANDS,
         absent::COMMANDS,
     ]

@@ -573,7 +573,7 @@ impl Call<'_> {
     }
 
     /// An answer with one object as it is now.
-    fn entity(&self, entity: Entity, id: uuid::Uuid) -> Object {
+    pub(super) fn entity(&self, entity: Entity, id: uuid::Uuid) -> Object {
         let view = self.manager.view();
         let look = Look {
             view: &view,

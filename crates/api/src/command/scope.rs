@@ -203,13 +203,21 @@ pub fn named_account(look: &Look<'_>, params: &Params) -> Result<Option<AccountI
     let Some(domain) = params.id("domainid").map(DomainId) else {
         return Err(ApiError::missing(params.command(), "domainid"));
     };
+    account_in(look, params, domain, name).map(Some)
+}
+
+/// The account of this name in a domain. Errors (431) when it does not exist or is not the caller's to see, which is
+/// answered alike.
+pub fn account_in(
+    look: &Look<'_>,
+    params: &Params,
+    domain: DomainId,
+    name: &str,
+) -> Result<AccountId, ApiError> {
     let account = look.view.account_by_name(domain, name);
     let account = account.filter(|a| a.project.is_none() && look.caller.may(look.view, a.id));
-    match account {
-        Some(account) => Ok(Some(account.id)),
-        None => {
-            let expected = format!("the name of an account of domain {domain}");
-            Err(ApiError::invalid(params.command(), "account", name, &expected))
-        }
-    }
+    account.map(|account| account.id).ok_or_else(|| {
+        let expected = format!("the name of an account of domain {domain}");
+        ApiError::invalid(params.command(), "account", name, &expected)
+    })
 }

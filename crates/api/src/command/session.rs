@@ -30,7 +30,7 @@ pub const COMMANDS: &[Command] = &[
 
 const LOGIN: &[Param] = &[
     Param::required("username", Kind::Text(255), "the user's name"),
-    Param::required("password", Kind::Text(1024), "the user's password"),
+    Param::required("password", Kind::Secret(1024), "the user's password"),
     Param::optional(
         "domain",
         Kind::Text(1024),

@@ -4,9 +4,13 @@
 //!
 //! Each module lists its object's fields once; rendering and `listApis` both follow from that list.
 
+pub mod account;
 pub mod address;
+pub mod api_limit;
 pub mod capacity;
 pub mod cluster;
+pub mod counts;
+pub mod domain;
 pub mod event;
 pub mod firewall_rule;
 pub mod glossary;
@@ -26,8 +30,13 @@ pub mod physical_network;
 pub mod pod;
 pub mod port_forwarding_rule;
 pub mod private_gateway;
+pub mod project;
+pub mod project_account;
 pub mod provider;
 pub mod range;
+pub mod resource_limit;
+pub mod role;
+pub mod role_permission;
 pub mod router;
 pub mod service;
 pub mod service_offering;
@@ -77,22 +86,26 @@ fn put_owner(object: &mut Object, owner: Owner) {
     put(object, "projectid", owner.project_id);
 }
 
-/// A field that says whose an object is.
+/// A field that says whose an object is, or how much somebody holds.
 macro_rules! owner_field {
     ($name:literal, $owner:expr) => {
         ($name, "string")
+    };
+    ($name:literal, $kind:literal, $counts:expr) => {
+        ($name, $kind)
     };
 }
 pub(crate) use owner_field;
 
 /// Declares a module's `FIELDS` and its `render`. The line `owned by <account id>;` at the end stands for the six fields
-/// that say whose the object is.
+/// that say whose the object is, the line `counts <Counts>;` for those that say how much it holds and may hold.
 macro_rules! view {
     (
         $(#[$doc:meta])*
         ($look:ident, $object:ident: $type:ty) { $($setup:tt)* }
         $($key:literal $kind:ident = $value:expr;)+
         $(owned by $owner:expr;)?
+        $(counts $counts:expr;)?
     ) => {
         /// The fields, by name and type.
         pub const FIELDS: &[$crate::view::Field] = &[
@@ -105,6 +118,41 @@ macro_rules! view {
                 $crate::view::owner_field!("project", $owner),
                 $crate::view::owner_field!("projectid", $owner),
             )?
+            $(
+                $crate::view::owner_field!("vmlimit", "string", $counts),
+                $crate::view::owner_field!("vmtotal", "integer", $counts),
+                $crate::view::owner_field!("vmavailable", "string", $counts),
+                $crate::view::owner_field!("iplimit", "string", $counts),
+                $crate::view::owner_field!("iptotal", "integer", $counts),
+                $crate::view::owner_field!("ipavailable", "string", $counts),
+                $crate::view::owner_field!("networklimit", "string", $counts),
+                $crate::view::owner_field!("networktotal", "integer", $counts),
+                $crate::view::owner_field!("networkavailable", "string", $counts),
+                $crate::view::owner_field!("vpclimit", "string", $counts),
+                $crate::view::owner_field!("vpctotal", "integer", $counts),
+                $crate::view::owner_field!("vpcavailable", "string", $counts),
+                $crate::view::owner_field!("volumelimit", "string", $counts),
+                $crate::view::owner_field!("volumetotal", "integer", $counts),
+                $crate::view::owner_field!("volumeavailable", "string", $counts),
+                $crate::view::owner_field!("snapshotlimit", "string", $counts),
+                $crate::view::owner_field!("snapshottotal", "integer", $counts),
+                $crate::view::owner_field!("snapshotavailable", "string", $counts),
+                $crate::view::owner_field!("templatelimit", "string", $counts),
+                $crate::view::owner_field!("templatetotal", "integer", $counts),
+                $crate::view::owner_field!("templateavailable", "string", $counts),
+                $crate::view::owner_field!("cpulimit", "string", $counts),
+                $crate::view::owner_field!("cputotal", "integer", $counts),
+                $crate::view::owner_field!("cpuavailable", "string", $counts),
+                $crate::view::owner_field!("memorylimit", "string", $counts),
+                $crate::view::owner_field!("memorytotal", "integer", $counts),
+                $crate::view::owner_field!("memoryavailable", "string", $counts),
+                $crate::view::owner_field!("primarystoragelimit", "string", $counts),
+                $crate::view::owner_field!("primarystoragetotal", "integer", $counts),
+                $crate::view::owner_field!("primarystorageavailable", "string", $counts),
+                $crate::view::owner_field!("secondarystoragelimit", "string", $counts),
+                $crate::view::owner_field!("secondarystoragetotal", "number", $counts),
+                $crate::view::owner_field!("secondarystorageavailable", "string", $counts),
+            )?
         ];
 
         $(#[$doc])*
@@ -113,6 +161,7 @@ macro_rules! view {
             let mut object = $crate::wire::envelope::Object::new();
             $($crate::view::put(&mut object, $key, $value);)+
             $($crate::view::put_owner(&mut object, $look.owner($owner));)?
+            $($crate::view::counts::put(&mut object, $counts);)?
             object
         }
     };

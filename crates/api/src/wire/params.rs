@@ -42,6 +42,7 @@ pub enum Of {
     Project,
     Range,
     Role,
+    RolePermission,
     Router,
     SecondaryIp,
     ServiceOffering,
@@ -75,6 +76,8 @@ pub enum Kind {
     Uuids(Of),
     /// Text of at most so many characters, nothing unprintable in it.
     Text(usize),
+    /// Text of at most so many bytes, anything in it, that no error and no log may show: a password.
+    Secret(usize),
     /// One of these words, in any case.
     OneOf(&'static [&'static str]),
     /// An integer from the first to the second.
@@ -101,7 +104,7 @@ impl Kind {
         match self {
             Self::Uuid(_) => "uuid",
             Self::Uuids(_) | Self::Cidrs => "list",
-            Self::Text(_) | Self::OneOf(_) | Self::Address | Self::Mac => "string",
+            Self::Text(_) | Self::Secret(_) | Self::OneOf(_) | Self::Address | Self::Mac => "string",
             Self::Int(..) | Self::Port => "integer",
             Self::Bool => "boolean",
             Self::Date => "date",
@@ -115,6 +118,7 @@ impl Kind {
             Self::Uuid(_) => "an id".to_owned(),
             Self::Uuids(_) => format!("at most {MAX_LIST} ids joined by commas"),
             Self::Text(max) => format!("at most {max} printable characters"),
+            Self::Secret(max) => format!("at most {max} bytes"),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Int(min, max) => format!("an integer from {min} to {max}"),
             Self::Port => "a port from 1 to 65535".to_owned(),
@@ -135,6 +139,7 @@ impl Kind {
                 let fits = text.chars().count() <= max && !text.chars().any(char::is_control);
                 Value::Text(fits.then(|| text.to_owned())?)
             }
+            Self::Secret(max) => Value::Text((text.len() <= max).then(|| text.to_owned())?),
             Self::OneOf(words) => Value::Word(words.iter().find(|w| w.eq_ignore_ascii_case(text))?),
             Self::Int(min, max) => Value::Int(text.parse().ok().filter(|value| (min..=max).contains(value))?),
             Self::Port => Value::Port(text.parse().ok().filter(|port| *port > 0)?),
@@ -248,6 +253,9 @@ impl Params {
             } else if let Some(text) = given.get(param.name) {
                 let value = param.kind.read(text).ok_or_else(|| match param.kind {
                     Kind::Uuid(_) => ApiError::no_such(command, param.name, text),
+                    Kind::Secret(_) => {
+                        ApiError::invalid(command, param.name, "(not shown)", &param.kind.expected())
+                    }
                     kind => ApiError::invalid(command, param.name, text, &kind.expected()),
                 })?;
                 values.insert(param.name, value);

@@ -93,7 +93,8 @@ impl RawParameters {
         for (name, value) in self.0 {
             let (outer, rest) = name.split_at(name.find('[').unwrap_or(name.len()));
             let name = outer.to_ascii_lowercase() + rest;
-            let value = value.trim().to_owned();
+            let as_sent = AS_SENT.contains(&name.as_str());
+            let value = if as_sent { value } else { value.trim().to_owned() };
             if folded.get(&name).is_some_and(|other| *other != value) {
                 return Err(ApiError::malformed(format!(
                     "parameter {name} is given twice, with different values"
@@ -105,6 +106,9 @@ impl RawParameters {
         Ok(Parameters(folded))
     }
 }
+
+/// Secrets stay as they were sent: a password may begin or end with a space.
+const AS_SENT: [&str; 3] = ["password", "currentpassword", "usersecretkey"];
 
 /// Parameters by lower-case name; none is blank.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! Load balancing: connections to a port of a public address are spread over guests.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use outgate_model::id::{GuestId, LoadBalancerRuleId, NicId};
@@ -268,10 +269,16 @@ pub(crate) fn remove(tx: &mut Tx<'_>, request: &ChangeMembers) -> Result<Started
 pub(crate) fn forget(tx: &mut Tx<'_>, guest: GuestId, nic: Option<NicId>) {
     let rules: Vec<_> = tx.view.balancers_of_guest(guest).cloned().collect();
     for rule in &rules {
-        let mut next = LoadBalancerRule::clone(rule);
+        // Other guests may leave by the same transaction, such as all of a network's.
+        let now = match tx.draft.staged::<LoadBalancerRule>(rule.id) {
+            Some(None) => continue,
+            Some(Some(staged)) => staged,
+            None => Arc::clone(&rule.object),
+        };
+        let mut next = LoadBalancerRule::clone(&now);
         next.members
             .retain(|m| m.guest != guest || nic.is_some_and(|nic| nic != m.nic));
-        if next.members.len() != rule.members.len() {
+        if next.members.len() != now.members.len() {
             tx.draft.update(rule, next);
         }
     }

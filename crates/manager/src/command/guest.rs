@@ -6,7 +6,7 @@ use outgate_model::id::{AccountId, GuestId, HostId, ZoneId};
 use outgate_model::job::Goal;
 use outgate_model::key;
 use outgate_model::object::{
-    Guest, GuestObserved, Network, Nic, Power, PublicIp, ServiceOffering, Template, Zone,
+    Account, Guest, GuestObserved, Network, Nic, Power, PublicIp, ServiceOffering, Template, Zone,
 };
 
 use super::request::{DeployGuest, DestroyGuest, RebootGuest, StartGuest, Started, StopGuest, WantedNic};
@@ -35,7 +35,7 @@ pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, 
             format!("a template of zone {}", zone.id),
         ));
     }
-    let owner = tx.owner(request.owner)?;
+    let owner = owner(tx, request)?;
     let id = GuestId::new();
     let name = request.name.clone().unwrap_or_else(|| format!("VM-{id}"));
     checks::hostname("name", &name)?;
@@ -194,10 +194,21 @@ fn plug(tx: &mut Tx<'_>, networks: &[Plugged], start: bool) -> Result<HostId, Co
     Ok(host)
 }
 
+/// For whom a new guest is: an account that may have it run.
+fn owner(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Stored<Account>, CommandError> {
+    let owner = tx.owner(request.owner)?;
+    if request.start {
+        tx.may_run(&owner)?;
+    }
+    Ok(owner)
+}
+
 /// `startVirtualMachine`.
 pub(crate) fn start(tx: &mut Tx<'_>, request: StartGuest) -> Result<Started, CommandError> {
     let guest = kept(tx, "id", request.id)?;
     infra::host::starts(tx, guest.host)?;
+    let owner = tx.known::<Account>(guest.account)?;
+    tx.may_run(&owner)?;
     for nic in &guest.nics {
         let network = tx.known::<Network>(nic.network)?;
         implement::network_on(tx, &network, Some(guest.host))?;

@@ -16,19 +16,19 @@
 //!
 //! `verify_router(&self, caller: &Caller, id: RouterId) -> Result<Vec<Check>, CommandError>` changes nothing.
 
-mod address;
+pub(crate) mod address;
 mod balancing;
 mod checks;
 mod conflicts;
 mod firewall;
 mod forwarding;
-mod guest;
+pub(crate) mod guest;
 mod guest_address;
 mod implement;
 pub(crate) mod infra;
 mod ip_forwarding;
 mod methods;
-mod network;
+pub(crate) mod network;
 mod network_offering;
 mod nic;
 mod pick;
@@ -40,9 +40,10 @@ mod static_nat;
 mod stickiness;
 mod subnet;
 mod tag;
-mod tx;
+pub(crate) mod tenancy;
+pub(crate) mod tx;
 mod verify;
-mod vpc;
+pub(crate) mod vpc;
 
 pub use balancing::{BALANCERS_PER_NETWORK, MEMBERS_PER_BALANCER, MEMBERS_PER_NETWORK};
 pub use nic::NICS_PER_GUEST;

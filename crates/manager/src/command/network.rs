@@ -17,7 +17,7 @@ use super::request::{CreateNetwork, DeleteNetwork, RestartNetwork, Started};
 use super::subnet::{self, WantedSubnet};
 use super::tx::Tx;
 use super::vpc::tier;
-use super::{checks, guest, implement, infra};
+use super::{checks, guest, implement, infra, tenancy};
 use crate::CommandError;
 use crate::mirror::Stored;
 use crate::realm::Standing;
@@ -64,8 +64,7 @@ fn new_network(
     let account = tx.owner(request.owner)?;
     let offering = tx.offering_for(request.offering, zone.id, account.domain)?;
     not_for_tiers(&offering)?;
-    let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);
-    checks::domain("networkdomain", domain)?;
+    let domain = tenancy::domain_of_network(tx, request.domain.as_deref(), &account, &zone)?;
     let taken: Vec<Ipv4Net> = tx
         .view
         .networks_of_account(account.id)
@@ -83,7 +82,7 @@ fn new_network(
         offering: offering.id,
         account: account.id,
         gateway,
-        domain: domain.clone(),
+        domain,
         mtu: settings::guest_mtu(&zone, &request.settings)?,
         phase: if offering.persistent {
             NetworkPhase::Implemented

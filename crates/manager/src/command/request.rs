@@ -10,6 +10,7 @@ mod nic;
 mod offering;
 mod rules;
 mod tag;
+mod tenancy;
 mod vpc;
 
 pub use acl::{
@@ -33,6 +34,12 @@ pub use rules::{
     CreateIpForwarding, DeleteIpForwarding, UpdateEgressRule, UpdateFirewallRule, UpdatePortForwarding,
 };
 pub use tag::{CreateTags, DeleteTags};
+pub use tenancy::{
+    AddRoleRule, AddToProject, ChangeRoleRule, CreateAccount, CreateDomain, CreateProject, CreateRole,
+    CreateUser, DeleteDomain, DeleteProject, NewUser, OrderRoleRules, Secret, SetAccountState, SetLimit,
+    SetUserState, TakeFromProject, UpdateAccount, UpdateDomain, UpdateProject, UpdateRole, UpdateUser,
+    WantedRole, Whose,
+};
 pub use vpc::{
     AssociateIpToVpc, CreatePrivateGateway, CreateStaticRoute, CreateTier, CreateVpc, CreateVpcOffering,
     DeletePrivateGateway, DeleteStaticRoute, DeleteVpc, DeleteVpcOffering, MigrateNetwork, RestartVpc,

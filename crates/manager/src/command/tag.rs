@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use outgate_model::id::LoadBalancerRuleId;
 use outgate_model::id::{
-    AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, PublicIpId, TagSetId,
+    AccountId, FirewallRuleId, GuestId, NetworkId, PortForwardingRuleId, ProjectId, PublicIpId, TagSetId,
 };
 use outgate_model::id::{NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId};
 use outgate_model::job::Goal;
 use outgate_model::key::Object;
 use outgate_model::object::LoadBalancerRule;
 use outgate_model::object::tag::{TAG_LENGTH, TAGS_PER_OBJECT, kind_of_resource_type};
-use outgate_model::object::{FirewallRule, Guest, Network, PortForwardingRule, PublicIp, TagSet};
+use outgate_model::object::{FirewallRule, Guest, Network, PortForwardingRule, Project, PublicIp, TagSet};
 use outgate_model::object::{NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Vpc};
 use uuid::Uuid;
 
@@ -56,6 +56,7 @@ taggable! {
     NetworkAclItem, NetworkAclItemId, by acl_item::owned;
     PrivateGateway, PrivateGatewayId;
     StaticRoute, StaticRouteId;
+    Project, ProjectId;
 }
 
 impl Manager {

@@ -7,8 +7,8 @@ use outgate_model::id::{AccountId, JobId};
 use outgate_model::job::Goal;
 use outgate_model::key::Object;
 use outgate_model::object::{
-    Account, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, Project, ProjectState,
-    PublicIp, Router,
+    Account, AccountState, FirewallRule, Guest, Network, NetworkPhase, PortForwardingRule, Power, Project,
+    ProjectState, PublicIp, Router,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{PrivateGateway, StaticRoute, Vpc, VpcPhase};
@@ -97,6 +97,15 @@ impl Owned for Vpc {
     }
 }
 
+impl Owned for Project {
+    fn account(&self) -> AccountId {
+        self.account
+    }
+    fn leaving(&self) -> bool {
+        self.leaving
+    }
+}
+
 impl Owned for StaticRoute {
     fn account(&self) -> AccountId {
         self.account
@@ -159,8 +168,11 @@ impl Tx<'_> {
 
     /// An account whose objects may be changed: neither on its way out nor a suspended project's. The transaction
     /// depends on both, so that nothing is made for an account that goes meanwhile.
-    fn live(&mut self, id: AccountId) -> Result<Stored<Account>, CommandError> {
+    pub(super) fn live(&mut self, id: AccountId) -> Result<Stored<Account>, CommandError> {
         let account = self.known::<Account>(id)?;
+        if self.caller.is_system() {
+            return Ok(account);
+        }
         if account.leaving {
             let what = format!("account {} is being deleted", account.name);
             return Err(CommandError::Unavailable { what });
@@ -176,6 +188,18 @@ impl Tx<'_> {
             }
         }
         Ok(account)
+    }
+
+    /// Refuses to make guests of an account run that is disabled.
+    pub fn may_run(&self, account: &Account) -> Result<(), CommandError> {
+        if account.state != AccountState::Disabled {
+            return Ok(());
+        }
+        let what = format!(
+            "the owner of the guest, account {}, is disabled: enableAccount first",
+            account.name
+        );
+        Err(CommandError::Forbidden { what })
     }
 
     /// Records that the caller did something to an object.

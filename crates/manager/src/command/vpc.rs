@@ -9,7 +9,7 @@ mod methods;
 mod migrate;
 mod migrate_rules;
 mod offering;
-mod route;
+pub(crate) mod route;
 pub(crate) mod tier;
 
 use ipnet::Ipv4Net;
@@ -22,7 +22,7 @@ use outgate_model::object::{Network, NetworkPhase, Power, PublicIp, Router, Vpc,
 use super::address::{self, Wanted};
 use super::request::{AssociateIpToVpc, CreateVpc, DeleteVpc, RestartVpc, Started, UpdateVpc};
 use super::tx::Tx;
-use super::{checks, implement, infra, source_nat, subnet};
+use super::{checks, implement, infra, source_nat, subnet, tenancy};
 use crate::CommandError;
 use crate::mirror::Stored;
 
@@ -37,8 +37,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateVpc) -> Result<Started, Co
     let zone = infra::zone_for(tx, request.zone, true)?;
     let account = tx.owner(request.owner)?;
     let offering = offering::for_new(tx, request.offering, zone.id, account.domain)?;
-    let domain = request.domain.as_ref().unwrap_or(&zone.network_domain);
-    checks::domain("networkdomain", domain)?;
+    let domain = tenancy::domain_of_network(tx, request.domain.as_deref(), &account, &zone)?;
     check_cidr(tx, &zone, request.cidr)?;
     request.public_mtu.map_or(Ok(()), |mtu| {
         checks::mtu("publicmtu", mtu, zone.public_mtu, "the zone's public MTU")
@@ -51,7 +50,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateVpc) -> Result<Started, Co
         offering,
         account: account.id,
         cidr: request.cidr,
-        domain: domain.clone(),
+        domain,
         dns: request.dns.clone(),
         public_mtu: request.public_mtu,
         phase: if request.start {

@@ -2,9 +2,9 @@
 //! Whether a job's goal is observed. Pure.
 
 use outgate_model::Realm;
-use outgate_model::id::{GuestId, NetworkId, RouterId};
+use outgate_model::id::{AccountId, GuestId, NetworkId, RouterId};
 use outgate_model::job::Goal;
-use outgate_model::object::{Guest, Network, Power, Router, RouterState, Vpc};
+use outgate_model::object::{Account, Domain, Guest, Network, Power, Project, Router, RouterState, Vpc};
 
 use crate::mirror::View;
 use crate::realm::Phase;
@@ -44,8 +44,31 @@ pub(super) fn progress(view: &View<'_>, goal: &Goal) -> Progress {
             None => Progress::Reached,
             Some(vpc) => Progress::Waiting(router_error(view, Realm::Vpc(vpc.id))),
         },
+        Goal::AccountGone { account } => gone(view.get::<Account>(*account).is_none()),
+        Goal::ProjectGone { project } => gone(view.get::<Project>(*project).is_none()),
+        Goal::DomainGone { domain } => gone(view.get::<Domain>(*domain).is_none()),
+        Goal::GuestsDown { account } => guests_down(view, *account),
         Goal::GuestSettled { guest, generation } => guest_settled(view, *guest, *generation),
         Goal::RouterSettled { router, boot } => router_settled(view, *router, *boot),
+    }
+}
+
+fn gone(is_gone: bool) -> Progress {
+    if is_gone {
+        Progress::Reached
+    } else {
+        Progress::Waiting(Some("what it owns is still being removed".to_owned()))
+    }
+}
+
+fn guests_down(view: &View<'_>, account: AccountId) -> Progress {
+    let mut down = view
+        .guests_of_account(account)
+        .filter(|guest| guest.power == Power::Off);
+    let running = down.find(|guest| view.guest_observed(guest.id).is_some_and(|seen| seen.running));
+    match running {
+        None => Progress::Reached,
+        Some(guest) => Progress::Waiting(Some(format!("guest {} still runs", guest.name))),
     }
 }
 

@@ -116,6 +116,10 @@ pub struct Indexes {
     pub(crate) account_by_name: HashMap<(DomainId, String), AccountId>,
     pub(crate) projects_by_domain: Multi<DomainId, ProjectId>,
     pub(crate) projects_by_member: Multi<AccountId, ProjectId>,
+    /// What is on its way out with all that is in it.
+    pub(crate) leaving_domains: BTreeSet<DomainId>,
+    pub(crate) leaving_accounts: BTreeSet<AccountId>,
+    pub(crate) leaving_projects: BTreeSet<ProjectId>,
 }
 
 fn set_one<K: Eq + Hash, V: PartialEq>(index: &mut HashMap<K, V>, key: K, value: V, add: bool) {
@@ -123,6 +127,14 @@ fn set_one<K: Eq + Hash, V: PartialEq>(index: &mut HashMap<K, V>, key: K, value:
         index.insert(key, value);
     } else if index.get(&key) == Some(&value) {
         index.remove(&key);
+    }
+}
+
+fn set_in<V: Ord>(set: &mut BTreeSet<V>, value: V, add: bool) {
+    if add {
+        set.insert(value);
+    } else {
+        set.remove(&value);
     }
 }
 
@@ -156,16 +168,19 @@ impl Indexes {
         if let Some(parent) = domain.parent {
             self.domains_by_parent.set(parent, domain.id, add);
         }
+        set_in(&mut self.leaving_domains, domain.id, add && domain.leaving);
     }
 
     pub(crate) fn accounts(&mut self, account: &Account, add: bool) {
         self.accounts_by_domain.set(account.domain, account.id, add);
         let place = (account.domain, account.name.clone());
         set_one(&mut self.account_by_name, place, account.id, add);
+        set_in(&mut self.leaving_accounts, account.id, add && account.leaving);
     }
 
     pub(crate) fn projects(&mut self, project: &Project, add: bool) {
         self.projects_by_domain.set(project.domain, project.id, add);
+        set_in(&mut self.leaving_projects, project.id, add && project.leaving);
         for member in &project.members {
             self.projects_by_member.set(member.account, project.id, add);
         }

@@ -439,7 +439,12 @@ impl State {
     /// The realm that a job waits for, as far as it is known (its objects may be gone already).
     pub(crate) fn realm_of_goal(&self, goal: &Goal) -> Option<Realm> {
         match goal {
-            Goal::Stored | Goal::Reported => None,
+            Goal::Stored
+            | Goal::Reported
+            | Goal::AccountGone { .. }
+            | Goal::ProjectGone { .. }
+            | Goal::DomainGone { .. }
+            | Goal::GuestsDown { .. } => None,
             Goal::Applied { realm, .. } => Some(*realm),
             Goal::VpcGone { vpc } | Goal::NetworkMoved { vpc, .. } => Some(Realm::Vpc(*vpc)),
             Goal::NetworkGone { network } => self.realm_of(*network),

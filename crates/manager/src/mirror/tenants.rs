@@ -6,6 +6,7 @@ use outgate_model::object::{Account, Domain, Project, Role, User};
 
 use super::state::Stored;
 use super::view::View;
+use crate::limits::Resource;
 
 /// Domains form a tree; the limit only guards against a damaged one.
 const DEPTH: usize = 64;
@@ -97,6 +98,43 @@ impl View<'_> {
     /// The projects that an account takes part in.
     pub fn projects_of_member(&self, id: AccountId) -> impl Iterator<Item = &Stored<Project>> {
         self.each(self.0.indexes.projects_by_member.get(id))
+    }
+
+    /// The domains on their way out.
+    pub(crate) fn leaving_domains(&self) -> impl Iterator<Item = &Stored<Domain>> {
+        self.each(self.0.indexes.leaving_domains.iter().copied())
+    }
+
+    /// The accounts on their way out.
+    pub(crate) fn leaving_accounts(&self) -> impl Iterator<Item = &Stored<Account>> {
+        self.each(self.0.indexes.leaving_accounts.iter().copied())
+    }
+
+    /// The projects on their way out.
+    pub(crate) fn leaving_projects(&self) -> impl Iterator<Item = &Stored<Project>> {
+        self.each(self.0.indexes.leaving_projects.iter().copied())
+    }
+
+    /// How many of a resource an account holds, those on their way out too.
+    pub fn held(&self, account: AccountId, resource: Resource) -> usize {
+        let indexes = &self.0.indexes;
+        match resource {
+            Resource::Guests => indexes.guests_by_account.count(&account),
+            Resource::PublicIps => indexes.ips_by_account.count(&account),
+            Resource::Networks => indexes.networks_by_account.count(&account),
+            Resource::Vpcs => indexes.vpcs_by_account.count(&account),
+            Resource::Projects => self
+                .projects_of_member(account)
+                .filter(|project| project.owner() == Some(account))
+                .count(),
+        }
+    }
+
+    /// How many of a resource the accounts of a domain and of those below it hold together.
+    pub fn held_in_domain(&self, domain: DomainId, resource: Resource) -> usize {
+        let domains = self.domains_down(domain);
+        let accounts = domains.iter().flat_map(|domain| self.accounts_of_domain(*domain));
+        accounts.map(|account| self.held(account.id, resource)).sum()
     }
 
     /// The project that owns through this account.

@@ -58,6 +58,12 @@ pub struct Project {
 }
 
 impl Project {
+    /// Whose it is: the first of its admins. It counts against that account's limit.
+    pub fn owner(&self) -> Option<AccountId> {
+        let mut admins = self.members.iter().filter(|member| member.admin);
+        admins.next().map(|member| member.account)
+    }
+
     /// An account's part in it.
     pub fn member(&self, account: AccountId) -> Option<ProjectMember> {
         self.members

@@ -25,6 +25,7 @@ pub const TAGGABLE: &[(&str, &str)] = &[
     ("NetworkACL", "NetworkACL"),
     ("PrivateGateway", "PrivateGateway"),
     ("StaticRoute", "StaticRoute"),
+    ("Project", "Project"),
 ];
 
 /// CloudStack's `resourcetype` of a kind of object; `None` when it takes no tags.

@@ -31,6 +31,14 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("allowuserviewdestroyedvm", "whether users see destroyed guests"),
     ("answered", "whether both sides have sent packets"),
     ("api", "the commands"),
+    (
+        "apiallowed",
+        "how many calls the account may still make in this interval; -1 for any number",
+    ),
+    (
+        "apiissued",
+        "how many calls the account has made in this interval",
+    ),
     ("apikey", "the public half of the user's key pair"),
     ("apikeyaccess", "whether the key pair may be used"),
     ("arch", "the processor's kind"),
@@ -149,6 +157,7 @@ pub const FIELDS: &[(&str, &str)] = &[
         "in how many seconds it runs out, if use goes on as lately",
     ),
     ("exitcode", "the program's exit code; 124 when its time was over"),
+    ("expireafter", "milliseconds until the interval ends"),
     ("externalid", "its id elsewhere"),
     ("extradhcpoption", "further DHCP options"),
     (
@@ -177,6 +186,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ),
     ("gpucount", "always 0"),
     ("group", "the group it belongs to"),
+    ("groups", "always empty"),
     ("gslbserviceenabled", "always false"),
     ("guest", "the guests that were looked at"),
     ("guestcidraddress", "the prefix of networks that name none"),
@@ -421,6 +431,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("requireshvm", "whether full virtualisation is needed"),
     ("requiresupgrade", "whether the router is older than the server"),
     ("reservediprange", "addresses that guests do not get"),
+    ("resourcecount", "how many of the type are held"),
     ("resourcedetails", "details"),
     ("resourceid", "the id of the object it is about"),
     ("resourcestate", "whether it may be used: Enabled or Disabled"),
