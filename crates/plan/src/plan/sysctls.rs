@@ -93,14 +93,19 @@ fn conntrack(spec: &RouterSpec, sysctls: &mut BTreeMap<String, Sysctl>) {
         ("udp_timeout", limits.udp_secs),
         ("udp_timeout_stream", limits.udp_stream_secs),
         ("icmp_timeout", limits.icmp_secs),
-        // Each session knows since when it is and what it has carried.
-        ("acct", 1),
-        ("timestamp", 1),
     ];
     for (name, value) in values {
         let sysctl = Sysctl {
             value: value.to_string(),
             required: true,
+        };
+        sysctls.insert(format!("net.netfilter.nf_conntrack_{name}"), sysctl);
+    }
+    // Each session knows since when it is and what it has carried. Older kernels refuse it without real root.
+    for name in ["acct", "timestamp"] {
+        let sysctl = Sysctl {
+            value: "1".to_owned(),
+            required: false,
         };
         sysctls.insert(format!("net.netfilter.nf_conntrack_{name}"), sysctl);
     }
