@@ -7,6 +7,8 @@ mod peer;
 
 use std::fmt;
 
+use outgate_fastpath::Hook;
+
 use crate::traffic::Attached;
 use crate::world::World;
 
@@ -23,6 +25,10 @@ pub enum Contender {
     CloudStack,
     /// Outgate without its fast path.
     OutgateKernel,
+    /// Outgate with its fast path at tcx, where it is on virtual interfaces.
+    OutgateTc,
+    /// Outgate with its fast path at XDP, where it is on NICs.
+    OutgateXdp,
     /// Packets are moved from one side to the other by XDP, unread: the ceiling.
     Redirect,
     /// Another program.
@@ -36,6 +42,8 @@ impl fmt::Display for Contender {
             Self::Nftables => "nftables",
             Self::CloudStack => "cloudstack",
             Self::OutgateKernel => "outgate-kernel",
+            Self::OutgateTc => "outgate-tc",
+            Self::OutgateXdp => "outgate-xdp",
             Self::Redirect => "redirect",
             Self::Peer(peer) => &peer.name,
         })
@@ -65,6 +73,8 @@ impl Contender {
             Self::Nftables,
             Self::CloudStack,
             Self::OutgateKernel,
+            Self::OutgateTc,
+            Self::OutgateXdp,
         ]
     }
 
@@ -75,7 +85,8 @@ impl Contender {
 
     /// Whether it carries more than UDP from the guests to the outside.
     pub fn is_whole(&self) -> bool {
-        *self != Self::Redirect
+        // A veth does not tell XDP which checksums its sender left to hardware: sockets' packets would never be whole.
+        !matches!(self, Self::Redirect | Self::OutgateXdp)
     }
 
     /// Makes it the world's router.
@@ -84,7 +95,9 @@ impl Contender {
     /// When it cannot be set up.
     pub fn start(&self, world: &World) -> anyhow::Result<Running> {
         match self {
-            Self::OutgateKernel => return Ok(Running::Engine(outgate::start(world)?)),
+            Self::OutgateKernel => return Ok(Running::Engine(outgate::start(world, None)?)),
+            Self::OutgateTc => return Ok(Running::Engine(outgate::start(world, Some(Hook::Tcx))?)),
+            Self::OutgateXdp => return Ok(Running::Engine(outgate::start(world, Some(Hook::Xdp))?)),
             _ => world.configure_router()?,
         }
         Ok(match self {
@@ -102,7 +115,7 @@ impl Contender {
                 Running::Program(Attached::redirect(&world.router, "eth0", "eth2", macs)?)
             }
             Self::Peer(peer) => Running::Process(peer.start(world)?),
-            Self::Forward | Self::OutgateKernel => Running::Kernel,
+            Self::Forward | Self::OutgateKernel | Self::OutgateTc | Self::OutgateXdp => Running::Kernel,
         })
     }
 }

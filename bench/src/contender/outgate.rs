@@ -3,15 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use nix::sched::{CloneFlags, setns};
+use outgate_fastpath::Hook;
 use outgate_model::RouterSpec;
 use outgate_model::id::{NetworkId, RouterId};
 use outgate_model::router_spec::{
-    Conntrack, ControlSide, Egress, EgressPolicy, GuestNetwork, PublicAddress, PublicSide, SPEC_VERSION, Ssh,
+    Conntrack, ControlSide, Egress, EgressPolicy, FastPathMode, GuestNetwork, PublicAddress, PublicSide,
+    SPEC_VERSION, Ssh,
 };
 use outgate_router::cloud_log::CloudLog;
 use outgate_router::{Engine, contain};
@@ -37,10 +40,10 @@ impl Drop for EngineThread {
 }
 
 /// Starts an engine that gives all guests one public address.
-pub fn start(world: &World) -> anyhow::Result<EngineThread> {
+pub fn start(world: &World, fast_path: Option<Hook>) -> anyhow::Result<EngineThread> {
     let dir = tempfile::tempdir()?;
     let network = world.router.as_fd().try_clone_to_owned()?;
-    let (path, spec) = (dir.path().to_owned(), spec()?);
+    let (path, spec) = (dir.path().to_owned(), spec(fast_path)?);
     let (end, ended) = channel::<()>();
     let (ready, is_ready) = channel();
     let thread = std::thread::spawn(move || {
@@ -49,15 +52,20 @@ pub fn start(world: &World) -> anyhow::Result<EngineThread> {
             contain::own_namespaces()?;
             contain::fill(&path, "r-1-VM")?;
             let mut engine = Engine::new(CloudLog::new("/var/log/cloud.log"), Arc::new(|| ()))?;
+            if let Some(hook) = fast_path {
+                engine = engine.with_fast_path_at(hook);
+            }
             engine.apply(&spec)?;
             Ok(engine)
         };
         match started() {
             Ok(engine) => {
                 let _ = ready.send(Ok(()));
-                // Until the other side hangs up.
-                let _ = ended.recv();
-                drop(engine);
+                let mut engine = engine;
+                // Until the other side hangs up. A fast path wants a sign of life.
+                while ended.recv_timeout(Duration::from_secs(3)) == Err(RecvTimeoutError::Timeout) {
+                    let _ = engine.heal();
+                }
             }
             Err(error) => drop(ready.send(Err(error))),
         }
@@ -74,7 +82,7 @@ pub fn start(world: &World) -> anyhow::Result<EngineThread> {
     Ok(engine)
 }
 
-fn spec() -> anyhow::Result<RouterSpec> {
+fn spec(fast_path: Option<Hook>) -> anyhow::Result<RouterSpec> {
     let [guest, control, public] = ROUTER;
     Ok(RouterSpec {
         version: SPEC_VERSION,
@@ -122,5 +130,6 @@ fn spec() -> anyhow::Result<RouterSpec> {
             authorized_keys: Vec::new(),
         },
         nat_log: None,
+        fastpath: fast_path.map_or(FastPathMode::Off, |_| FastPathMode::Required),
     })
 }

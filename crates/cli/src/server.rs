@@ -156,6 +156,7 @@ fn manager_config(config: &Config) -> ManagerConfig {
         key_file: config.data_dir.join("secret.key"),
         router: RouterSettings {
             authorized_keys: vec![config.authorized_key.clone()],
+            fastpath: config.fastpath,
             ..RouterSettings::default()
         },
         pace: Pace::default(),

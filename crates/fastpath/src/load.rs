@@ -339,6 +339,11 @@ impl FastPath {
         Ok(counters)
     }
 
+    /// The accounts that are counted.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.keys()
+    }
+
     /// What was carried for each account. What the kernel carried comes on top.
     ///
     /// # Errors

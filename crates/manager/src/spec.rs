@@ -16,8 +16,8 @@ use outgate_model::object::{
     PublicIp, PublicIpRange, Router, Vpc, Zone,
 };
 use outgate_model::router_spec::{
-    self, Conntrack, ControlSide, Egress, EgressRule, GuestNetwork, Lease, PortForward, PublicAddress,
-    PublicSide, SPEC_VERSION, Ssh,
+    self, Conntrack, ControlSide, Egress, EgressRule, FastPathMode, GuestNetwork, Lease, PortForward,
+    PublicAddress, PublicSide, SPEC_VERSION, Ssh,
 };
 use outgate_model::{GuestSpec, MacAddr, Realm, RouterSpec};
 
@@ -36,6 +36,8 @@ pub struct RouterSettings {
     pub ssh_port: u16,
     /// Public keys in OpenSSH's `authorized_keys` form.
     pub authorized_keys: Vec<String>,
+    /// Whether routers have a fast path.
+    pub fastpath: FastPathMode,
 }
 
 impl Default for RouterSettings {
@@ -45,6 +47,7 @@ impl Default for RouterSettings {
             conntrack: Conntrack::default(),
             ssh_port: 3922,
             authorized_keys: Vec::new(),
+            fastpath: FastPathMode::Off,
         }
     }
 }
@@ -225,6 +228,7 @@ pub fn router_spec(
             authorized_keys: settings.authorized_keys.clone(),
         },
         nat_log: None,
+        fastpath: settings.fastpath,
     }))
 }
 

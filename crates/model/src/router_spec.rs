@@ -4,6 +4,7 @@
 //! Nothing is ever sent to a router as "add this rule": it gets a complete `RouterSpec` with a higher
 //! `generation` and makes the kernel match.
 
+mod fast_path;
 pub mod load_balancer;
 mod nat_log;
 mod vpc;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FirewallRuleId, NetworkId, PortForwardingRuleId, RouterId};
 use crate::{MacAddr, Match, PortRange, Protocol};
 
+pub use fast_path::FastPathMode;
 pub use load_balancer::LoadBalancer;
 pub use nat_log::NatLog;
 pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, StaticRoute, VpcSide};
@@ -53,6 +55,9 @@ pub struct RouterSpec {
     /// Records of translated sessions; `None` for no records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nat_log: Option<NatLog>,
+    /// Whether eBPF programs translate packets of established sessions.
+    #[serde(default, skip_serializing_if = "FastPathMode::is_off")]
+    pub fastpath: FastPathMode,
 }
 
 /// The management side of a router.

@@ -202,5 +202,6 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
             authorized_keys: Vec::new(),
         },
         nat_log: None,
+        fastpath: outgate_model::router_spec::FastPathMode::Off,
     })
 }

@@ -4,6 +4,7 @@
 //! It acts in the network and mount namespaces of the thread that made it and must stay on that thread.
 
 mod announce;
+mod fast_path;
 mod leases;
 mod observe;
 mod sessions;
@@ -46,6 +47,7 @@ pub struct Engine {
     doubts_leases: bool,
     /// Addresses whose neighbours are still being told.
     announcements: Vec<announce::Announcement>,
+    fast_path: fast_path::Driver,
 }
 
 /// What the router must be.
@@ -93,6 +95,7 @@ impl Engine {
             doubts_sessions: true,
             doubts_leases: true,
             announcements: Vec::new(),
+            fast_path: fast_path::Driver::default(),
         })
     }
 
@@ -138,6 +141,9 @@ impl Engine {
             return self.confirm(spec.generation, started);
         }
         outgate_plan::check(spec).map_err(|problem| RouterError::bad_spec(&[problem]))?;
+        self.require_fast_path(spec)?;
+        self.suspend_fast_path();
+        let seen = self.suspensions();
         let wanted = plan(spec);
         let mut observed = self.observe(&wanted)?;
         let changes = observed.changes(&wanted);
@@ -166,6 +172,7 @@ impl Engine {
         self.doubts_sessions = true;
         let sessions_cut = sessions::cut(before.as_ref().map(|target| &target.spec), spec)?;
         self.doubts_sessions = false;
+        self.drive_fast_path(seen);
         Ok(Applied {
             generation: spec.generation,
             changes: changes.differences,
@@ -194,6 +201,16 @@ impl Engine {
     /// # Errors
     /// When the kernel cannot be read.
     pub fn heal(&mut self) -> Result<Option<Repair>, RouterError> {
+        let seen = self.suspensions();
+        let repair = self.look_and_repair();
+        match &repair {
+            Ok(None | Some(Repair { error: None, .. })) => self.drive_fast_path(seen),
+            _ => self.suspend_fast_path(),
+        }
+        repair
+    }
+
+    fn look_and_repair(&mut self) -> Result<Option<Repair>, RouterError> {
         self.announce_due();
         self.release_leases();
         if let Some(interface) = self.spec().map(|spec| spec.public.interface.clone()) {

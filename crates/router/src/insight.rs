@@ -17,14 +17,15 @@ use outgate_plan::usage::{self, Count, Counted};
 pub use listing::sessions;
 
 use crate::RouterError;
+use crate::fast_path::Carried;
 
 /// Traffic and sessions. The sessions are looked at one by one only when there are at least `census_from`: a look costs
 /// time by their number.
 ///
 /// # Errors
 /// When the kernel cannot be read.
-pub fn stats(spec: &RouterSpec, census_from: u32) -> Result<RouterStats, RouterError> {
-    let counted = counted()?;
+pub fn stats(spec: &RouterSpec, census_from: u32, carried: &Carried) -> Result<RouterStats, RouterError> {
+    let counted = counted()?.map(|counted| with_carried(counted, carried));
     let table = table()?;
     let census = (table.sessions >= census_from)
         .then(|| census::take(spec))
@@ -46,6 +47,22 @@ fn counted() -> Result<Option<Counted>, RouterError> {
     let listing = nft::list_counters("ip", usage::TABLE);
     let listing = listing.map_err(|e| RouterError::failed("reading the traffic counters", e))?;
     Ok(listing.as_deref().and_then(usage::counted))
+}
+
+/// What the fast path carried never met the table of counters.
+fn with_carried(mut counted: Counted, carried: &Carried) -> Counted {
+    for ((address, interface), traffic) in carried {
+        let each = [traffic.inward, traffic.outward];
+        let of_address = counted.addresses.entry(*address).or_default();
+        let of_network = counted.networks.entry(interface.clone()).or_default();
+        for counts in [of_address, of_network] {
+            for (count, more) in counts.iter_mut().zip(each) {
+                count.packets += more.packets;
+                count.bytes += more.bytes;
+            }
+        }
+    }
+    counted
 }
 
 fn traffic([came, went]: [Count; 2]) -> Traffic {

@@ -7,6 +7,7 @@ pub mod command;
 pub mod contain;
 pub mod engine;
 pub mod error;
+pub mod fast_path;
 pub mod init;
 pub mod insight;
 pub mod nat_log;

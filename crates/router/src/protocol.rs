@@ -9,6 +9,7 @@ use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
 use serde::{Deserialize, Serialize};
 
 use crate::RouterError;
+use crate::fast_path::FastPathStatus;
 
 /// The socket's name in the router's directory.
 pub const SOCKET: &str = "control.sock";
@@ -86,4 +87,7 @@ pub struct Status {
     pub differences: Vec<String>,
     /// Why the last apply or repair failed; `None` when it did not.
     pub error: Option<String>,
+    /// Whether the fast path works.
+    #[serde(default)]
+    pub fastpath: FastPathStatus,
 }

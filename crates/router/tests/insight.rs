@@ -32,7 +32,10 @@ const HEADERS: u64 = 28;
 
 fn stats(world: &World) -> RouterStats {
     world
-        .router(|engine| insight::stats(engine.spec().unwrap(), 0))
+        .router(|engine| {
+            let carried = engine.carried();
+            insight::stats(engine.spec().unwrap(), 0, &carried)
+        })
         .unwrap()
 }
 
@@ -326,7 +329,8 @@ fn ports_are_counted_by_protocol_and_destination_and_the_guests_that_use_them_ar
 fn sessions_are_not_looked_at_one_by_one_when_there_are_few() {
     let world = World::new();
     world.apply(&spec());
-    let few = world.router(|engine| insight::stats(engine.spec().unwrap(), 1_000));
+    let few = world
+        .router(|engine| insight::stats(engine.spec().unwrap(), 1_000, &std::collections::BTreeMap::new()));
     assert_eq!(few.unwrap().census, None);
 }
 

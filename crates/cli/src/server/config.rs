@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
+use outgate_model::router_spec::FastPathMode;
 use outgate_model::{FieldError, Ipv4Range};
 
 use crate::exit::Usage;
@@ -50,6 +51,10 @@ pub struct Args {
     /// Private key for SSH into routers; its public half lies beside it, with `.pub` behind its name
     #[arg(long, env = "OUTGATE_SSH_KEY", default_value = "/root/.ssh/id_rsa.cloud")]
     ssh_key: PathBuf,
+    /// Whether eBPF programs translate packets of established sessions, past netfilter: off, auto (where the kernel can
+    /// have it), required. What it carries is not in the byte counts of single sessions
+    #[arg(long, env = "OUTGATE_FASTPATH", default_value = "off")]
+    fastpath: String,
     /// How logs are written
     #[arg(long, env = "OUTGATE_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -123,6 +128,8 @@ pub struct Config {
     pub ssh_key: PathBuf,
     /// Its public half, in OpenSSH's form.
     pub authorized_key: String,
+    /// Whether routers have a fast path.
+    pub fastpath: FastPathMode,
     /// How logs are written.
     pub log_format: LogFormat,
     /// The zone's name.
@@ -188,6 +195,7 @@ impl Args {
         let listen = listen(&self.listen, problems);
         let integration_listen = integration_address(self.integration_listen.as_deref(), problems);
         let authorized_key = public_key(&self.ssh_key, problems);
+        let fastpath = problems.read("--fastpath", &self.fastpath, "off, auto or required");
         let gateway = problems.read::<Ipv4Net>(
             "--public-gateway",
             zone.public_gateway.as_deref().unwrap_or_default(),
@@ -215,14 +223,11 @@ impl Args {
             .filter_map(|t| problems.read("--dns", t, "IPv4 addresses separated by commas"))
             .collect();
         names(&[("--instance", &self.instance)], 20, problems);
-        names(
-            &[
-                ("--public-bridge", &zone.public_bridge),
-                ("--control-bridge", &zone.control_bridge),
-            ],
-            15,
-            problems,
-        );
+        let bridges = [
+            ("--public-bridge", zone.public_bridge.as_str()),
+            ("--control-bridge", zone.control_bridge.as_str()),
+        ];
+        names(&bridges, 15, problems);
         Some(Config {
             data_dir: self.data_dir,
             run_dir: self.run_dir,
@@ -233,6 +238,7 @@ impl Args {
             admin_password_file: self.admin_password_file,
             ssh_key: self.ssh_key,
             authorized_key: authorized_key?,
+            fastpath: fastpath?,
             log_format: self.log_format,
             zone: zone.zone,
             public_bridge: zone.public_bridge,

@@ -170,6 +170,7 @@ impl World {
                 authorized_keys: vec![self.public_key.clone()],
             },
             nat_log: None,
+            fastpath: outgate_model::router_spec::FastPathMode::Off,
         }
     }
 

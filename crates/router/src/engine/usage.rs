@@ -27,7 +27,10 @@ impl Engine {
             return;
         }
         match nft::load(&usage::script(public, epoch())) {
-            Ok(()) => self.log.info("traffic is counted from now on"),
+            Ok(()) => {
+                self.forget_carried();
+                self.log.info("traffic is counted from now on");
+            }
             Err(error) => self.log.error(&format!("traffic cannot be counted: {error}")),
         }
     }

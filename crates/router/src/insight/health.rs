@@ -241,6 +241,7 @@ mod tests {
             generation: Some(1),
             differences,
             error,
+            fastpath: crate::fast_path::FastPathStatus::default(),
         };
         assert!(rules(&status(Vec::new(), None)).is_ok());
         assert_eq!(

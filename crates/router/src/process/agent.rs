@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use crate::cloud_log::CloudLog;
+use crate::fast_path::{Brake, Carried};
 use crate::nat_log::NatLogger;
 use crate::protocol::Status;
 use crate::services::Wake;
@@ -35,6 +36,8 @@ pub(super) enum Message {
     Apply(Box<RouterSpec>, oneshot::Sender<Result<Applied, RouterError>>),
     /// What are you?
     Observe(oneshot::Sender<Status>),
+    /// What has the fast path carried?
+    Carried(oneshot::Sender<Carried>),
     /// Something may have changed.
     Changed,
 }
@@ -69,6 +72,8 @@ pub(super) fn start(
     let wake = waker(sender.clone(), Arc::clone(&changed));
     let file = SpecFile::in_dir(dir);
     let engine_wake = Arc::clone(&wake);
+    let brake = Brake::default();
+    let engine_brake = brake.clone();
     let nat_log = NatLogger::new(dir, shared.options.id, log.clone());
     std::thread::Builder::new()
         .name("agent".to_owned())
@@ -76,7 +81,7 @@ pub(super) fn start(
             Ok(engine) => {
                 let _ends_the_process = EndsTheProcess;
                 let mut agent = Agent {
-                    engine,
+                    engine: engine.with_brake(engine_brake),
                     shared,
                     file,
                     log,
@@ -97,7 +102,7 @@ pub(super) fn start(
         .map_err(|e| RouterError::failed("starting the agent", e))?;
     std::thread::Builder::new()
         .name("watch".to_owned())
-        .spawn(move || listen(&watch, &wake))
+        .spawn(move || listen(&watch, &brake, &wake))
         .map_err(|e| RouterError::failed("starting the watch", e))?;
     Ok(sender)
 }
@@ -121,10 +126,14 @@ fn waker(sender: Mailbox, changed: Arc<AtomicBool>) -> Wake {
     })
 }
 
-fn listen(watch: &Watch, wake: &Wake) {
+fn listen(watch: &Watch, brake: &Brake, wake: &Wake) {
     loop {
         match watch.wait(WATCH_PATIENCE) {
-            Ok(true) => wake(),
+            Ok(true) => {
+                // Before the agent comes to it: whatever was changed holds for the next packet.
+                brake.pull();
+                wake();
+            }
             Ok(false) => {}
             Err(error) => {
                 // The agent still looks every three seconds.
@@ -176,6 +185,9 @@ impl Agent {
                 }
                 Ok(Message::Observe(reply)) => {
                     let _ = reply.send(self.status());
+                }
+                Ok(Message::Carried(reply)) => {
+                    let _ = reply.send(self.engine.carried());
                 }
                 Ok(Message::Changed) => {}
                 Err(RecvTimeoutError::Timeout) => self.heal(),
@@ -283,6 +295,7 @@ impl Agent {
             generation: self.engine.spec().map(|spec| spec.generation),
             differences,
             error: trouble.or_else(|| self.error.clone()),
+            fastpath: self.engine.fast_path(),
         }
     }
 }

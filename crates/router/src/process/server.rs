@@ -102,10 +102,11 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
         Request::Verify => {
             let none = || RouterError::failed("verifying", "the router has no spec yet");
             let spec = shared.spec().ok_or_else(none)?;
+            let status = ask(agent, Message::Observe).await?;
             let checks = spawn_blocking(move || verify(&spec)).await;
-            checks
-                .map(Reply::Checks)
-                .map_err(|e| RouterError::failed("verifying", e))
+            let mut checks = checks.map_err(|e| RouterError::failed("verifying", e))?;
+            checks.extend(status.fastpath.check());
+            Ok(Reply::Checks(checks))
         }
         Request::Balanced => {
             let none = || RouterError::failed("reading haproxy's statistics", "the router has no spec yet");
@@ -116,7 +117,11 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
                 .map(Reply::Balanced)
         }
         Request::Stats { census_from } => {
-            let stats = look(shared, "counting", move |spec| insight::stats(spec, census_from)).await?;
+            let carried = ask(agent, Message::Carried).await?;
+            let stats = look(shared, "counting", move |spec| {
+                insight::stats(spec, census_from, &carried)
+            })
+            .await?;
             Ok(Reply::Stats(Box::new(stats)))
         }
         Request::Sessions(query) => look(shared, "listing sessions", move |spec| {

@@ -224,6 +224,7 @@ pub fn spec() -> RouterSpec {
             authorized_keys: vec![public_key()],
         },
         nat_log: None,
+        fastpath: outgate_model::router_spec::FastPathMode::Off,
     }
 }
 

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A router with a fast path: it comes and goes with the spec, stops when rules change, and hides no byte.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test's helpers may panic too"
+)]
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use outgate_kernel::watch::Watch;
+use outgate_model::id::FirewallRuleId;
+use outgate_model::router_spec::{EgressRule, FastPathMode};
+use outgate_model::{Match, PortRange, Protocol, RouterSpec};
+use outgate_router::fast_path::FastPathStatus;
+use outgate_router::insight;
+use outgate_testkit::{UdpEcho, UdpStream, wait_until};
+use support::{World, spec};
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+const LIMIT: Duration = Duration::from_secs(20);
+/// And how long a busy machine may take to show it.
+const A_SECOND: Duration = Duration::from_millis(1_000 + 300);
+
+fn fast_spec() -> RouterSpec {
+    let mut spec = spec();
+    spec.fastpath = FastPathMode::Required;
+    spec
+}
+
+fn status(world: &World) -> FastPathStatus {
+    world.router(|engine| engine.fast_path())
+}
+
+fn hits(world: &World) -> u64 {
+    status(world).counters.get("hit").copied().unwrap_or_default()
+}
+
+struct Flow {
+    stream: UdpStream,
+    _echo: UdpEcho,
+}
+
+/// Datagrams of the first guest that take the fast path, both ways.
+fn flow(world: &World) -> Flow {
+    let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    let stream = UdpStream::start(&world.topology.guests[0], echo.address, 500).unwrap();
+    let before = hits(world);
+    wait_until(LIMIT, "the flow takes the fast path", || {
+        (hits(world) > before + 200).then_some(())
+    })
+    .unwrap_or_else(|e| panic!("{e}: {:?}", status(world)));
+    Flow { stream, _echo: echo }
+}
+
+/// How long the flow goes on.
+fn stops_after(flow: &Flow) -> Duration {
+    let done = Instant::now();
+    let (mut last, mut since) = (flow.stream.received(), done);
+    while since.elapsed() < Duration::from_secs(1) {
+        assert!(done.elapsed() < Duration::from_secs(10), "the flow goes on");
+        let now = flow.stream.received();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    since.saturating_duration_since(done)
+}
+
+#[test]
+fn it_comes_and_goes_with_the_spec_and_no_packet_is_lost() {
+    let world = World::new();
+    let mut spec = fast_spec();
+    world.apply(&spec);
+    let now = status(&world);
+    assert!(now.running && now.hook.as_deref() == Some("tcx"), "{now:?}");
+    assert_eq!(
+        world
+            .run("sysctl -n net.netfilter.nf_conntrack_tcp_be_liberal")
+            .trim(),
+        "1"
+    );
+    let flow = flow(&world);
+    for mode in [FastPathMode::Off, FastPathMode::Auto, FastPathMode::Off] {
+        spec.fastpath = mode;
+        spec.generation += 1;
+        world.apply(&spec);
+        assert_eq!(status(&world).running, !mode.is_off());
+    }
+    assert_eq!(
+        status(&world),
+        FastPathStatus {
+            counters: status(&world).counters,
+            ..FastPathStatus::default()
+        }
+    );
+    assert_eq!(
+        world
+            .run("sysctl -n net.netfilter.nf_conntrack_tcp_be_liberal")
+            .trim(),
+        "0"
+    );
+    assert_eq!(
+        world.run("sysctl -n net.netfilter.nf_conntrack_checksum").trim(),
+        "1"
+    );
+    assert_eq!(flow.stream.stop().lost(), 0);
+}
+
+#[test]
+fn a_new_egress_rule_stops_a_running_flow_of_the_fast_path_within_a_second() {
+    let world = World::new();
+    let mut spec = fast_spec();
+    world.apply(&spec);
+    let flow = flow(&world);
+    spec.generation += 1;
+    spec.guest_networks[0].egress.rules.push(EgressRule {
+        id: FirewallRuleId::new(),
+        matches: Match::Ports {
+            protocol: Protocol::Udp,
+            ports: PortRange::single(7).unwrap(),
+        },
+        sources: vec!["10.1.1.0/24".parse().unwrap()],
+        destinations: vec!["0.0.0.0/0".parse().unwrap()],
+    });
+    assert_eq!(world.apply(&spec).sessions_cut, 1);
+    let went_on = stops_after(&flow);
+    assert!(went_on < A_SECOND, "{went_on:?}");
+    assert!(status(&world).running, "for other sessions");
+}
+
+#[test]
+fn rules_that_somebody_flushes_stop_the_fast_path_until_they_are_there_again() {
+    let world = World::new();
+    world.apply(&fast_spec());
+    let flow = flow(&world);
+    let brake = world.router(|engine| engine.brake());
+    let watch = world.topology.router.within(Watch::open).unwrap().unwrap();
+    // As the agent does.
+    let listener = std::thread::spawn(move || {
+        assert!(watch.wait(LIMIT).unwrap());
+        brake.pull();
+    });
+    world.run("nft flush ruleset");
+    let went_on = stops_after(&flow);
+    assert!(went_on < A_SECOND, "{went_on:?}");
+    listener.join().unwrap();
+    let now = status(&world);
+    assert!(!now.running && now.reason.is_some(), "{now:?}");
+    let repair = world
+        .router(|engine| engine.heal())
+        .unwrap()
+        .expect("something to repair");
+    assert_eq!(repair.error, None);
+    let before = hits(&world);
+    wait_until(LIMIT, "the flow takes the fast path again", || {
+        (hits(&world) > before + 100).then_some(())
+    })
+    .unwrap_or_else(|e| panic!("{e}: {:?}", status(&world)));
+    drop(flow);
+}
+
+#[test]
+fn what_the_fast_path_carries_is_counted_to_the_byte() {
+    let world = World::new();
+    let mut spec = fast_spec();
+    world.apply(&spec);
+    let flow = flow(&world);
+    // Off and on again: nothing that was counted is forgotten.
+    for mode in [FastPathMode::Off, FastPathMode::Auto] {
+        spec.fastpath = mode;
+        spec.generation += 1;
+        world.apply(&spec);
+    }
+    let before = hits(&world);
+    wait_until(LIMIT, "it takes it again", || {
+        (hits(&world) > before + 200).then_some(())
+    })
+    .unwrap();
+    let loss = flow.stream.stop();
+    assert_eq!(loss.lost(), 0);
+    let stats = world
+        .router(|engine| {
+            let carried = engine.carried();
+            insight::stats(engine.spec().unwrap(), 0, &carried)
+        })
+        .unwrap();
+    let traffic = stats.addresses[0].traffic;
+    assert_eq!((traffic.packets_out, traffic.packets_in), (loss.sent, loss.sent));
+    assert_eq!(
+        (traffic.bytes_out, traffic.bytes_in),
+        (loss.sent * 36, loss.sent * 36)
+    );
+    assert_eq!(stats.networks[0].traffic, traffic);
+}
+
+#[test]
+fn a_packet_that_the_programs_leave_alone_is_said_why() {
+    let world = World::new();
+    world.apply(&fast_spec());
+    assert!(world.topology.guests[0].pings(SERVER, 3).unwrap());
+    let counters = status(&world).counters;
+    assert!(counters["not_ours"] >= 6, "{counters:?}");
+    let check = status(&world).check().unwrap();
+    assert!(check.pass && check.seen.contains("not_ours"), "{check:?}");
+}
