@@ -7,8 +7,9 @@ use outgate_manager::Started;
 use outgate_manager::command::request::{
     AssociateIp, AssociateIpToVpc, DisableStaticNat, DisassociateIp, EnableStaticNat,
 };
+use outgate_manager::command::request::{ReleaseIp, ReserveIp, UpdateIp};
 use outgate_model::id::{GuestId, NetworkId, PublicIpId, VpcId, ZoneId};
-use outgate_model::object::{PublicIp, PublicIpRange};
+use outgate_model::object::{Dedicated, PublicIp, PublicIpRange};
 use serde_json::json;
 
 use super::filter::Filter;
@@ -35,6 +36,27 @@ pub const COMMANDS: &[Command] = &[
         &[DISASSOCIATE],
         Answers::Success,
         |call| Box::pin(disassociate(call)),
+    ),
+    Command::start(
+        "updateIpAddress",
+        "Changes whether users see a public address in lists.",
+        &[UPDATE],
+        Answers::Entity(Entity::Address),
+        |call| Box::pin(update(call)),
+    ),
+    Command::act(
+        "reserveIpAddress",
+        "Keeps a free public address for an account, which associates it by associateIpAddress with ipaddress.",
+        &[RESERVE, scope::FOR_ACCOUNT],
+        Answers::Entity(Entity::Address),
+        |call| Box::pin(reserve(call)),
+    ),
+    Command::act(
+        "releaseIpAddress",
+        "Gives a reserved public address back.",
+        &[RELEASE],
+        Answers::Success,
+        |call| Box::pin(release(call)),
     ),
     Command::read(
         "listPublicIpAddresses",
@@ -81,6 +103,7 @@ const ASSOCIATE: &[Param] = &[
         Kind::Bool,
         "portable addresses are not available: true is refused",
     ),
+    Param::optional("regionid", Kind::Int(1, 1), "the one region, 1"),
 ];
 
 async fn associate(call: &Call<'_>) -> Result<Started, Refused> {
@@ -130,6 +153,71 @@ async fn disassociate(call: &Call<'_>) -> Result<Started, Refused> {
         id: PublicIpId(call.params.need_id("id")?),
     };
     Ok(call.manager.disassociate_ip(&call.caller, request).await?)
+}
+
+const UPDATE: &[Param] = &[
+    Param::required("id", Kind::Uuid(Of::Address), "the address"),
+    FOR_DISPLAY,
+    Param::optional(
+        "customid",
+        Kind::Text(64),
+        "the address's own id: ids never change",
+    ),
+];
+
+/// As CloudStack's, it means something when a root admin says it.
+const FOR_DISPLAY: Param = Param::optional(
+    "fordisplay",
+    Kind::Bool,
+    "whether users see it in lists; only root admins may say so",
+);
+
+/// `fordisplay`, if the caller may say it.
+fn display(call: &Call<'_>) -> Option<bool> {
+    call.params.flag("fordisplay").filter(|_| call.caller.admin())
+}
+
+async fn update(call: &Call<'_>) -> Result<Started, Refused> {
+    let id = call.params.need_id("id")?;
+    super::own_id(&call.params, id)?;
+    let request = UpdateIp {
+        id: PublicIpId(id),
+        display: display(call),
+    };
+    Ok(call.manager.update_ip(&call.caller, request).await?)
+}
+
+const RESERVE: &[Param] = &[
+    Param::required(
+        "id",
+        Kind::Uuid(Of::Anything),
+        "a free address, as listPublicIpAddresses state=Free lists it",
+    ),
+    FOR_DISPLAY,
+];
+
+async fn reserve(call: &Call<'_>) -> Result<Object, Refused> {
+    let request = ReserveIp {
+        id: PublicIpId(call.params.need_id("id")?),
+        owner: call.owner()?,
+        display: display(call),
+    };
+    let id = call.manager.reserve_ip(&call.caller, request).await?;
+    Ok(call.entity(Entity::Address, id.0))
+}
+
+const RELEASE: &[Param] = &[Param::required(
+    "id",
+    Kind::Uuid(Of::Address),
+    "the reserved address",
+)];
+
+async fn release(call: &Call<'_>) -> Result<Object, Refused> {
+    let request = ReleaseIp {
+        id: PublicIpId(call.params.need_id("id")?),
+    };
+    call.manager.release_ip(&call.caller, request).await?;
+    Ok(envelope::single("success", json!(true)))
 }
 
 const FILTERS: &[Param] = &[
@@ -183,6 +271,18 @@ const FILTERS: &[Param] = &[
         Kind::OneOf(&["Allocated", "Allocating", "Free", "Releasing", "Reserved"]),
         "the state",
     ),
+    Param::optional(
+        "fordisplay",
+        Kind::Bool,
+        "those that users see in lists, or the others; root admins only",
+    ),
+    Param::optional("forsystemvms", Kind::Bool, "no address is kept for system VMs"),
+    Param::optional("forprovider", Kind::Bool, "no address is an external provider's"),
+    Param::optional(
+        "retrieveonlyresourcecount",
+        Kind::Bool,
+        "whether only the count is answered",
+    ),
 ];
 
 fn addresses(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
@@ -233,8 +333,21 @@ fn matches_held(look: &Look<'_>, params: &Params, ip: &PublicIp) -> bool {
             "forloadbalancing",
             look.view.balancers_of_ip(ip.id).next().is_some(),
         )
-        && filter.word("state", "Allocated")
+        && filter.word("state", view::address::state(ip))
+        && shown(look, params, ip.hidden)
+        && ["forsystemvms", "forprovider"]
+            .iter()
+            .all(|name| filter.flag(name, false))
         && filter.keyword(&[&ip.address.to_string()])
+}
+
+/// Whether the list shows what is hidden, or not: to root admins as they ask for it, to users never.
+fn shown(look: &Look<'_>, params: &Params, hidden: bool) -> bool {
+    if look.caller.admin() {
+        Filter(params).flag("fordisplay", !hidden)
+    } else {
+        !hidden
+    }
 }
 
 /// The narrowest index that holds every match.
@@ -268,18 +381,25 @@ fn candidates<'a>(
 
 /// The addresses of the ranges that nobody holds, with the filters that make sense for them.
 fn free_addresses<'a>(look: &Look<'a>, params: &'a Params) -> impl Iterator<Item = Either<'a>> {
-    let (view, filter) = (look.view, Filter(params));
+    let (look, view, filter) = (*look, look.view, Filter(params));
     let only_held = ["id", "associatednetworkid", "vpcid"]
         .iter()
         .any(|name| params.id(name).is_some())
         || ["issourcenat", "isstaticnat"]
             .iter()
             .any(|name| params.flag(name) == Some(true))
-        || params.flag("forvirtualnetwork") == Some(false)
+        || ["forsystemvms", "forprovider"]
+            .iter()
+            .any(|name| params.flag(name) == Some(true))
+        || ["forvirtualnetwork", "fordisplay"]
+            .iter()
+            .any(|name| params.flag(name) == Some(false))
+        || params.flag("forloadbalancing") == Some(true)
         || params.word("state").is_some_and(|state| state != "Free")
         || !params.maps("tags").is_empty();
     let ranges = view.all::<PublicIpRange>().map(|r| &**r).filter(move |r| {
         !only_held
+            && is_for(&look, r)
             && filter.id("zoneid", r.zone.0)
             && filter.id("vlanid", r.id.0)
             && filter.id("physicalnetworkid", r.physical_network.0)
@@ -298,6 +418,16 @@ fn free_addresses<'a>(look: &Look<'a>, params: &'a Params) -> impl Iterator<Item
             })
             .map(move |address| Either::Free(range, address))
     })
+}
+
+/// Whether the caller may be given addresses of a range: those that are kept for others are nobody else's to see.
+fn is_for(look: &Look<'_>, range: &PublicIpRange) -> bool {
+    match range.dedicated {
+        _ if look.caller.admin() => true,
+        None => true,
+        Some(Dedicated::Account(account)) => look.caller.may(look.view, account),
+        Some(Dedicated::Domain(domain)) => look.view.is_within(look.caller.domain, domain),
+    }
 }
 
 const ENABLE: &[Param] = &[

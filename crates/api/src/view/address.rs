@@ -5,15 +5,18 @@ use std::net::Ipv4Addr;
 
 use outgate_model::key::Object as _;
 use outgate_model::object::{Guest, Network, PublicIp, PublicIpRange, Vpc, Zone};
-use sha1::{Digest, Sha1};
-use uuid::Uuid;
 
 use crate::view::{Look, view};
 use crate::wire::date;
 use crate::wire::envelope::Object;
 
+/// CloudStack's word for what an address is that somebody holds.
+pub fn state(ip: &PublicIp) -> &'static str {
+    if ip.reserved { "Reserved" } else { "Allocated" }
+}
+
 view! {
-    /// An acquired public address.
+    /// An acquired or reserved public address.
     (look, ip: &PublicIp) {
         let range = look.view.get::<PublicIpRange>(ip.range);
         let network = ip.network.and_then(|id| look.view.get::<Network>(id));
@@ -21,14 +24,14 @@ view! {
     }
     "id" string = ip.id;
     "ipaddress" string = ip.address;
-    "state" string = "Allocated";
+    "state" string = state(ip);
     "allocated" date = date::format(ip.created);
     "issourcenat" boolean = ip.source_nat;
     "isstaticnat" boolean = ip.static_nat.is_some();
     "forvirtualnetwork" boolean = true;
     "issystem" boolean = false;
     "isportable" boolean = false;
-    "fordisplay" boolean = true;
+    "fordisplay" boolean = !ip.hidden;
     "hasrules" boolean = has_rules(look, ip);
     "hasannotations" boolean = false;
     "zoneid" string = ip.zone;
@@ -51,11 +54,11 @@ view! {
 }
 
 /// An address of a range that nobody holds. It is no stored object; its id is made from range and address, always
-/// the same, and is good for nothing but to tell such addresses apart.
+/// the same: `reserveIpAddress` takes it.
 pub fn render_free(look: &Look<'_>, range: &PublicIpRange, address: Ipv4Addr) -> Object {
     let mut object = Object::new();
     let zone = look.view.get::<Zone>(range.zone);
-    super::put(&mut object, "id", free_id(range, address));
+    super::put(&mut object, "id", range.free_id(address));
     super::put(&mut object, "ipaddress", address);
     super::put(&mut object, "state", "Free");
     for no in [
@@ -78,19 +81,6 @@ pub fn render_free(look: &Look<'_>, range: &PublicIpRange, address: Ipv4Addr) ->
     super::put(&mut object, "networkid", range.physical_network);
     super::put(&mut object, "tags", [""; 0]);
     object
-}
-
-fn free_id(range: &PublicIpRange, address: Ipv4Addr) -> Uuid {
-    let digest = Sha1::new()
-        .chain_update(range.id.0.as_bytes())
-        .chain_update(address.octets())
-        .finalize();
-    let mut bytes = [0; 16];
-    bytes
-        .iter_mut()
-        .zip(digest.iter())
-        .for_each(|(to, from)| *to = *from);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
 fn has_rules(look: &Look<'_>, ip: &PublicIp) -> bool {

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use outgate_model::Realm;
-use outgate_model::id::{AccountId, PublicIpId};
+use outgate_model::id::{AccountId, NetworkId, PublicIpId, VpcId};
 use outgate_model::job::Goal;
 use outgate_model::key;
 use outgate_model::object::{Network, NetworkPhase, PublicIp, PublicIpRange, Zone};
@@ -13,7 +13,7 @@ use outgate_model::object::{Network, NetworkPhase, PublicIp, PublicIpRange, Zone
 use super::request::{AssociateIp, AssociateIpToVpc, DisassociateIp, Started};
 use super::tx::Tx;
 use super::vpc::tier;
-use super::{implement, pick};
+use super::{implement, pick, reserve};
 use crate::CommandError;
 use crate::mirror::Stored;
 
@@ -152,15 +152,44 @@ pub(crate) fn source_nat_of(tx: &Tx<'_>, realm: Realm) -> Option<Stored<PublicIp
     tx.view.source_nat_of(realm).cloned()
 }
 
-/// Takes a free address of the zone with its claim.
+/// Takes a free address of the zone with its claim, or one that the account has reserved.
 pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<PublicIp, CommandError> {
-    let (range, address) = pick::address(tx, zone, wanted)?;
-    let (network, vpc) = match wanted.realm {
+    let Some(kept) = reserve::taken_up(tx, zone, &wanted) else {
+        return acquire_as(tx, zone, wanted, |ip| ip);
+    };
+    let (network, vpc) = place_of(wanted.realm);
+    let next = PublicIp {
+        network,
+        vpc,
+        source_nat: wanted.source_nat,
+        reserved: false,
+        ..PublicIp::clone(&kept)
+    };
+    tx.draft.update(&kept, next.clone());
+    let text = format!("acquired {}, which was reserved", kept.address);
+    tx.event::<PublicIp>("NET.IPASSIGN", kept.account, kept.id.0, text);
+    Ok(next)
+}
+
+/// Where an address is that belongs to a realm.
+fn place_of(realm: Option<Realm>) -> (Option<NetworkId>, Option<VpcId>) {
+    match realm {
         None => (None, None),
         Some(Realm::Network(id)) => (Some(id), None),
         Some(Realm::Vpc(id)) => (None, Some(id)),
-    };
-    let ip = PublicIp {
+    }
+}
+
+/// Takes a free address of the zone with its claim, as `adjust` makes it.
+pub(crate) fn acquire_as(
+    tx: &mut Tx<'_>,
+    zone: &Zone,
+    wanted: Wanted,
+    adjust: impl FnOnce(PublicIp) -> PublicIp,
+) -> Result<PublicIp, CommandError> {
+    let (range, address) = pick::address(tx, zone, wanted)?;
+    let (network, vpc) = place_of(wanted.realm);
+    let ip = adjust(PublicIp {
         id: PublicIpId::new(),
         address,
         range,
@@ -173,10 +202,14 @@ pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<Pu
         reserved: false,
         hidden: false,
         created: Timestamp::now(),
-    };
+    });
     tx.draft.claim(key::ip_claim(zone.id, address));
     tx.draft.create(&ip);
-    tx.event::<PublicIp>("NET.IPASSIGN", ip.account, ip.id.0, format!("acquired {address}"));
+    let (kind, done) = match ip.reserved {
+        true => ("NET.IPRESERVE", "reserved"),
+        false => ("NET.IPASSIGN", "acquired"),
+    };
+    tx.event::<PublicIp>(kind, ip.account, ip.id.0, format!("{done} {address}"));
     Ok(ip)
 }
 

@@ -216,6 +216,13 @@ pub(crate) fn network_for(
     wanted: Option<NetworkId>,
     guest: &Guest,
 ) -> Result<Stored<Network>, CommandError> {
+    if ip.reserved {
+        let expected = format!(
+            "an acquired address; {} is only reserved (associateIpAddress ipaddress={} first)",
+            ip.address, ip.address
+        );
+        return Err(CommandError::invalid("ipaddressid", ip.id, expected));
+    }
     let id = match (ip.network, wanted) {
         (Some(id), None) => id,
         (Some(id), Some(wanted)) if id == wanted => id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outgate_model::host::LbStatistics;
 use outgate_model::id::LoadBalancerRuleId;
-use outgate_model::id::{JobId, NetworkId, NetworkOfferingId};
+use outgate_model::id::{JobId, NetworkId, NetworkOfferingId, PublicIpId};
 use outgate_model::job::JobState;
 use outgate_model::object::{LoadBalancerRule, RouterState};
 
@@ -22,6 +22,8 @@ use super::request::{
     UpdateFirewallRule, UpdateHealthCheck, UpdateLoadBalancer, UpdatePortForwarding, UpdateStickiness,
 };
 use super::request::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
+use super::request::{ReleaseIp, ReserveIp, UpdateIp};
+use super::reserve;
 use super::tx::Tx;
 use super::{address, firewall, forwarding, guest, network, network_offering, router, static_nat};
 use super::{balancing, ip_forwarding, nic, secondary_ip, stickiness};
@@ -69,6 +71,12 @@ commands! {
     associate_ip(AssociateIp) -> Started = address::associate;
     /// Releases a public address with its rules.
     disassociate_ip(DisassociateIp) -> Started = address::disassociate;
+    /// Keeps a free public address for an account.
+    reserve_ip(ReserveIp) -> PublicIpId = reserve::reserve;
+    /// Gives a reserved public address back.
+    release_ip(ReleaseIp) -> () = |tx, request| reserve::release(tx, *request);
+    /// Changes whether users see a public address in lists.
+    update_ip(UpdateIp) -> Started = reserve::update;
     /// Adds an egress rule.
     create_egress_rule(CreateEgressRule) -> Started = firewall::create_egress;
     /// Removes an egress rule.

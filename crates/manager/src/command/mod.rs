@@ -33,6 +33,7 @@ mod network_offering;
 mod nic;
 mod pick;
 pub mod request;
+mod reserve;
 mod router;
 mod secondary_ip;
 mod source_nat;

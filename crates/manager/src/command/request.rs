@@ -3,6 +3,7 @@
 //! comment says what an empty one means.
 
 mod acl;
+mod address;
 mod balancing;
 mod infra;
 mod network;
@@ -17,6 +18,7 @@ pub use acl::{
     AclUser, CreateAclItem, CreateAclList, DeleteAclItem, DeleteAclList, MatchChange, MoveAclItem,
     NamedProtocol, ReplaceAclList, UpdateAclItem, UpdateAclList,
 };
+pub use address::{ReleaseIp, ReserveIp, UpdateIp};
 pub use balancing::{
     ChangeMembers, CreateHealthCheck, CreateLoadBalancer, CreateStickiness, DeleteHealthCheck,
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,

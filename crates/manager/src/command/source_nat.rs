@@ -40,6 +40,7 @@ pub(crate) fn change(tx: &mut Tx<'_>, realm: Realm, address: Ipv4Addr) -> Result
                 source_nat: true,
                 network,
                 vpc,
+                reserved: false,
                 ..PublicIp::clone(&ip)
             };
             tx.draft.update(&ip, next);

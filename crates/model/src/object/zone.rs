@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ipv4Range;
 use crate::id::{
-    ClusterId, HostId, PhysicalNetworkId, PublicIpRangeId, ServiceOfferingId, TemplateId, ZoneId,
+    ClusterId, HostId, PhysicalNetworkId, PublicIpId, PublicIpRangeId, ServiceOfferingId, TemplateId, ZoneId,
 };
 use crate::object::{Dedicated, VlanRange};
 
@@ -80,6 +80,25 @@ pub struct PublicIpRange {
     pub dedicated: Option<Dedicated>,
 }
 
+impl PublicIpRange {
+    /// The id of an address of the range while nobody holds it: always the same, a v4 UUID like all others, made from the
+    /// range's id and the address.
+    pub fn free_id(&self, address: Ipv4Addr) -> PublicIpId {
+        let mut bytes = *self.id.0.as_bytes();
+        for (to, from) in bytes.iter_mut().skip(12).zip(address.octets()) {
+            *to = from;
+        }
+        PublicIpId(uuid::Uuid::from_bytes(bytes))
+    }
+
+    /// The address of the range whose [`Self::free_id`] this is.
+    pub fn address_of(&self, id: PublicIpId) -> Option<Ipv4Addr> {
+        let [.., a, b, c, d] = *id.0.as_bytes();
+        let address = Ipv4Addr::new(a, b, c, d);
+        (self.range.contains(address) && self.free_id(address) == id).then_some(address)
+    }
+}
+
 /// A host that runs routers and guests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -145,4 +164,38 @@ pub struct Template {
     pub os_type: String,
     /// When it was made.
     pub created: jiff::Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_address_is_found_by_its_id_and_in_its_own_range_only() {
+        let range = |first: &str, last: &str| PublicIpRange {
+            id: PublicIpRangeId::new(),
+            zone: ZoneId::new(),
+            physical_network: PhysicalNetworkId::new(),
+            vlan: "vlan://untagged".to_owned(),
+            gateway: "203.0.113.1/24".parse().unwrap(),
+            range: Ipv4Range::new(first.parse().unwrap(), last.parse().unwrap()).unwrap(),
+            dedicated: None,
+        };
+        let (range, other) = (
+            range("203.0.113.10", "203.0.113.20"),
+            range("203.0.113.10", "203.0.113.20"),
+        );
+        for address in range.range.iter() {
+            let id = range.free_id(address);
+            assert_eq!(
+                (range.address_of(id), other.address_of(id)),
+                (Some(address), None)
+            );
+            assert_eq!(id.0.get_version_num(), 4);
+        }
+        assert_eq!(
+            range.address_of(range.free_id("203.0.113.21".parse().unwrap())),
+            None
+        );
+    }
 }
