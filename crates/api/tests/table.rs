@@ -30,6 +30,8 @@ const NOT_COVERED: &[&str] = &[
     "updateLBHealthCheckPolicy",
     "deleteLBHealthCheckPolicy",
     "listLBHealthCheckPolicies",
+    "reserveIpAddress",
+    "releaseIpAddress",
     "verifyRouter",
     "prepareHostForMaintenance",
     "cancelHostMaintenance",

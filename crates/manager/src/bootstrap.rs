@@ -275,6 +275,7 @@ fn built_in(name: &str, text: &str) -> NetworkOffering {
         tags: String::new(),
         domains: Vec::new(),
         zones: Vec::new(),
+        sort_key: 0,
         details: BTreeMap::new(),
         created: Timestamp::now(),
     }

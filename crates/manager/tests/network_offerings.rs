@@ -44,15 +44,8 @@ async fn a_start_makes_no_built_in_offering_twice_even_if_it_was_renamed() {
     let world = World::new(2).await;
     let id = named(&world, OFFERING_TIER).id;
     let rename = UpdateNetworkOffering {
-        id,
         name: Some("renamed".to_owned()),
-        display_text: None,
-        state: None,
-        required: None,
-        max_connections: None,
-        tags: None,
-        domains: None,
-        zones: None,
+        ..UpdateNetworkOffering::of(id)
     };
     world
         .manager
@@ -171,15 +164,8 @@ async fn an_offering_goes_only_when_nothing_uses_it_and_no_network_is_made_from_
         .unwrap_err();
     assert_eq!(refused.code(), 536, "{refused}");
     let disable = UpdateNetworkOffering {
-        id,
-        name: None,
-        display_text: None,
         state: Some(OfferingState::Disabled),
-        required: None,
-        max_connections: None,
-        tags: None,
-        domains: None,
-        zones: None,
+        ..UpdateNetworkOffering::of(id)
     };
     world
         .manager

@@ -32,6 +32,7 @@ mod scope;
 mod session;
 mod static_route;
 mod stickiness;
+mod supported;
 mod tag;
 mod tenancy;
 mod usage;
@@ -328,6 +329,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         capacity::COMMANDS,
         provided::COMMANDS,
         network_offering::COMMANDS,
+        supported::COMMANDS,
         network::COMMANDS,
         vpc_offering::COMMANDS,
         vpc::COMMANDS,

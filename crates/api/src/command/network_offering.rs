@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use outgate_manager::command::request::{
     CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering,
 };
-use outgate_model::id::{DomainId, NetworkId, NetworkOfferingId, ZoneId};
-use outgate_model::object::{Network, NetworkOffering, OfferingState, Service};
+use outgate_model::id::{DomainId, NetworkId, NetworkOfferingId, ServiceOfferingId, ZoneId};
+use outgate_model::object::{Network, NetworkOffering, OfferingState, Service, ServiceOffering};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -121,7 +121,7 @@ const CREATE: &[Param] = &[
     Param::optional(
         "maxconnections",
         COUNT,
-        "most connections at once of load balancing",
+        "most connections at once of load balancing; written down: a router takes 8,000",
     ),
     Param::optional(
         "networkrate",
@@ -149,7 +149,12 @@ const CREATE: &[Param] = &[
     Param::optional(
         "serviceofferingid",
         Kind::Uuid(Of::ServiceOffering),
-        "the routers' size: every router's is the system's",
+        "the routers' size: a system offering",
+    ),
+    Param::optional(
+        "keepaliveenabled",
+        Kind::Bool,
+        "has no effect: load balancing keeps connections open wherever client and guest do",
     ),
 ];
 
@@ -173,6 +178,7 @@ async fn create(call: &Call<'_>) -> Result<Object, Refused> {
         let expected = "false: only Shared networks have IP ranges of their own";
         return Err(ApiError::invalid(params.command(), "specifyipranges", "true", expected).into());
     }
+    system_size(call)?;
     let services = services(params)?;
     let for_vpc = for_vpc(params)?;
     let request = CreateNetworkOffering {
@@ -204,6 +210,21 @@ async fn create(call: &Call<'_>) -> Result<Object, Refused> {
         .create_network_offering(&call.caller, request)
         .await?;
     Ok(one(call, id))
+}
+
+/// Refuses a guest's size for routers.
+fn system_size(call: &Call<'_>) -> Result<(), ApiError> {
+    let Some(id) = call.params.id("serviceofferingid") else {
+        return Ok(());
+    };
+    let view = call.manager.view();
+    let offering = view.get::<ServiceOffering>(ServiceOfferingId(id));
+    if offering.is_some_and(|offering| offering.system) {
+        return Ok(());
+    }
+    let (command, text) = (call.params.command(), id.to_string());
+    let expected = "a system offering (listServiceOfferings issystem=true)";
+    Err(ApiError::invalid(command, "serviceofferingid", &text, expected))
 }
 
 /// Why there are only Isolated networks.
@@ -318,13 +339,18 @@ const UPDATE: &[Param] = &[
     Param::optional(
         "maxconnections",
         COUNT,
-        "most connections at once of load balancing",
+        "most connections at once of load balancing; written down: a router takes 8,000",
     ),
     Param::optional("tags", NAME, "tags of physical networks"),
     Param::optional(
+        "keepaliveenabled",
+        Kind::Bool,
+        "has no effect: load balancing keeps connections open wherever client and guest do",
+    ),
+    Param::optional(
         "sortkey",
         Kind::Int(-2_147_483_648, 2_147_483_647),
-        "has no effect",
+        "its place in lists, lowest first; 0 unless changed",
     ),
     Param::optional(
         "domainid",
@@ -352,6 +378,7 @@ async fn update(call: &Call<'_>) -> Result<Object, Refused> {
         required: params.word("availability").map(|word| word == "Required"),
         max_connections: count(params, "maxconnections"),
         tags: params.string("tags"),
+        sort_key: params.int("sortkey").and_then(|key| i32::try_from(key).ok()),
         domains: ids_or_all(params, "domainid", "public")?.map(|ids| ids.into_iter().map(DomainId).collect()),
         zones: ids_or_all(params, "zoneid", "all")?.map(|ids| ids.into_iter().map(ZoneId).collect()),
     };
@@ -482,35 +509,27 @@ fn offerings(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
             && fits(params, for_network.map(|n| &**n), o)
             && filter.keyword(&[&o.name, &o.display_text])
     });
+    let mut matches: Vec<&NetworkOffering> = matches.collect();
+    matches.sort_by_key(|o| (o.sort_key, o.created, o.id));
     list::reply(
         look,
         params,
         "networkoffering",
-        matches,
+        matches.into_iter(),
         view::network_offering::render,
     )
 }
 
 /// Whether an offering of these domains and zones is for the caller, and for the zone and the domain asked for.
 pub(super) fn may_use(look: &Look<'_>, params: &Params, domains: &[DomainId], zones: &[ZoneId]) -> bool {
-    let of_domain = |domain: DomainId| domains.is_empty() || domains.contains(&domain);
+    let of_domain = |domain: DomainId| {
+        let within = |above: &DomainId| look.view.is_within(domain, *above);
+        domains.is_empty() || domains.iter().any(within)
+    };
     let zone = params.id("zoneid").map(ZoneId);
     zone.is_none_or(|zone| zones.is_empty() || zones.contains(&zone))
         && params.id("domainid").map(DomainId).is_none_or(of_domain)
-        && (look.caller.admin() || domains.is_empty() || within(look, domains))
-}
-
-/// Whether the caller's domain is one of these, or below one.
-fn within(look: &Look<'_>, domains: &[DomainId]) -> bool {
-    let mut at = Some(look.caller.domain);
-    while let Some(id) = at {
-        if domains.contains(&id) {
-            return true;
-        }
-        let domain = look.view.get::<outgate_model::object::Domain>(id);
-        at = domain.and_then(|domain| domain.parent);
-    }
-    false
+        && (look.caller.admin() || of_domain(look.caller.domain))
 }
 
 /// Whether a network can change to the offering.
@@ -520,6 +539,9 @@ fn fits(params: &Params, network: Option<&Network>, offering: &NetworkOffering) 
             network.offering != offering.id
                 && offering.state == OfferingState::Enabled
                 && offering.for_vpc == network.tier.is_some()
+                && offering.specify_vlan == network.settings.vlan.is_some()
+                && (offering.zones.is_empty() || offering.zones.contains(&network.zone))
+                && !offering.redundant
         }
         None => params.id("networkid").is_none(),
     }

@@ -88,3 +88,23 @@ pub fn all_in(services: &BTreeSet<Service>, wanted: &str) -> bool {
     let has = |name| Service::parse(name).is_some_and(|service| services.contains(&service));
     wanted.split(',').all(has)
 }
+
+/// A service that networks can have, with all that provide it, whatever offering.
+pub fn supported(service: Service) -> Value {
+    let of = |services: &BTreeSet<Service>| services.contains(&service);
+    let listed = [Service::UserData, Service::Vpn].contains(&service);
+    let providers = [
+        ("VirtualRouter", of(&Service::of_isolated()) || listed),
+        ("VpcVirtualRouter", of(&Service::of_tier()) || listed),
+    ];
+    let providers: Vec<Value> = providers
+        .into_iter()
+        .filter(|(_, provides)| *provides)
+        .map(|(name, _)| json!({"name": name}))
+        .collect();
+    let capabilities: Vec<Value> = capabilities(false, service)
+        .into_iter()
+        .map(|(name, value)| json!({"name": name, "value": value, "canchooseservicecapability": false}))
+        .collect();
+    json!({"name": service.name(), "provider": providers, "capability": capabilities})
+}

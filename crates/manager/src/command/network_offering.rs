@@ -61,6 +61,7 @@ pub(crate) fn create(
         tags: request.tags.clone(),
         domains: request.domains.clone(),
         zones: request.zones.clone(),
+        sort_key: 0,
         details: request.details.clone(),
         created: Timestamp::now(),
     };
@@ -98,6 +99,9 @@ pub(crate) fn update(
     }
     if let Some(max) = request.max_connections {
         next.max_connections = Some(max);
+    }
+    if let Some(place) = request.sort_key {
+        next.sort_key = place;
     }
     if let Some(tags) = &request.tags {
         next.tags.clone_from(tags);
@@ -270,7 +274,8 @@ impl Tx<'_> {
                 offering.name
             ));
         }
-        if !offering.domains.is_empty() && !self.within(domain, &offering.domains) {
+        let within = |above: &DomainId| self.view.is_within(domain, *above);
+        if !offering.domains.is_empty() && !offering.domains.iter().any(within) {
             return refused(format!(
                 "an offering for domain {domain}; {} is for others",
                 offering.name
@@ -293,17 +298,5 @@ impl Tx<'_> {
             ));
         }
         Ok(offering)
-    }
-
-    /// Whether `domain` is one of `above`, or below one of them.
-    fn within(&self, domain: DomainId, above: &[DomainId]) -> bool {
-        let mut at = Some(domain);
-        while let Some(id) = at {
-            if above.contains(&id) {
-                return true;
-            }
-            at = self.view.get::<Domain>(id).and_then(|domain| domain.parent);
-        }
-        false
     }
 }

@@ -161,7 +161,7 @@ pub struct NetworkOffering {
     /// Whether its `availability` is Required; `None`, as in stores of version 0.1: exactly when it is `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
-    /// Most connections at once that load balancing of its networks takes; `None` for the installation's setting.
+    /// Most connections at once that load balancing of its networks takes. Written down and shown: a router takes 8,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u32>,
     /// Mbit/s of a network; `None` for no limit. Written down and shown, not enforced.
@@ -176,11 +176,22 @@ pub struct NetworkOffering {
     /// The zones where it may be used; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<ZoneId>,
+    /// Its place in lists, lowest first; offerings of one place in the order in which they were made.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sort_key: i32,
     /// `details`, as they were given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, String>,
     /// When it was made.
     pub created: jiff::Timestamp,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde gives what is to be skipped by reference"
+)]
+fn is_zero(value: &i32) -> bool {
+    *value == 0
 }
 
 impl NetworkOffering {

@@ -62,10 +62,30 @@ pub struct UpdateNetworkOffering {
     pub max_connections: Option<u32>,
     /// `tags`.
     pub tags: Option<String>,
+    /// `sortkey`.
+    pub sort_key: Option<i32>,
     /// `domainid`; empty for all.
     pub domains: Option<Vec<DomainId>>,
     /// `zoneid`; empty for all.
     pub zones: Option<Vec<ZoneId>>,
+}
+
+impl UpdateNetworkOffering {
+    /// An update that changes nothing yet.
+    pub fn of(id: NetworkOfferingId) -> Self {
+        Self {
+            id,
+            name: None,
+            display_text: None,
+            state: None,
+            required: None,
+            max_connections: None,
+            tags: None,
+            sort_key: None,
+            domains: None,
+            zones: None,
+        }
+    }
 }
 
 /// `deleteNetworkOffering`.
