@@ -95,10 +95,10 @@ def test_an_isolated_network(lab, driver):
     assert driver.ex_create_tags([one.id], "UserVm", {"env": "test"})
     assert driver.ex_get_node(one.id).extra["tags"] == {"env": "test"}
     assert driver.ex_delete_tags([one.id], "UserVm", ["env"])
-    assert driver.ex_stop(two) == NodeState.STOPPED and driver.ex_start(two) == NodeState.RUNNING
+    assert driver.ex_stop(two) == "Stopped" and driver.ex_start(two) == "Running", "CloudStack's words"
     assert driver.reboot_node(two)
-    router = driver.ex_list_routers()[0]
-    assert router.public_ip == source_nat and router.vpc_id is None
+    routers = driver.ex_list_routers()
+    assert source_nat in {router.public_ip for router in routers} and {router.vpc_id for router in routers} == {None}
 
     assert driver.ex_release_public_ip(address)
     for guest in (one, two):
@@ -139,13 +139,15 @@ def test_a_vpc_with_two_tiers(lab, driver):
     # To the outside through one address.
     source_nat = eventually(
         "the VPC's source NAT address",
-        lambda: [ip.address for ip in driver.ex_list_public_ips() if ip.extra.get("issourcenat", True)],
+        lambda: [ip.address for ip in driver.ex_list_public_ips() if ip.vpc_id == vpc.id],
     )[0]
     lab.leaves_as("lcv1", source_nat)
     lab.leaves_as("lcv2", source_nat)
     # From outside.
     address = driver.ex_allocate_public_ip(vpc_id=vpc.id, location=location)
-    forward = driver.ex_create_port_forwarding_rule(back, address, 80, 8080, "tcp", network_id=tiers[1].id)
+    forward = driver.ex_create_port_forwarding_rule(
+        back, address, 80, 8080, "tcp", openfirewall=False, network_id=tiers[1].id
+    )
     lab.reached("internet", address.address, 8080, "lcv2")
     assert driver.ex_list_routers(vpc_id=vpc.id)[0].vpc_id == vpc.id
 

@@ -394,10 +394,12 @@ fn uuid(text: &str) -> Option<Uuid> {
     Uuid::parse_str(text).ok().filter(|_| text.len() == 36)
 }
 
+/// libcloud sends the word None for what its caller leaves out, which CloudStack, where all but true is false, reads as
+/// false.
 fn boolean(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
-    } else if text.eq_ignore_ascii_case("false") {
+    } else if text.eq_ignore_ascii_case("false") || text == "None" {
         Some(false)
     } else {
         None
@@ -446,6 +448,8 @@ mod tests {
         assert_eq!(p.text("name"), Some("ab"));
         assert_eq!(p.port("port"), Some(80));
         assert_eq!(p.flag("flag"), Some(true));
+        let none = parsed(&format!("{ID}&flag=None")).unwrap();
+        assert_eq!(none.flag("flag"), Some(false), "libcloud's word for nothing");
         assert_eq!(p.cidrs("cidrlist").len(), 2);
         assert_eq!(p.word("state"), Some("Running"));
         assert_eq!(p.maps("tags").len(), 1);
