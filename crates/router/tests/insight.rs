@@ -20,6 +20,7 @@ use outgate_model::stats::{Endpoint, RouterStats, SessionPage, SessionQuery, Tra
 use outgate_model::{Match, RouterSpec};
 use outgate_router::insight;
 use outgate_testkit::{Namespace, TcpEcho, TcpProbe, UdpEcho, wait_until};
+use support::vpc::{VpcWorld, default_allow, tier, vpc};
 use support::{World, add_forward, open, spec};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -394,4 +395,38 @@ fn a_page_among_fifty_thousand_sessions_is_bounded_and_quick() {
         (udp.sessions, udp.ports, udp.busiest[0].ports),
         (50_000, 50_000, 50_000)
     );
+}
+
+#[test]
+fn tiers_of_a_vpc_are_told_apart_and_what_passes_between_them_is_not_counted() {
+    let mut world = VpcWorld::new();
+    world.plug_tier(1);
+    world.plug_tier(2);
+    let spec = vpc([tier(1, default_allow()), tier(2, default_allow())]);
+    world.apply(&spec);
+    let outside = UdpEcho::start(&world.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    let inside = SocketAddrV4::new([10, 0, 2, 5].into(), 7);
+    let inside = UdpEcho::start(world.guests(2), inside).unwrap();
+    ping_pong(world.guests(1), outside.address, 10, 100);
+    ping_pong(world.guests(2), outside.address, 20, 100);
+    ping_pong(world.guests(1), inside.address, 40, 100);
+    let seen = world
+        .router(|engine| insight::stats(engine.spec().unwrap(), 0))
+        .unwrap();
+    let of = |tier: usize| {
+        let id = spec.guest_networks[tier].id;
+        seen.networks.iter().find(|n| n.network == id).unwrap().traffic
+    };
+    assert_eq!((of(0), of(1)), (both_ways(10, 100), both_ways(20, 100)));
+    assert_eq!(traffic(&seen, SOURCE_NAT), both_ways(30, 100));
+    let between = SessionQuery {
+        inside_nets: vec!["10.0.1.0/24".parse().unwrap()],
+        destination: Some([10, 0, 2, 5].into()),
+        take: 10,
+        ..SessionQuery::default()
+    };
+    let page = world
+        .router(move |engine| insight::sessions(engine.spec().unwrap(), &between))
+        .unwrap();
+    assert_eq!((page.matching, page.sessions[0].way), (1, Way::Routed));
 }
