@@ -4,6 +4,7 @@
 import re
 
 import pytest
+from cs import CloudStackApiException
 
 from lab import only
 
@@ -45,8 +46,9 @@ def test_cloudmonkey_can_sync(cloud):
         ("listCapacity", "capacity", {}), ("listRoles", "role", {}),
         ("listHypervisors", "hypervisor", {}), ("listVPCOfferings", "vpcoffering", {}),
         ("listNetworkOfferings", "networkoffering", {}), ("listServiceOfferings", "serviceoffering", {}),
-        ("listTemplates", "template", {"templatefilter": "executable"}), ("listSystemVms", "systemvm", {}),
+        ("listTemplates", "template", {"templatefilter": "executable"}), ("listAlertTypes", "alerttype", {}),
         ("listResourceLimits", "resourcelimit", {}), ("listVirtualRouterElements", "virtualrouterelement", {}),
+        ("listEventTypes", "eventtype", {}),
     ],
 )
 def test_an_empty_cloud_still_lists_what_it_is_made_of(cloud, command, key, params):
@@ -61,7 +63,9 @@ def test_an_empty_cloud_still_lists_what_it_is_made_of(cloud, command, key, para
         "listNetworks", "listVirtualMachines", "listPublicIpAddresses", "listVPCs", "listRouters", "listFirewallRules",
         "listPortForwardingRules", "listEgressFirewallRules", "listIpForwardingRules", "listLoadBalancerRules",
         "listTags", "listProjects", "listPrivateGateways", "listStaticRoutes", "listVolumes", "listIsos",
-        "listSSHKeyPairs", "listSecurityGroups", "listAffinityGroups", "listDiskOfferings", "listOsTypes",
+        "listSSHKeyPairs", "listSecurityGroups", "listAffinityGroups", "listDiskOfferings", "listOsTypes", "listAlerts",
+        # Routers are the only VMs of the system here, and listRouters shows them.
+        "listSystemVms",
     ],
 )
 def test_what_nobody_made_is_an_empty_object(cloud, command):
@@ -85,3 +89,29 @@ def test_offerings_and_addresses_for_networks(lab, cloud):
     before = cloud.listVlanIpRanges()["vlaniprange"][0]
     assert before["startip"] and before["endip"] and before["gateway"] and before["vlan"].startswith("vlan://")
     lab.is_empty()
+
+
+def test_an_administrator_adds_and_keeps_public_addresses(lab, cloud):
+    zone = only(cloud.listZones(), "zone")
+    made = cloud.createVlanIpRange(
+        zoneid=zone["id"], gateway="192.0.2.1", netmask="255.255.255.0", startip="192.0.2.10", endip="192.0.2.11",
+    )["vlan"]
+    total = only(cloud.listCapacity(type=4), "capacity")["capacitytotal"]
+    domain = only(cloud.listDomains(), "domain")["id"]
+    assert cloud.dedicatePublicIpRange(id=made["id"], domainid=domain, account="admin")["vlan"]["account"] == "admin"
+    address = cloud.associateIpAddress(zoneid=zone["id"], fetch_result=True)["ipaddress"]
+    assert address["ipaddress"] in {"192.0.2.10", "192.0.2.11"}
+    with pytest.raises(CloudStackApiException, match=address["ipaddress"]):
+        cloud.deleteVlanIpRange(id=made["id"])
+    cloud.disassociateIpAddress(id=address["id"], fetch_result=True)
+    cloud.releasePublicIpRange(id=made["id"])
+    cloud.deleteVlanIpRange(id=made["id"])
+    assert only(cloud.listCapacity(type=4), "capacity")["capacitytotal"] == total - 2
+    lab.is_empty()
+
+
+def test_settings_are_changed_and_reset(cloud):
+    name = "network.gc.wait"
+    assert cloud.updateConfiguration(name=name, value="900")["configuration"]["value"] == "900"
+    assert only(cloud.listConfigurations(name=name), "configuration")["value"] == "900"
+    assert cloud.resetConfiguration(name=name)["configuration"]["value"] == "600"

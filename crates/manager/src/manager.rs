@@ -187,6 +187,7 @@ impl Manager {
             }),
             self.leading_task("jobs", &leading, jobs::run),
             self.leading_task("prune", &leading, prune::run),
+            self.leading_task("alerts", &leading, crate::alerts::run),
             self.leading_task("collect", &leading, collect::run),
             self.leading_task("statistics", &leading, insight::run),
             self.leading_task("health", &leading, insight::health::run),

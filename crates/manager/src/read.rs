@@ -3,9 +3,8 @@
 //! router's are [`View::network_state`] and [`View::router_state`].
 
 use outgate_model::Realm;
-use outgate_model::id::{AlertId, HostId};
 use outgate_model::object::{
-    Alert, FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RouterState, RuleState,
+    FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RouterState, RuleState,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{Vpc, VpcPhase};
@@ -63,17 +62,7 @@ pub fn rule_state_name(state: RuleState) -> &'static str {
     }
 }
 
-/// What the alert about a host that does not answer is about.
-pub(crate) fn about_host(id: HostId) -> String {
-    format!("host/{id}")
-}
-
 impl View<'_> {
-    /// Whether a host answered when it was last looked at.
-    pub fn host_answers(&self, id: HostId) -> bool {
-        self.get::<Alert>(AlertId::of(&about_host(id))).is_none()
-    }
-
     /// A guest's state.
     pub fn guest_state(&self, guest: &Guest) -> GuestState {
         let seen = self.guest_observed(guest.id);

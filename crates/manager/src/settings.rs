@@ -23,6 +23,17 @@ pub enum Narrower {
     Account,
 }
 
+impl Narrower {
+    /// Where its value may differ, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Nowhere => "everything",
+            Self::Zone => "each zone",
+            Self::Account => "each domain or account",
+        }
+    }
+}
+
 /// What a setting's value is. All are whole numbers; a truth value is 0 or 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -167,6 +178,10 @@ settings! {
     PUBLIC_IP_THRESHOLD = "zone.virtualnetwork.publicip.capacity.notificationthreshold", "Alert",
         "Percentage of a zone's public addresses in use from which an alert is raised",
         Form::Number(1, 100), 75, Zone;
+    /// From which share of VLANs on an alert is raised.
+    VLAN_THRESHOLD = "zone.vlan.capacity.notificationthreshold", "Alert",
+        "Percentage of the VLANs of a zone's physical networks in use from which an alert is raised",
+        Form::Number(1, 100), 75, Zone;
     /// From which share of ports or sessions on an alert is raised.
     PORT_THRESHOLD = "router.ports.notificationthreshold", "Alert",
         "Percentage of a public address's ports, or of a router's sessions, in use from which an alert is raised",
@@ -185,6 +200,39 @@ const OF_ROUTERS: [&Known; 5] = [
 /// Whether a change of this setting changes what routers must be.
 pub(crate) fn is_of_routers(name: &str) -> bool {
     OF_ROUTERS.iter().any(|known| known.name == name)
+}
+
+const HEAD: &str = "\
+# Settings
+
+Made from the table in `crates/manager/src/settings.rs` by `UPDATE_DOCS=1 cargo test -p outgate-manager --test settings`;
+do not edit it. `listConfigurations` shows them, `updateConfiguration` changes one and `resetConfiguration` takes its value
+back. A change is live at once; what routers are made from reaches the running ones. Where a setting may differ, the narrowest
+value that somebody gave holds, else the global one.
+
+| setting | default | values | may differ in | meaning |
+|---|---|---|---|---|
+";
+
+/// The reference of every setting, docs/settings.md.
+pub fn reference() -> String {
+    let mut sorted = ALL.to_vec();
+    sorted.sort_by_key(|known| known.name);
+    let lines = sorted.into_iter().map(|known| {
+        let differs = match known.narrower {
+            Narrower::Nowhere => "nowhere",
+            Narrower::Zone => "a zone",
+            Narrower::Account => "a domain, an account",
+        };
+        let default = known.text(known.default);
+        format!(
+            "| `{}` | {default} | {} | {differs} | {} |\n",
+            known.name,
+            known.expected(),
+            known.description
+        )
+    });
+    HEAD.to_owned() + &lines.collect::<String>()
 }
 
 /// The setting of this name.

@@ -11,10 +11,12 @@ use std::sync::Arc;
 use ipnet::Ipv4Net;
 use outgate_model::guest_spec::GuestNic;
 use outgate_model::id::PublicIpId;
+use outgate_model::id::{SettingId, ZoneId};
 use outgate_model::object::{
     Direction, FirewallRule, Guest, Network, NetworkOffering, NetworkPhase, PortForwardingRule, Power,
     PublicIp, PublicIpRange, Router, Vpc, Zone,
 };
+use outgate_model::object::{Setting, SettingScope};
 use outgate_model::router_spec::{
     self, Conntrack, ControlSide, Egress, EgressRule, FastPathMode, GuestNetwork, Lease, PortForward,
     PublicAddress, PublicSide, SPEC_VERSION, Ssh,
@@ -24,6 +26,7 @@ use outgate_model::{GuestSpec, MacAddr, Realm, RouterSpec};
 use crate::draft::Draft;
 use crate::mirror::{Row, Stored, View};
 use crate::realm::{Phase, Standing};
+use crate::settings::{self, Known};
 
 /// What every router of this installation has in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +96,15 @@ impl<'a> Source<'a> {
             Some(staged) => staged,
             None => self.view.get::<O>(id).map(|s| Arc::clone(&s.object)),
         }
+    }
+
+    /// The value that somebody gave to a setting in a zone, or else everywhere; `None` when nobody did.
+    pub(crate) fn setting(&self, known: &Known, zone: ZoneId) -> Option<i64> {
+        let scopes = [SettingScope::Zone(zone), SettingScope::Global];
+        let mut given = scopes
+            .into_iter()
+            .filter_map(|scope| self.get::<Setting>(SettingId::of(scope, known.name)));
+        known.read(&given.next()?.value)
     }
 
     fn need<O: Row>(&self, id: O::Id) -> Result<Arc<O>, SpecError> {
@@ -222,7 +234,7 @@ pub fn router_spec(
             Realm::Network(_) => None,
             Realm::Vpc(id) => Some(vpc::side(source, id, &zone)?),
         },
-        conntrack: settings.conntrack.clone(),
+        conntrack: conntrack(source, &settings.conntrack, standing.zone),
         ssh: Ssh {
             port: settings.ssh_port,
             authorized_keys: settings.authorized_keys.clone(),
@@ -230,6 +242,23 @@ pub fn router_spec(
         nat_log: None,
         fastpath: settings.fastpath,
     }))
+}
+
+/// Connection tracking as the zone's settings want it; what nobody has set is the server's.
+fn conntrack(source: Source<'_>, server: &Conntrack, zone: ZoneId) -> Conntrack {
+    let value = |known: &Known, default: u32| {
+        let given = source.setting(known, zone);
+        given
+            .and_then(|value| u32::try_from(value).ok())
+            .unwrap_or(default)
+    };
+    Conntrack {
+        max: value(&settings::CONNTRACK_MAX, server.max),
+        tcp_established_secs: value(&settings::CONNTRACK_TCP, server.tcp_established_secs),
+        udp_secs: value(&settings::CONNTRACK_UDP, server.udp_secs),
+        udp_stream_secs: value(&settings::CONNTRACK_UDP_STREAM, server.udp_stream_secs),
+        icmp_secs: value(&settings::CONNTRACK_ICMP, server.icmp_secs),
+    }
 }
 
 fn public_side(

@@ -20,8 +20,8 @@ mod zone;
 pub use account::{Account, AccountState, Domain, Limits, User};
 pub use guest::{Guest, GuestObserved, Nic, Power, SecondaryIp};
 pub use infra::{
-    Alert, AlertKind, Cluster, Dedicated, Pod, ServiceProvider, Setting, SettingScope, Traffic, TrafficType,
-    VlanRange,
+    ALERT_TYPES, Alert, AlertKind, Cluster, Dedicated, Pod, ServiceProvider, Setting, SettingScope, Traffic,
+    TrafficType, VlanRange,
 };
 pub use load_balancer::{HealthCheckPolicy, IpForwardingRule, LbMember, LoadBalancerRule, StickinessPolicy};
 pub use network::{GuestPart, Network, NetworkPhase, NetworkSettings, PublicIp, StaticNat};

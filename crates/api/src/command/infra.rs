@@ -7,6 +7,7 @@ pub mod physical_network;
 pub mod pod;
 pub mod provider;
 pub mod range;
+pub mod setting;
 pub mod traffic_type;
 pub mod zone;
 

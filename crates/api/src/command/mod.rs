@@ -4,6 +4,7 @@
 
 mod absent;
 mod address;
+mod alert;
 mod capacity;
 mod diagnosis;
 mod diagnostics;
@@ -326,6 +327,8 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         infra::traffic_type::COMMANDS,
         infra::provider::COMMANDS,
         infra::range::COMMANDS,
+        infra::setting::COMMANDS,
+        alert::COMMANDS,
         capacity::COMMANDS,
         provided::COMMANDS,
         network_offering::COMMANDS,

@@ -6,9 +6,11 @@
 
 pub mod account;
 pub mod address;
+pub mod alert;
 pub mod api_limit;
 pub mod capacity;
 pub mod cluster;
+pub mod configuration;
 pub mod counts;
 pub mod domain;
 pub mod event;

@@ -5,10 +5,12 @@
 pub(crate) mod cluster;
 pub(crate) mod host;
 mod methods;
+pub(crate) mod notes;
 pub(crate) mod physical;
 pub(crate) mod pod;
 pub(crate) mod provider;
 pub(crate) mod range;
+pub(crate) mod setting;
 pub(crate) mod traffic;
 pub(crate) mod zone;
 

@@ -24,10 +24,11 @@ pub use balancing::{
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,
 };
 pub use infra::{
-    AddCluster, AddProvider, AddTrafficType, ConfigureElement, CreatePhysicalNetwork, CreatePod, CreateRange,
-    CreateZone, DedicateRange, DeleteCluster, DeletePhysicalNetwork, DeletePod, DeleteProvider,
-    DeleteTrafficType, DeleteZone, MaintainHost, PodSubnet, RangeId, UpdateCluster, UpdateHost,
-    UpdatePhysicalNetwork, UpdatePod, UpdateProvider, UpdateRange, UpdateTrafficType, UpdateZone,
+    AddCluster, AddProvider, AddTrafficType, AlertsChosen, ConfigureElement, CreatePhysicalNetwork,
+    CreatePod, CreateRange, CreateZone, DedicateRange, DeleteCluster, DeletePhysicalNetwork, DeletePod,
+    DeleteProvider, DeleteTrafficType, DeleteZone, EventsChosen, GenerateAlert, MaintainHost, PodSubnet,
+    RangeId, UpdateCluster, UpdateHost, UpdatePhysicalNetwork, UpdatePod, UpdateProvider, UpdateRange,
+    UpdateSetting, UpdateTrafficType, UpdateZone,
 };
 pub use network::{ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
 pub use nic::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp, WantedNic};

@@ -98,17 +98,28 @@ pub(super) async fn differing(manager: &Manager) -> BTreeSet<Realm> {
         let (routers, guests) = believed(&manager.view(), *id);
         match answer(manager, host.observe()).await {
             Ok(seen) => {
+                note_host(manager, *id, None).await;
                 compare(&manager.view(), *id, &seen, &mut found);
                 found.lost_routers.retain(|id| routers.contains(id));
                 found.lost_guests.retain(|id| guests.contains(id));
             }
-            Err(error) => tracing::error!(host = %id, %error, "the host cannot be observed"),
+            Err(error) => {
+                tracing::error!(host = %id, %error, "the host cannot be observed");
+                note_host(manager, *id, Some(&error.to_string())).await;
+            }
         }
     }
     if let Err(error) = observed::lost(manager, &found.lost_routers, &found.lost_guests).await {
         tracing::error!(%error, "what was lost could not be written down");
     }
     found.differing
+}
+
+/// Raises the alert about a host that does not answer, or takes it away.
+async fn note_host(manager: &Manager, id: HostId, error: Option<&str>) {
+    if let Err(failure) = crate::alerts::host(manager, id, error).await {
+        tracing::error!(host = %id, %failure, "whether the host answers could not be written down");
+    }
 }
 
 /// The routers and guests that are written down as running on a host.

@@ -203,19 +203,37 @@ impl AlertKind {
         }
     }
 
-    /// CloudStack's name.
+    /// CloudStack's name of its number, if it has one.
+    pub fn known_name(self) -> Option<&'static str> {
+        let mut types = ALERT_TYPES.iter();
+        types
+            .find(|(number, _)| *number == self.number())
+            .map(|(_, name)| *name)
+    }
+
+    /// The same; `ALERT.MISC` for a number without a name.
     pub fn name(self) -> &'static str {
-        match self.number() {
-            4 => "ALERT.NETWORK.PUBLICIP",
-            7 => "ALERT.COMPUTE.HOST",
-            8 => "ALERT.USERVM",
-            9 => "ALERT.SERVICE.DOMAINROUTER",
-            18 => "ALERT.NETWORK.VLAN",
-            1001 => "ALERT.NETWORK.PORTS",
-            _ => "ALERT.MISC",
-        }
+        self.known_name().unwrap_or("ALERT.MISC")
     }
 }
+
+/// The types of alerts by CloudStack's numbers, as far as they can be about this cloud; the last is Outgate's own.
+pub const ALERT_TYPES: &[(u16, &str)] = &[
+    (0, "ALERT.MEMORY"),
+    (1, "ALERT.CPU"),
+    (4, "ALERT.NETWORK.PUBLICIP"),
+    (5, "ALERT.NETWORK.PRIVATEIP"),
+    (7, "ALERT.COMPUTE.HOST"),
+    (8, "ALERT.USERVM"),
+    (9, "ALERT.SERVICE.DOMAINROUTER"),
+    (11, "ALERT.NETWORK.ROUTING"),
+    (13, "ALERT.USAGE"),
+    (14, "ALERT.MANAGEMENT"),
+    (18, "ALERT.NETWORK.VLAN"),
+    (22, "ALERT.RESOURCE.COUNT"),
+    (26, "ALERT.RESOURCE.EXCEED"),
+    (1001, "ALERT.NETWORK.PORTS"),
+];
 
 /// Something that an administrator should look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,6 +242,9 @@ pub struct Alert {
     pub id: AlertId,
     /// What it is about.
     pub kind: AlertKind,
+    /// The name that an administrator gave it (`generateAlert`); the kind's when there is none.
+    #[serde(default)]
+    pub name: Option<String>,
     /// In one sentence.
     pub description: String,
     /// The zone.
@@ -232,7 +253,7 @@ pub struct Alert {
     /// The pod.
     #[serde(default)]
     pub pod: Option<PodId>,
-    /// What it is about exactly, so that the same one is not raised again and again.
+    /// What it is about exactly, so that the same one is not raised again and again. Empty when an administrator said it.
     pub about: String,
     /// Whether an administrator has dealt with it.
     #[serde(default)]

@@ -3,13 +3,14 @@
 
 use outgate_model::id::{ClusterId, HostId, PodId, PublicIpRangeId, ZoneId};
 
-use super::{cluster, host, physical, pod, provider, range, traffic, zone};
+use super::{cluster, host, notes, physical, pod, provider, range, setting, traffic, zone};
 use crate::command::methods::commands;
 use crate::command::request::{
-    AddCluster, AddProvider, AddTrafficType, Caller, ConfigureElement, CreatePhysicalNetwork, CreatePod,
-    CreateRange, CreateZone, DedicateRange, DeleteCluster, DeletePhysicalNetwork, DeletePod, DeleteProvider,
-    DeleteTrafficType, DeleteZone, MaintainHost, RangeId, Started, UpdateCluster, UpdateHost,
-    UpdatePhysicalNetwork, UpdatePod, UpdateProvider, UpdateRange, UpdateTrafficType, UpdateZone,
+    AddCluster, AddProvider, AddTrafficType, AlertsChosen, Caller, ConfigureElement, CreatePhysicalNetwork,
+    CreatePod, CreateRange, CreateZone, DedicateRange, DeleteCluster, DeletePhysicalNetwork, DeletePod,
+    DeleteProvider, DeleteTrafficType, DeleteZone, EventsChosen, GenerateAlert, MaintainHost, RangeId,
+    Started, UpdateCluster, UpdateHost, UpdatePhysicalNetwork, UpdatePod, UpdateProvider, UpdateRange,
+    UpdateSetting, UpdateTrafficType, UpdateZone,
 };
 use crate::command::tx::Tx;
 use crate::{CommandError, Manager};
@@ -61,6 +62,18 @@ commands! {
     dedicate_range(DedicateRange) -> PublicIpRangeId = |tx, request| range::dedicate(tx, *request);
     /// Lets everybody have a range's addresses.
     release_range(RangeId) -> () = |tx, request| range::release(tx, *request);
+    /// Changes a setting, or takes its value back.
+    update_setting(UpdateSetting) -> () = setting::change;
+    /// Says something that administrators should look at.
+    generate_alert(GenerateAlert) -> Started = notes::generate;
+    /// Puts alerts away.
+    archive_alerts(AlertsChosen) -> () = notes::archive_alerts;
+    /// Deletes alerts.
+    delete_alerts(AlertsChosen) -> () = notes::delete_alerts;
+    /// Puts events away.
+    archive_events(EventsChosen) -> () = notes::archive_events;
+    /// Deletes events.
+    delete_events(EventsChosen) -> () = notes::delete_events;
     /// Adds a provider to a physical network.
     add_provider(AddProvider) -> Started = provider::add;
     /// Enables or disables a provider.

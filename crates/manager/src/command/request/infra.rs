@@ -4,10 +4,12 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use outgate_model::id::{AlertId, EventId};
 use outgate_model::id::{
     ClusterId, HostId, PhysicalNetworkId, PodId, PublicIpRangeId, ServiceProviderId, TrafficTypeId, ZoneId,
 };
-use outgate_model::object::{Dedicated, Traffic, VlanRange};
+use outgate_model::object::{Dedicated, SettingScope, Traffic, VlanRange};
 
 /// `createZone`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,4 +303,56 @@ pub struct DedicateRange {
     pub id: PublicIpRangeId,
     /// `account`, `projectid` or `domainid`.
     pub to: Dedicated,
+}
+
+/// `updateConfiguration` and `resetConfiguration`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateSetting {
+    /// `name`.
+    pub name: String,
+    /// `zoneid`, `domainid` or `accountid`; everywhere when none is given.
+    pub scope: SettingScope,
+    /// `value`; `None` takes it back.
+    pub value: Option<String>,
+}
+
+/// `generateAlert`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenerateAlert {
+    /// `type`.
+    pub number: u16,
+    /// `name`.
+    pub name: String,
+    /// `description`.
+    pub description: String,
+    /// `zoneid`.
+    pub zone: Option<ZoneId>,
+    /// `podid`.
+    pub pod: Option<PodId>,
+}
+
+/// `archiveAlerts` and `deleteAlerts`: those that fit everything that is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertsChosen {
+    /// `ids`; empty for any.
+    pub ids: Vec<AlertId>,
+    /// `type`.
+    pub number: Option<u16>,
+    /// `startdate`.
+    pub start: Option<Timestamp>,
+    /// `enddate`.
+    pub end: Option<Timestamp>,
+}
+
+/// `archiveEvents` and `deleteEvents`: those that fit everything that is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventsChosen {
+    /// `ids`; empty for any.
+    pub ids: Vec<EventId>,
+    /// `type`.
+    pub kind: Option<String>,
+    /// `startdate`.
+    pub start: Option<Timestamp>,
+    /// `enddate`.
+    pub end: Option<Timestamp>,
 }

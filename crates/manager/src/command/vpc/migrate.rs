@@ -17,9 +17,9 @@ use outgate_model::object::{
 use super::migrate_rules::{self, Address, Item};
 use super::{acl, tier};
 use crate::CommandError;
-use crate::command::implement;
 use crate::command::request::{MigrateNetwork, Started};
 use crate::command::tx::Tx;
+use crate::command::{implement, pick};
 use crate::mirror::Stored;
 
 /// Steps between the numbers of the items, for others to come between.
@@ -41,7 +41,7 @@ pub(crate) fn migrate(tx: &mut Tx<'_>, request: MigrateNetwork) -> Result<Starte
     tx.draft.touch(tx.view, Realm::Network(network.id));
     let generation = tx.draft.touch(tx.view, Realm::Vpc(vpc.id));
     move_rules(tx, &network, generation)?;
-    move_addresses(tx, &network, &vpc);
+    move_addresses(tx, &network, &vpc)?;
     become_tier(tx, &network, &vpc, (&offering, acl), router.as_deref())?;
     if network.phase == NetworkPhase::Implemented {
         implement::with_source_nat(tx, Realm::Vpc(vpc.id), router.as_ref().map(|r| r.host))?;
@@ -191,13 +191,14 @@ fn move_rules(tx: &mut Tx<'_>, network: &Network, since: u64) -> Result<(), Comm
 
 /// The network's addresses become the VPC's. Its source NAT address stays one where no other tier leaves through the
 /// VPC's: who knows the guests by it goes on to know them.
-fn move_addresses(tx: &mut Tx<'_>, network: &Network, vpc: &Vpc) {
+fn move_addresses(tx: &mut Tx<'_>, network: &Network, vpc: &Vpc) -> Result<(), CommandError> {
     let of_vpc = tx.view.source_nat_of(Realm::Vpc(vpc.id)).cloned();
     let ips: Vec<_> = tx.view.public_ips_of_network(network.id).cloned().collect();
     let has_own = ips.iter().any(|ip| ip.source_nat);
     let alone = tx.view.tiers_of_vpc(vpc.id).next().is_none();
     let keeps = of_vpc.is_none() || (alone && has_own);
     for ip in ips {
+        pick::same_subnet(tx, "networkid", &ip, Realm::Vpc(vpc.id))?;
         let tied = ip.static_nat.is_some()
             || tx.view.forwards_of_ip(ip.id).next().is_some()
             || tx.view.balancers_of_ip(ip.id).next().is_some();
@@ -216,6 +217,7 @@ fn move_addresses(tx: &mut Tx<'_>, network: &Network, vpc: &Vpc) {
         };
         tx.draft.update(&old, next);
     }
+    Ok(())
 }
 
 fn become_tier(
