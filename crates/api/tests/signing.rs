@@ -287,3 +287,31 @@ fn a_right_signature_for_other_parameters_is_refused() {
         b"another secret"
     ));
 }
+
+/// `verify` compares in constant time (subtle's `ct_eq`, no early exit over the dialects); this holds the code to it from
+/// outside. Medians of calls in turns shrug off a busy machine.
+#[test]
+fn the_time_a_refusal_takes_does_not_depend_on_where_the_signature_differs() {
+    let raw = RawParameters::from_pairs(awkward());
+    let right = signature(&cs(awkward()));
+    let wrong = |at: usize| {
+        let mut bytes = right.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(bytes).unwrap()
+    };
+    let tried = [wrong(0), wrong(right.len() / 2), wrong(right.len() - 2)];
+    let mut times: [Vec<u128>; 3] = Default::default();
+    for _ in 0..1_000 {
+        for (signature, times) in tried.iter().zip(&mut times) {
+            let begun = std::time::Instant::now();
+            assert!(!verify(&raw, signature, SECRET));
+            times.push(begun.elapsed().as_nanos());
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    assert!(most * 100 < least * 115, "{medians:?} ns");
+}

@@ -110,6 +110,8 @@ pub struct Cloud {
     pub api: Api,
     pub admin: Credentials,
     pub zone: String,
+    /// The built-in ACL lists, which are everybody's beside a tenant's own.
+    built_in: Vec<String>,
     /// Ids of what is everybody's, by kind.
     pub provided: BTreeMap<String, Vec<String>>,
 }
@@ -128,8 +130,12 @@ impl Cloud {
             api,
             admin,
             zone,
+            built_in: Vec::new(),
             provided: BTreeMap::new(),
         };
+        cloud.built_in = cloud
+            .listed(&cloud.admin, "NetworkAclList", &BTreeMap::new(), "")
+            .await;
         for kind in PROVIDED {
             let found = cloud
                 .listed(&cloud.admin, kind, &BTreeMap::new(), "templatefilter=all")
@@ -404,6 +410,7 @@ impl Cloud {
                     let of = if of.is_empty() { &account } else { &of };
                     found = self.listed(&self.admin, kind, &tenant.ids, of).await;
                 }
+                found.retain(|id| !self.built_in.contains(id));
                 if !found.is_empty() {
                     tenant.ids.insert(kind.clone(), found);
                 }
