@@ -411,7 +411,7 @@ fn tiers_of_a_vpc_are_told_apart_and_what_passes_between_them_is_not_counted() {
     ping_pong(world.guests(2), outside.address, 20, 100);
     ping_pong(world.guests(1), inside.address, 40, 100);
     let seen = world
-        .router(|engine| insight::stats(engine.spec().unwrap(), 0))
+        .router(|engine| insight::stats(engine.spec().unwrap(), 0, &std::collections::BTreeMap::new()))
         .unwrap();
     let of = |tier: usize| {
         let id = spec.guest_networks[tier].id;
