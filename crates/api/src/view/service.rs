@@ -68,14 +68,19 @@ pub fn render_of_vpc(offering: &VpcOffering) -> Value {
 }
 
 fn each(services: &BTreeSet<Service>, redundant: bool, provider: &str) -> Value {
-    let each = services.iter().map(|service| {
-        let capabilities: Vec<Value> = capabilities(redundant, *service)
-            .into_iter()
-            .map(|(name, value)| json!({"name": name, "value": value, "canchooseservicecapability": false}))
-            .collect();
-        json!({"name": service.name(), "capability": capabilities, "provider": [{"name": provider}]})
-    });
+    let each = services
+        .iter()
+        .map(|service| one(*service, redundant, &[provider]));
     each.collect()
+}
+
+fn one(service: Service, redundant: bool, providers: &[&str]) -> Value {
+    let capabilities: Vec<Value> = capabilities(redundant, service)
+        .into_iter()
+        .map(|(name, value)| json!({"name": name, "value": value, "canchooseservicecapability": false}))
+        .collect();
+    let providers: Vec<Value> = providers.iter().map(|name| json!({"name": name})).collect();
+    json!({"name": service.name(), "capability": capabilities, "provider": providers})
 }
 
 /// Whether an offering has every one of the services that `wanted` names, joined by commas.
@@ -97,14 +102,7 @@ pub fn supported(service: Service) -> Value {
         ("VirtualRouter", of(&Service::of_isolated()) || listed),
         ("VpcVirtualRouter", of(&Service::of_tier()) || listed),
     ];
-    let providers: Vec<Value> = providers
-        .into_iter()
-        .filter(|(_, provides)| *provides)
-        .map(|(name, _)| json!({"name": name}))
-        .collect();
-    let capabilities: Vec<Value> = capabilities(false, service)
-        .into_iter()
-        .map(|(name, value)| json!({"name": name, "value": value, "canchooseservicecapability": false}))
-        .collect();
-    json!({"name": service.name(), "provider": providers, "capability": capabilities})
+    let provides = providers.into_iter().filter(|(_, provides)| *provides);
+    let names: Vec<&str> = provides.map(|(name, _)| name).collect();
+    one(service, false, &names)
 }
