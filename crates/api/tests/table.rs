@@ -33,6 +33,8 @@ const NOT_COVERED: &[&str] = &[
     "reserveIpAddress",
     "releaseIpAddress",
     "verifyRouter",
+    "diagnoseNetwork",
+    "renewVirtualMachineLease",
     "prepareHostForMaintenance",
     "cancelHostMaintenance",
     "addNetworkServiceProvider",

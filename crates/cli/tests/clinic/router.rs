@@ -26,7 +26,8 @@ pub const CONFIGURATION: &[Fault] = &[
         &[("router", "ip addr flush dev eth2")],
         "address-not-bound",
         "203.0.113.10/24 is missing",
-    ),
+    )
+    .fixed(),
     Fault::frozen(
         "guests' gateway address taken from eth0",
         &[("router", "ip addr flush dev eth0")],
@@ -120,7 +121,8 @@ pub const RULES: &[Fault] = &[
         &[("router", "nft insert rule ip outgate forward drop")],
         "rules-foreign",
         "forward",
-    ),
+    )
+    .fixed(),
     Fault::frozen(
         "iptables' NAT rule flushed",
         &[("router", "iptables -t nat -F POSTROUTING")],
