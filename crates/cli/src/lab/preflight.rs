@@ -20,6 +20,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("ssh-keygen", "openssh-client"),
     ("busybox", "busybox"),
     ("ping", "iputils-ping"),
+    ("arping", "iputils-arping"),
+    ("tcpdump", "tcpdump"),
     ("haproxy", "haproxy"),
     ("sysctl", "procps"),
     ("nsenter", "util-linux"),
