@@ -43,7 +43,7 @@ pub const COMMANDS: &[Command] = &[
     Command::start(
         "restartNetwork",
         "Applies a network's rules again, with cleanup on a fresh router.",
-        &[RESTART],
+        &[RESTART, RESTART_HOW],
         Answers::Success,
         |call| Box::pin(restart(call)),
     ),
@@ -474,8 +474,10 @@ async fn update(call: &Call<'_>) -> Result<Started, Refused> {
     Ok(call.manager.update_network(&call.caller, request).await?)
 }
 
-const RESTART: &[Param] = &[
-    Param::required("id", Kind::Uuid(Of::Network), "the network"),
+const RESTART: &[Param] = &[Param::required("id", Kind::Uuid(Of::Network), "the network")];
+
+/// How a network or a VPC is restarted.
+pub(super) const RESTART_HOW: &[Param] = &[
     Param::optional(
         "cleanup",
         Kind::Bool,
@@ -493,15 +495,24 @@ const RESTART: &[Param] = &[
     ),
 ];
 
-async fn restart(call: &Call<'_>) -> Result<Started, Refused> {
-    let params = &call.params;
+/// Whether a restart is to be with a fresh router.
+pub(super) fn cleanup(params: &Params) -> Result<bool, ApiError> {
     if params.flag("makeredundant") == Some(true) {
         let expected = "false: redundant routers are not available";
-        return Err(ApiError::invalid(params.command(), "makeredundant", "true", expected).into());
+        return Err(ApiError::invalid(
+            params.command(),
+            "makeredundant",
+            "true",
+            expected,
+        ));
     }
+    Ok(params.flag("cleanup").unwrap_or(false))
+}
+
+async fn restart(call: &Call<'_>) -> Result<Started, Refused> {
     let request = RestartNetwork {
-        id: NetworkId(params.need_id("id")?),
-        cleanup: params.flag("cleanup").unwrap_or(false),
+        id: NetworkId(call.params.need_id("id")?),
+        cleanup: cleanup(&call.params)?,
     };
     Ok(call.manager.restart_network(&call.caller, request).await?)
 }

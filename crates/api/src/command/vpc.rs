@@ -9,7 +9,7 @@ use outgate_model::object::{Vpc, VpcOffering};
 
 use super::filter::Filter;
 use super::scope::{self, Scope};
-use super::{Answers, Call, Command, Entity, Refused, list};
+use super::{Answers, Call, Command, Entity, Refused, list, network};
 use crate::view::{self, Look};
 use crate::wire::envelope::Object;
 use crate::wire::error::ApiError;
@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
     Command::start(
         "restartVPC",
         "Applies a VPC's rules again, with cleanup on a fresh router.",
-        &[RESTART],
+        &[ID, network::RESTART_HOW],
         Answers::Success,
         |call| Box::pin(restart(call)),
     ),
@@ -207,34 +207,10 @@ async fn update(call: &Call<'_>) -> Result<Started, Refused> {
     Ok(call.manager.update_vpc(&call.caller, request).await?)
 }
 
-const RESTART: &[Param] = &[
-    Param::required("id", Kind::Uuid(Of::Vpc), "the VPC"),
-    Param::optional(
-        "cleanup",
-        Kind::Bool,
-        "whether the router is replaced by a fresh one (false when left out)",
-    ),
-    Param::optional(
-        "livepatch",
-        Kind::Bool,
-        "every restart without cleanup keeps sessions",
-    ),
-    Param::optional(
-        "makeredundant",
-        Kind::Bool,
-        "redundant routers are not available: true is refused",
-    ),
-];
-
 async fn restart(call: &Call<'_>) -> Result<Started, Refused> {
-    let params = &call.params;
-    if params.flag("makeredundant") == Some(true) {
-        let expected = "false: redundant routers are not available";
-        return Err(ApiError::invalid(params.command(), "makeredundant", "true", expected).into());
-    }
     let request = RestartVpc {
-        id: VpcId(params.need_id("id")?),
-        cleanup: params.flag("cleanup").unwrap_or(false),
+        id: VpcId(call.params.need_id("id")?),
+        cleanup: network::cleanup(&call.params)?,
     };
     Ok(call.manager.restart_vpc(&call.caller, request).await?)
 }
