@@ -157,6 +157,7 @@ fn manager_config(config: &Config) -> ManagerConfig {
         router: RouterSettings {
             authorized_keys: vec![config.authorized_key.clone()],
             fastpath: config.fastpath,
+            nat_log_collector: config.nat_log_collector,
             ..RouterSettings::default()
         },
         pace: Pace::default(),

@@ -165,6 +165,18 @@ settings! {
     /// How long an ICMP query's mapping lives.
     CONNTRACK_ICMP = "router.conntrack.icmp.timeout", "Network",
         "Seconds that an ICMP query's mapping is kept (RFC 5508: at least 60)", Form::Number(1, 86_400), 60, Zone;
+    /// Whether translated sessions are recorded.
+    NAT_LOG = "router.natlog.enabled", "Network",
+        "Whether routers record each translated session, its beginning and its end (docs/nat-log.md)",
+        Form::Truth, 0, Zone;
+    /// How many records a router writes.
+    NAT_LOG_RATE = "router.natlog.rate", "Network",
+        "Records of sessions that a router writes in a second; those beyond are counted as lost",
+        Form::Number(1, 1_000_000), 50_000, Zone;
+    /// How large a router's records may become.
+    NAT_LOG_SIZE = "router.natlog.size", "Network",
+        "MiB of records of sessions that a router keeps on its host; the oldest go first",
+        Form::Number(8, 65_536), 256, Zone;
     /// How often routers' byte counters are read.
     ROUTER_STATS_INTERVAL = "router.stats.interval", "Usage",
         "Seconds between two readings of the routers' byte counters", Form::Number(1, 86_400), 60, Nowhere;
@@ -189,12 +201,15 @@ settings! {
 }
 
 /// The settings that routers are made from.
-const OF_ROUTERS: [&Known; 5] = [
+const OF_ROUTERS: [&Known; 8] = [
     &CONNTRACK_MAX,
     &CONNTRACK_TCP,
     &CONNTRACK_UDP,
     &CONNTRACK_UDP_STREAM,
     &CONNTRACK_ICMP,
+    &NAT_LOG,
+    &NAT_LOG_RATE,
+    &NAT_LOG_SIZE,
 ];
 
 /// Whether a change of this setting changes what routers must be.

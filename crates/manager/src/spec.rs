@@ -5,7 +5,7 @@ mod balancing;
 mod vpc;
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
@@ -18,7 +18,7 @@ use outgate_model::object::{
 };
 use outgate_model::object::{Setting, SettingScope};
 use outgate_model::router_spec::{
-    self, Conntrack, ControlSide, Egress, EgressRule, FastPathMode, GuestNetwork, Lease, PortForward,
+    self, Conntrack, ControlSide, Egress, EgressRule, FastPathMode, GuestNetwork, Lease, NatLog, PortForward,
     PublicAddress, PublicSide, SPEC_VERSION, Ssh,
 };
 use outgate_model::{GuestSpec, MacAddr, Realm, RouterSpec};
@@ -35,6 +35,8 @@ pub struct RouterSettings {
     pub control_prefix: u8,
     /// Connection tracking limits and timeouts.
     pub conntrack: Conntrack,
+    /// The IPFIX collector of session records; must be on the control network.
+    pub nat_log_collector: Option<SocketAddrV4>,
     /// The port of SSH on the control side, 3922.
     pub ssh_port: u16,
     /// Public keys in OpenSSH's `authorized_keys` form.
@@ -48,6 +50,7 @@ impl Default for RouterSettings {
         Self {
             control_prefix: 16,
             conntrack: Conntrack::default(),
+            nat_log_collector: None,
             ssh_port: 3922,
             authorized_keys: Vec::new(),
             fastpath: FastPathMode::Off,
@@ -239,8 +242,8 @@ pub fn router_spec(
             port: settings.ssh_port,
             authorized_keys: settings.authorized_keys.clone(),
         },
-        nat_log: None,
         fastpath: settings.fastpath,
+        nat_log: nat_log(source, settings.nat_log_collector, standing.zone),
     }))
 }
 
@@ -259,6 +262,17 @@ fn conntrack(source: Source<'_>, server: &Conntrack, zone: ZoneId) -> Conntrack 
         udp_stream_secs: value(&settings::CONNTRACK_UDP_STREAM, server.udp_stream_secs),
         icmp_secs: value(&settings::CONNTRACK_ICMP, server.icmp_secs),
     }
+}
+
+/// Whether and how sessions are recorded, as the zone's settings want it.
+fn nat_log(source: Source<'_>, collector: Option<SocketAddrV4>, zone: ZoneId) -> Option<NatLog> {
+    let value = |known: &Known| source.setting(known, zone).unwrap_or(known.default);
+    let number = |known: &Known| u32::try_from(value(known)).unwrap_or_default();
+    (value(&settings::NAT_LOG) != 0).then(|| NatLog {
+        records_per_second: number(&settings::NAT_LOG_RATE),
+        file_mib: number(&settings::NAT_LOG_SIZE),
+        collector,
+    })
 }
 
 fn public_side(

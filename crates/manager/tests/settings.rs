@@ -60,6 +60,33 @@ async fn a_change_of_conntrack_settings_reaches_running_routers_zone_before_glob
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_recorded_by_running_routers_as_their_zone_wants_it() {
+    let world = World::new(4).await;
+    let network = world.network("net").await;
+    world.address(network).await;
+    world.quiet().await;
+    let zone = SettingScope::Zone(world.zone);
+    let steps = [
+        (settings::NAT_LOG.name, "true", Some((50_000, 256))),
+        (settings::NAT_LOG_RATE.name, "900", Some((900, 256))),
+        (settings::NAT_LOG.name, "false", None),
+    ];
+    for (name, value, expected) in steps {
+        let before = world.network_now(network).generation;
+        let request = change(name, zone, Some(value));
+        world.manager.update_setting(&world.admin, request).await.unwrap();
+        kept(&world, network, before).await;
+        let router = world.router_id(network);
+        let log = world.host.with(|running| running.routers[&router].1.nat_log);
+        assert_eq!(
+            log.map(|log| (log.records_per_second, log.file_mib)),
+            expected,
+            "{name} {value}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_setting_takes_only_its_values_and_only_where_it_may_differ() {
     let world = World::new(4).await;
     let update = |name: &str, scope, value| {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The server's flags, checked all at once: whoever wrote five wrong ones reads five messages, not one five times.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
@@ -55,6 +55,10 @@ pub struct Args {
     /// have it), required. What it carries is not in the byte counts of single sessions
     #[arg(long, env = "OUTGATE_FASTPATH", default_value = "off")]
     fastpath: String,
+    /// IPFIX collector of routers' session records, on the control network: 169.254.0.1:4739. What is recorded is a
+    /// setting of zones, router.natlog.enabled
+    #[arg(long, env = "OUTGATE_NAT_LOG_COLLECTOR")]
+    nat_log_collector: Option<String>,
     /// How logs are written
     #[arg(long, env = "OUTGATE_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
@@ -118,6 +122,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where calls need no signature; a loopback address.
     pub integration_listen: Option<SocketAddr>,
+    /// The IPFIX collector of routers' session records.
+    pub nat_log_collector: Option<SocketAddrV4>,
     /// Name of this installation.
     pub instance: String,
     /// File for the administrator's keys.
@@ -194,6 +200,7 @@ impl Args {
         let zone = self.zone;
         let listen = listen(&self.listen, problems);
         let integration_listen = integration_address(self.integration_listen.as_deref(), problems);
+        let nat_log_collector = collector(self.nat_log_collector.as_deref(), problems);
         let authorized_key = public_key(&self.ssh_key, problems);
         let fastpath = problems.read("--fastpath", &self.fastpath, "off, auto or required");
         let gateway = problems.read::<Ipv4Net>(
@@ -206,17 +213,7 @@ impl Args {
             gateway,
             problems,
         );
-        let mtu = problems.read(
-            "--public-mtu",
-            &zone.public_mtu,
-            "a number of bytes from 68 to 65535",
-        );
-        problems.check(
-            mtu.is_none_or(|m: u32| (68..=65_535).contains(&m)),
-            "--public-mtu",
-            &zone.public_mtu,
-            "a number of bytes from 68 to 65535",
-        );
+        let mtu = public_mtu(&zone.public_mtu, problems);
         let guest_cidr = problems.read("--guest-cidr", &zone.guest_cidr, "a prefix such as 10.1.1.0/24");
         let dns = zone.dns.split(',').filter(|t| !t.trim().is_empty());
         let dns = dns
@@ -233,6 +230,7 @@ impl Args {
             run_dir: self.run_dir,
             listen: listen?,
             integration_listen,
+            nat_log_collector,
             instance: self.instance,
             credentials_file: self.credentials_file,
             admin_password_file: self.admin_password_file,
@@ -275,6 +273,24 @@ fn integration_address(text: Option<&str>, problems: &mut Problems) -> Option<So
     let is_loopback = address.ip().is_loopback();
     problems.check(is_loopback, "--integration-listen", text, expected);
     is_loopback.then_some(address)
+}
+
+/// Routers reach nothing else from their control side.
+fn collector(text: Option<&str>, problems: &mut Problems) -> Option<SocketAddrV4> {
+    let text = text?;
+    let expected = "an address of the control network 169.254.0.0/16 and a port, such as 169.254.0.1:4739";
+    let address: SocketAddrV4 = problems.read("--nat-log-collector", text, expected)?;
+    let fine = address.ip().is_link_local() && address.port() != 0;
+    problems.check(fine, "--nat-log-collector", text, expected);
+    fine.then_some(address)
+}
+
+fn public_mtu(text: &str, problems: &mut Problems) -> Option<u32> {
+    let expected = "a number of bytes from 68 to 65535";
+    let mtu: u32 = problems.read("--public-mtu", text, expected)?;
+    let fine = (68..=65_535).contains(&mtu);
+    problems.check(fine, "--public-mtu", text, expected);
+    fine.then_some(mtu)
 }
 
 fn range(text: &str, gateway: Option<Ipv4Net>, problems: &mut Problems) -> Option<Ipv4Range> {
