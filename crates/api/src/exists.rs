@@ -72,6 +72,9 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
         Of::Account | Of::Domain | Of::Project | Of::Role | Of::RolePermission | Of::User => {
             tenant(look, of, id)
         }
+        Of::Template => view
+            .get::<Template>(TemplateId(id))
+            .is_some_and(|template| caller.may_use_template(view, template)),
         Of::Vpc | Of::NetworkAclList | Of::NetworkAclItem | Of::PrivateGateway | Of::StaticRoute => {
             of_vpc(look, of, id)
         }
@@ -100,7 +103,6 @@ fn provided(view: &View<'_>, of: Of, id: Uuid) -> bool {
         Of::PhysicalNetwork => view.get::<PhysicalNetwork>(PhysicalNetworkId(id)).is_some(),
         Of::Range => view.get::<PublicIpRange>(PublicIpRangeId(id)).is_some(),
         Of::ServiceOffering => view.get::<ServiceOffering>(ServiceOfferingId(id)).is_some(),
-        Of::Template => view.get::<Template>(TemplateId(id)).is_some(),
         Of::Zone => view.get::<Zone>(ZoneId(id)).is_some(),
         Of::NetworkOffering => view.get::<NetworkOffering>(NetworkOfferingId(id)).is_some(),
         Of::Alert => view

@@ -369,7 +369,10 @@ fn members_come_and_go_without_a_broken_session_and_leave_with_their_guest() {
             .collect::<Vec<_>>()
     };
     assert_eq!(instances(&balanced.rule), ["guest2"]);
-    lab.job("destroyVirtualMachine", &[("id", text(&vm2, "id"))]);
+    lab.job(
+        "destroyVirtualMachine",
+        &[("id", text(&vm2, "id")), ("expunge", "true")],
+    );
     assert_eq!(instances(&echo), ["guest1"]);
     assert!(instances(&balanced.rule).is_empty());
     assert!(lives(&mut open));

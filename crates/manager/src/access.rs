@@ -11,7 +11,7 @@
 //! Something that a caller may not see is answered exactly as something that is not there.
 
 use outgate_model::id::{AccountId, DomainId, ProjectId, UserId};
-use outgate_model::object::{Account, AccountState, Domain, Project, Role, RoleType, User};
+use outgate_model::object::{Account, AccountState, Domain, Project, Role, RoleType, Template, User};
 
 use crate::command::Caller;
 use crate::mirror::View;
@@ -84,6 +84,12 @@ impl Caller {
             RoleType::DomainAdmin => view.is_within(domain, self.domain),
             RoleType::User => domain == self.domain,
         }
+    }
+
+    /// Whether it may use this template: a built-in one, a public one, or one of an account that it may see.
+    pub fn may_use_template(&self, view: &View<'_>, template: &Template) -> bool {
+        let registered = template.registered.as_ref();
+        registered.is_none_or(|registered| registered.public || self.may(view, registered.account))
     }
 
     /// Whether it may see this project.

@@ -159,6 +159,7 @@ pub(crate) fn draft(config: &BootstrapConfig, sealer: &Sealer, draft: &mut Draft
         display_text: "A guest with a shell, a DHCP client and network tools".to_owned(),
         hypervisor: config.hypervisor.clone(),
         os_type: "Linux".to_owned(),
+        registered: None,
         created: Timestamp::now(),
     });
     Ok(())

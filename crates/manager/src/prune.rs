@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Keeps the number of events and finished jobs bounded: the oldest go first.
+//! Keeps the number of events and finished jobs bounded, the oldest go first; and expunges destroyed guests in time.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use outgate_model::key;
 
+use crate::command::guest_life;
 use crate::config::Pace;
 use crate::manager::{CommitError, Manager};
 use crate::mirror::View;
@@ -23,7 +24,23 @@ pub(crate) async fn run(manager: Manager) {
         if let Err(error) = prune(&manager).await {
             tracing::error!(%error, "old events and jobs could not be removed; trying again");
         }
+        if let Err(error) = expunge(&manager).await {
+            tracing::error!(%error, "destroyed guests could not be expunged; trying again");
+        }
     }
+}
+
+/// Expunges the destroyed guests whose time is over.
+///
+/// # Errors
+/// When the store fails.
+async fn expunge(manager: &Manager) -> Result<(), CommitError> {
+    manager
+        .commit(|view, draft| {
+            guest_life::expunge_due(view, draft);
+            Ok::<_, CommitError>(())
+        })
+        .await
 }
 
 /// Deletes what is too much or too old now.

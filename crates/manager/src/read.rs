@@ -4,13 +4,19 @@
 
 use outgate_model::Realm;
 use outgate_model::object::{
-    FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RouterState, RuleState,
+    FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, Router, RouterState,
+    RuleState,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{Vpc, VpcPhase};
 
 use crate::mirror::View;
 use crate::realm::Phase;
+
+/// The server's own version, which is that of the routers that it starts.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What is said of a router that is too old to say its version.
+const UNKNOWN: &str = "UNKNOWN";
 
 /// A guest's state in CloudStack's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +29,10 @@ pub enum GuestState {
     Stopping,
     /// Down.
     Stopped,
-    /// On its way out for good.
+    /// Down, and kept until it is recovered or expunged.
     Destroyed,
+    /// On its way out for good.
+    Expunging,
     /// Could not be brought up.
     Error,
 }
@@ -38,6 +46,7 @@ impl GuestState {
             Self::Stopping => "Stopping",
             Self::Stopped => "Stopped",
             Self::Destroyed => "Destroyed",
+            Self::Expunging => "Expunging",
             Self::Error => "Error",
         }
     }
@@ -63,6 +72,21 @@ pub fn rule_state_name(state: RuleState) -> &'static str {
 }
 
 impl View<'_> {
+    /// The version of Outgate that a router runs; of one that does not run, that of its next start.
+    pub fn router_version(&self, router: &Router) -> String {
+        let seen = self.router_observed(router.id);
+        let runs = seen.filter(|seen| seen.state == RouterState::Running);
+        match runs {
+            Some(seen) => seen.version.clone().unwrap_or_else(|| UNKNOWN.to_owned()),
+            None => VERSION.to_owned(),
+        }
+    }
+
+    /// Whether a router runs another version than the server, so that it should be replaced.
+    pub fn requires_upgrade(&self, router: &Router) -> bool {
+        self.router_version(router) != VERSION
+    }
+
     /// A guest's state.
     pub fn guest_state(&self, guest: &Guest) -> GuestState {
         let seen = self.guest_observed(guest.id);
@@ -72,8 +96,9 @@ impl View<'_> {
             Power::On if seen.is_some_and(|seen| seen.error.is_some()) => GuestState::Error,
             Power::On => GuestState::Starting,
             Power::Off if running => GuestState::Stopping,
+            Power::Off if guest.destroyed.is_some() => GuestState::Destroyed,
             Power::Off => GuestState::Stopped,
-            Power::Gone => GuestState::Destroyed,
+            Power::Gone => GuestState::Expunging,
         }
     }
 

@@ -97,6 +97,15 @@ settings! {
     /// How often networks to shut down are looked for.
     NETWORK_GC_INTERVAL = "network.gc.interval", "Network",
         "Seconds between two looks for networks that can be shut down", SECONDS, 600, Nowhere;
+    /// How long a destroyed guest is kept.
+    EXPUNGE_DELAY = "expunge.delay", "Advanced",
+        "Seconds that a destroyed guest can be recovered before it is expunged", SECONDS, 86_400, Nowhere;
+    /// Whether users expunge.
+    USERS_EXPUNGE = "allow.user.expunge.recover.vm", "Advanced",
+        "Whether users, not only admins, may expunge and recover their guests", Form::Truth, 1, Nowhere;
+    /// Whether users see what they destroyed.
+    USERS_SEE_DESTROYED = "allow.user.view.destroyed.vm", "Advanced",
+        "Whether lists show users, not only admins, their destroyed guests", Form::Truth, 0, Nowhere;
     /// Whether calls are counted.
     THROTTLING_ENABLED = "api.throttling.enabled", "Advanced",
         "Whether each account may only make so many API calls in an interval", Form::Truth, 0, Nowhere;

@@ -18,6 +18,9 @@ pub struct Applied {
     pub sessions_cut: u64,
     /// How long it took, in microseconds.
     pub micros: u64,
+    /// The version of Outgate that the router runs; empty from one that is too old to say so.
+    #[serde(default)]
+    pub version: String,
 }
 
 /// What runs on a host.

@@ -34,7 +34,7 @@ pub use tag::TagSet;
 pub use vpc::{
     NetworkAclItem, NetworkAclList, PrivateGateway, StaticRoute, Tier, Vpc, VpcOffering, VpcPhase,
 };
-pub use zone::{Host, PhysicalNetwork, PublicIpRange, ServiceOffering, Template, Zone};
+pub use zone::{Host, PhysicalNetwork, PublicIpRange, Registered, ServiceOffering, Template, Zone};
 
 macro_rules! objects {
     ($($type:ty, $id:ty, $kind:literal, $name:literal;)+) => {$(

@@ -25,6 +25,9 @@ use crate::cloud_log::CloudLog;
 use crate::services::{Services, Wake};
 use steps::OnError;
 
+/// The version of Outgate that this router runs.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// At most so many differences of one change are written to the log; the others are counted.
 const LOGGED: usize = 40;
 
@@ -178,6 +181,7 @@ impl Engine {
             changes: changes.differences,
             sessions_cut,
             micros: micros(started),
+            version: VERSION.to_owned(),
         })
     }
 
@@ -191,6 +195,7 @@ impl Engine {
                 changes: differences,
                 sessions_cut: 0,
                 micros: micros(started),
+                version: VERSION.to_owned(),
             }),
         }
     }
@@ -290,6 +295,7 @@ impl Engine {
             changes,
             sessions_cut,
             micros,
+            version: _,
         } = applied;
         if changes.is_empty() && *sessions_cut == 0 {
             return;

@@ -8,6 +8,7 @@ use outgate_model::id::{IpForwardingRuleId, LoadBalancerRuleId, SecondaryIpId};
 use outgate_model::id::{
     NetworkAclItemId, NetworkAclListId, PrivateGatewayId, StaticRouteId, VpcId, VpcOfferingId,
 };
+use outgate_model::id::{ServiceOfferingId, TemplateId};
 use uuid::Uuid;
 
 use crate::view::{self, Field, Look};
@@ -72,6 +73,10 @@ pub enum Entity {
     Role,
     /// `project`.
     Project,
+    /// `serviceoffering`.
+    ServiceOffering,
+    /// `template`.
+    Template,
 }
 
 impl Entity {
@@ -106,6 +111,8 @@ impl Entity {
             Self::User => "user",
             Self::Role => "role",
             Self::Project => "project",
+            Self::ServiceOffering => "serviceoffering",
+            Self::Template => "template",
         }
     }
 
@@ -140,6 +147,8 @@ impl Entity {
             Self::User => view::user::FIELDS,
             Self::Role => view::role::FIELDS,
             Self::Project => view::project::FIELDS,
+            Self::ServiceOffering => view::service_offering::FIELDS,
+            Self::Template => view::template::FIELDS,
         }
     }
 
@@ -185,6 +194,8 @@ impl Entity {
             Self::User => view::user::render(look, at.get(UserId(id))?),
             Self::Role => view::role::render(look, at.get(RoleId(id))?),
             Self::Project => view::project::render(look, at.get(ProjectId(id))?),
+            Self::ServiceOffering => view::service_offering::render(look, at.get(ServiceOfferingId(id))?),
+            Self::Template => view::template::render(look, at.get(TemplateId(id))?),
         })
     }
 }

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use outgate_manager::Started;
-use outgate_manager::command::request::{
-    DeployGuest, DestroyGuest, RebootGuest, StartGuest, StopGuest, WantedNic,
-};
+use outgate_manager::command::request::{DeployGuest, RebootGuest, StartGuest, StopGuest, WantedNic};
+use outgate_manager::settings::USERS_SEE_DESTROYED;
 use outgate_model::Realm;
 use outgate_model::id::{GuestId, NetworkId, ServiceOfferingId, TemplateId, VpcId, ZoneId};
-use outgate_model::object::{Guest, Host, Network, Nic, Power};
+use outgate_model::object::{Guest, Host, Network, Nic, Power, RoleType, Template};
 
 use super::filter::Filter;
 use super::scope::{self, Scope};
-use super::{Answers, Call, Command, Entity, Refused, list};
+use super::{Answers, Call, Command, Entity, Refused, list, router};
 use crate::view::{self, Look};
 use crate::wire::envelope::Object;
 use crate::wire::error::ApiError;
@@ -58,13 +57,6 @@ pub const COMMANDS: &[Command] = &[
         Answers::Entity(Entity::Guest),
         |call| Box::pin(reboot(call)),
     ),
-    Command::start(
-        "destroyVirtualMachine",
-        "Removes a guest with its static NAT and its port forwarding rules.",
-        &[ID, EXPUNGE],
-        Answers::Entity(Entity::Guest),
-        |call| Box::pin(destroy(call)),
-    ),
 ];
 
 const NAME: Kind = Kind::Text(255);
@@ -92,14 +84,40 @@ const DEPLOY: &[Param] = &[
     Param::optional("name", Kind::Text(63), "its host name"),
     Param::optional("displayname", NAME, "what users read; the name when left out"),
     Param::optional(
+        "hypervisor",
+        Kind::Text(32),
+        "the hypervisor; must be the template's",
+    ),
+    Param::optional(
         "startvm",
         Kind::Bool,
         "whether it is started (true when left out)",
     ),
 ];
 
+/// What a request says of the hypervisor fits the template; 431 if not.
+fn check_hypervisor(call: &Call<'_>) -> Result<(), ApiError> {
+    let params = &call.params;
+    let view = call.manager.view();
+    let template = TemplateId(params.need_id("templateid")?);
+    let has = view.get::<Template>(template).map(|t| t.hypervisor.clone());
+    match (params.text("hypervisor"), has) {
+        (Some(wanted), Some(has)) if !wanted.eq_ignore_ascii_case(&has) => {
+            let expected = format!("{has}, the template's");
+            Err(ApiError::invalid(
+                params.command(),
+                "hypervisor",
+                wanted,
+                &expected,
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
 async fn deploy(call: &Call<'_>) -> Result<Started, Refused> {
     let params = &call.params;
+    check_hypervisor(call)?;
     let request = DeployGuest {
         zone: ZoneId(params.need_id("zoneid")?),
         service_offering: ServiceOfferingId(params.need_id("serviceofferingid")?),
@@ -184,18 +202,6 @@ const FORCED: &[Param] = &[Param::optional(
     Kind::Bool,
     "a guest always goes down at once",
 )];
-const EXPUNGE: &[Param] = &[Param::optional(
-    "expunge",
-    Kind::Bool,
-    "destroyed guests are not kept, with or without it",
-)];
-
-impl Call<'_> {
-    fn guest(&self) -> Result<GuestId, ApiError> {
-        self.params.need_id("id").map(GuestId)
-    }
-}
-
 async fn start(call: &Call<'_>) -> Result<Started, Refused> {
     Ok(call
         .manager
@@ -217,13 +223,6 @@ async fn reboot(call: &Call<'_>) -> Result<Started, Refused> {
         .await?)
 }
 
-async fn destroy(call: &Call<'_>) -> Result<Started, Refused> {
-    Ok(call
-        .manager
-        .destroy_guest(&call.caller, DestroyGuest { id: call.guest()? })
-        .await?)
-}
-
 const FILTERS: &[Param] = &[
     Param::optional("id", Kind::Uuid(Of::Guest), "the guest of this id"),
     Param::optional("ids", Kind::Uuids(Of::Guest), "the guests of these ids"),
@@ -236,15 +235,25 @@ const FILTERS: &[Param] = &[
             "Present",
             "Destroyed",
             "Expunged",
+            "Expunging",
             "Starting",
             "Stopping",
             "Error",
+            "Migrating",
         ]),
         "the state; Present for all that are not destroyed",
     ),
     Param::optional("zoneid", Kind::Uuid(Of::Zone), "guests of this zone"),
     Param::optional("networkid", Kind::Uuid(Of::Network), "guests on this network"),
+    Param::optional("podid", Kind::Uuid(Of::Pod), "guests in this pod"),
+    Param::optional("clusterid", Kind::Uuid(Of::Cluster), "guests in this cluster"),
     Param::optional("hostid", Kind::Uuid(Of::Host), "guests on this host"),
+    Param::optional("displayvm", Kind::Bool, "true for all, false for none"),
+    Param::optional(
+        "details",
+        Kind::Text(255),
+        "what is to be told, joined by commas: with neither nics nor all, NICs are left out",
+    ),
     Param::optional("templateid", Kind::Uuid(Of::Template), "guests of this template"),
     Param::optional(
         "serviceofferingid",
@@ -266,33 +275,52 @@ const FILTERS: &[Param] = &[
 ];
 
 fn guests(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
-    let (filter, scope) = (Filter(params), Scope::of(look, params)?);
-    let ids = params.ids("ids");
-    let matches = candidates(look, params, scope).filter(|g| {
-        scope.shows(look, g.account)
-            && filter.id("id", g.id.0)
-            && (ids.is_empty() || ids.contains(&g.id.0))
-            && filter.contained("name", &[&g.name, &g.display_name])
-            && in_state(look, params, g)
-            && filter.id("zoneid", g.zone.0)
-            && params
-                .id("networkid")
-                .is_none_or(|id| g.nics.iter().any(|n| n.network.0 == id))
-            && in_vpc(look, params, g)
-            && filter.id("hostid", g.host.0)
-            && filter.id("templateid", g.template.0)
-            && filter.id("serviceofferingid", g.service_offering.0)
-            && filter.exact(
-                "hypervisor",
-                look.view
-                    .get::<Host>(g.host)
-                    .map_or("", |h| h.hypervisor.as_str()),
-            )
-            && filter.flag("forvirtualnetwork", true)
-            && filter.flag("haenable", false)
-            && filter.keyword(&[&g.name, &g.display_name, &g.instance_name])
+    let scope = Scope::of(look, params)?;
+    let destroyed_too = look.caller.role != RoleType::User || look.view.setting_is_on(&USERS_SEE_DESTROYED);
+    let matches = candidates(look, params, scope).filter(|guest| {
+        scope.shows(look, guest.account)
+            && (destroyed_too || guest.destroyed.is_none())
+            && passes(look, params, guest)
     });
-    list::reply(look, params, "virtualmachine", matches, view::guest::render)
+    let told = params.text("details").map(|details| {
+        let mut each = details.split(',').map(str::trim);
+        each.any(|detail| {
+            ["nics", "all"]
+                .iter()
+                .any(|word| detail.eq_ignore_ascii_case(word))
+        })
+    });
+    let render = |look: &Look<'_>, guest: &Guest| {
+        let mut object = view::guest::render(look, guest);
+        if told == Some(false) {
+            object.remove("nic");
+        }
+        object
+    };
+    list::reply(look, params, "virtualmachine", matches, render)
+}
+
+/// Whether a guest is what the filters ask for.
+fn passes(look: &Look<'_>, params: &Params, g: &Guest) -> bool {
+    let (filter, ids) = (Filter(params), params.ids("ids"));
+    let host = look.view.get::<Host>(g.host);
+    let on_network = |id| g.nics.iter().any(|nic| nic.network.0 == id);
+    filter.id("id", g.id.0)
+        && (ids.is_empty() || ids.contains(&g.id.0))
+        && filter.contained("name", &[&g.name, &g.display_name])
+        && in_state(look, params, g)
+        && filter.id("zoneid", g.zone.0)
+        && params.id("networkid").is_none_or(on_network)
+        && in_vpc(look, params, g)
+        && filter.id("hostid", g.host.0)
+        && router::in_place(look, filter, g.host)
+        && filter.id("templateid", g.template.0)
+        && filter.id("serviceofferingid", g.service_offering.0)
+        && filter.exact("hypervisor", host.map_or("", |h| h.hypervisor.as_str()))
+        && filter.flag("displayvm", true)
+        && filter.flag("forvirtualnetwork", true)
+        && filter.flag("haenable", false)
+        && filter.keyword(&[&g.name, &g.display_name, &g.instance_name])
 }
 
 fn in_vpc(look: &Look<'_>, params: &Params, guest: &Guest) -> bool {
@@ -309,7 +337,7 @@ fn in_vpc(look: &Look<'_>, params: &Params, guest: &Guest) -> bool {
 fn in_state(look: &Look<'_>, params: &Params, guest: &Guest) -> bool {
     match params.word("state") {
         None => true,
-        Some("Present") => guest.power != Power::Gone,
+        Some("Present") => guest.power != Power::Gone && guest.destroyed.is_none(),
         Some(state) => look.view.guest_state(guest).name() == state,
     }
 }

@@ -14,6 +14,7 @@ mod filter;
 mod firewall;
 mod forwarding;
 mod guest;
+mod guest_life;
 mod infra;
 mod insight;
 mod ip_forwarding;
@@ -27,14 +28,15 @@ mod network_acl_list;
 mod network_offering;
 mod nic;
 mod private_gateway;
-mod provided;
 mod router;
 mod scope;
+mod service_offering;
 mod session;
 mod static_route;
 mod stickiness;
 mod supported;
 mod tag;
+mod template;
 mod tenancy;
 mod usage;
 mod vpc;
@@ -330,7 +332,8 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         infra::setting::COMMANDS,
         alert::COMMANDS,
         capacity::COMMANDS,
-        provided::COMMANDS,
+        service_offering::COMMANDS,
+        template::COMMANDS,
         network_offering::COMMANDS,
         supported::COMMANDS,
         network::COMMANDS,
@@ -347,6 +350,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         load_balancer::COMMANDS,
         stickiness::COMMANDS,
         guest::COMMANDS,
+        guest_life::COMMANDS,
         nic::COMMANDS,
         router::COMMANDS,
         insight::COMMANDS,

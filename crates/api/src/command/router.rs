@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Virtual routers.
 
-use outgate_manager::command::request::{DestroyRouter, RebootRouter, StartRouter, StopRouter};
-use outgate_manager::{Started, read};
+use outgate_manager::command::request::{
+    DestroyRouter, RebootRouter, ScaleRouter, StartRouter, StopRouter, UpgradeRouter,
+};
+use outgate_manager::{CommandError, Started, read};
 use outgate_model::Realm;
-use outgate_model::id::{NetworkId, RouterId, VpcId};
-use outgate_model::object::{Network, Router};
+use outgate_model::id::{DomainId, HostId, NetworkId, RouterId, ServiceOfferingId, VpcId};
+use outgate_model::object::{Account, Network, Power, Router};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -60,6 +62,22 @@ pub const COMMANDS: &[Command] = &[
     )
     .for_admins(),
     Command::act(
+        "changeServiceForRouter",
+        "Gives a stopped router another size.",
+        &[ID, SIZE],
+        Answers::Entity(Entity::Router),
+        |call| Box::pin(change_size(call)),
+    )
+    .for_admins(),
+    Command::act(
+        "upgradeRouterTemplate",
+        "Replaces routers that run another version of Outgate than the server, by a job each.",
+        &[UPGRADE],
+        Answers::List("asyncjobs", &[("jobid", "string")]),
+        |call| Box::pin(upgrade(call)),
+    )
+    .for_admins(),
+    Command::act(
         "verifyRouter",
         "Checks in seven steps whether a router's source NAT works. Changes nothing.",
         &[ID],
@@ -75,6 +93,25 @@ const FORCED: &[Param] = &[Param::optional(
     Kind::Bool,
     "a router always goes down at once",
 )];
+
+const SIZE: &[Param] = &[Param::required(
+    "serviceofferingid",
+    Kind::Uuid(Of::ServiceOffering),
+    "the size: an offering for system VMs",
+)];
+
+const UPGRADE: &[Param] = &[
+    Param::optional("id", Kind::Uuid(Of::Router), "the router of this id"),
+    Param::optional("zoneid", Kind::Uuid(Of::Zone), "routers of this zone"),
+    Param::optional("podid", Kind::Uuid(Of::Pod), "routers of this pod"),
+    Param::optional("clusterid", Kind::Uuid(Of::Cluster), "routers of this cluster"),
+    Param::optional(
+        "account",
+        Kind::Text(100),
+        "routers of this account; needs domainid",
+    ),
+    Param::optional("domainid", Kind::Uuid(Of::Domain), "routers of this domain"),
+];
 
 const VERIFICATION: &[Field] = &[
     ("routerid", "string"),
@@ -94,6 +131,8 @@ const FILTERS: &[Param] = &[
     ),
     Param::optional("zoneid", Kind::Uuid(Of::Zone), "routers of this zone"),
     Param::optional("networkid", Kind::Uuid(Of::Network), "the router of this network"),
+    Param::optional("podid", Kind::Uuid(Of::Pod), "routers in this pod"),
+    Param::optional("clusterid", Kind::Uuid(Of::Cluster), "routers in this cluster"),
     Param::optional("hostid", Kind::Uuid(Of::Host), "routers on this host"),
     Param::optional("forvpc", Kind::Bool, "whether it is a VPC's router"),
     Param::optional("vpcid", Kind::Uuid(Of::Vpc), "the router of this VPC"),
@@ -116,12 +155,19 @@ fn routers(look: &Look<'_>, params: &Params) -> Result<Object, ApiError> {
                 .is_none_or(|id| serves(look, r, NetworkId(id)))
             && filter.maybe_id("vpcid", vpc_of(r))
             && filter.id("hostid", r.host.0)
+            && in_place(look, filter, r.host)
             && filter.flag("forvpc", matches!(r.realm, Realm::Vpc(_)))
-            && filter.exact("version", env!("CARGO_PKG_VERSION"))
+            && filter.exact("version", &look.view.router_version(r))
             && filter.flag("healthchecksfailed", failed)
             && filter.keyword(&[&r.name])
     });
     list::reply(look, params, "router", matches, view::router::render_with_vpc)
+}
+
+/// Whether a host is in the pod and the cluster that `podid` and `clusterid` ask for.
+pub(super) fn in_place(look: &Look<'_>, filter: Filter<'_>, host: HostId) -> bool {
+    let (cluster, pod) = look.place(host);
+    filter.maybe_id("podid", pod.map(|p| p.id.0)) && filter.maybe_id("clusterid", cluster.map(|c| c.id.0))
 }
 
 /// The narrowest index that holds every match.
@@ -194,6 +240,59 @@ async fn destroy(call: &Call<'_>) -> Result<Started, Refused> {
         .manager
         .destroy_router(&call.caller, DestroyRouter { id: call.router()? })
         .await?)
+}
+
+async fn change_size(call: &Call<'_>) -> Result<Object, Refused> {
+    let request = ScaleRouter {
+        id: call.router()?,
+        service_offering: ServiceOfferingId(call.params.need_id("serviceofferingid")?),
+    };
+    let id = call.manager.scale_router(&call.caller, request).await?;
+    Ok(call.entity(Entity::Router, id.0))
+}
+
+/// The routers that a request means and that run another version than the server.
+fn outdated(call: &Call<'_>) -> Result<Vec<RouterId>, ApiError> {
+    let view = call.manager.view();
+    let look = Look {
+        view: &view,
+        caller: &call.caller,
+    };
+    let params = &call.params;
+    let filter = Filter(params);
+    let account = scope::named_account(&look, params)?;
+    let domain = params.id("domainid").map(DomainId);
+    let in_domain = |account| {
+        let account = view.get::<Account>(account);
+        domain.is_none_or(|domain| account.is_some_and(|a| view.is_within(a.domain, domain)))
+    };
+    let meant = view.all::<Router>().filter(|r| {
+        r.power == Power::On
+            && view.requires_upgrade(r)
+            && filter.id("id", r.id.0)
+            && filter.id("zoneid", r.zone.0)
+            && in_place(&look, filter, r.host)
+            && account.is_none_or(|account| account == r.account)
+            && in_domain(r.account)
+    });
+    Ok(meant.map(|router| router.id).collect())
+}
+
+async fn upgrade(call: &Call<'_>) -> Result<Object, Refused> {
+    let mut jobs = Vec::new();
+    for id in outdated(call)? {
+        let started = call
+            .manager
+            .upgrade_router(&call.caller, UpgradeRouter { id })
+            .await;
+        match started {
+            Ok(started) => jobs.push(json!({ "jobid": started.job })),
+            // Replaced, stopped or gone meanwhile.
+            Err(CommandError::Invalid(_) | CommandError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(envelope::list("asyncjobs", jobs.len(), jobs))
 }
 
 async fn verify(call: &Call<'_>) -> Result<Object, Refused> {

@@ -2,8 +2,8 @@
 //! One look at the cloud through one caller's eyes.
 
 use outgate_manager::{Caller, View};
-use outgate_model::id::{AccountId, TagSetId};
-use outgate_model::object::{Account, Domain, Project, ServiceOffering, TagSet};
+use outgate_model::id::{AccountId, HostId, TagSetId};
+use outgate_model::object::{Account, Cluster, Domain, Host, Pod, Project, Router, ServiceOffering, TagSet};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -65,11 +65,28 @@ impl<'a> Look<'a> {
             .collect()
     }
 
+    /// The cluster and the pod that a host is in.
+    pub fn place(&self, host: HostId) -> (Option<&'a Cluster>, Option<&'a Pod>) {
+        let cluster = self.view.get::<Host>(host).and_then(|host| host.cluster);
+        let cluster = cluster.and_then(|id| self.view.get::<Cluster>(id)).map(|c| &**c);
+        let pod = cluster.and_then(|cluster| self.view.get::<Pod>(cluster.pod));
+        (cluster, pod.map(|pod| &**pod))
+    }
+
+    /// The size of a router: its own, or the one that routers get.
+    pub fn router_size(&self, router: &Router) -> Option<&'a ServiceOffering> {
+        let own = router
+            .service_offering
+            .and_then(|id| self.view.get::<ServiceOffering>(id));
+        own.map(|o| &**o).or_else(|| self.system_offering())
+    }
+
     /// The offering that system VMs, the routers, are made from.
     pub fn system_offering(&self) -> Option<&'a ServiceOffering> {
         self.view
             .all::<ServiceOffering>()
             .map(|o| &**o)
-            .find(|o| o.system)
+            .filter(|o| o.system && !o.removed)
+            .min_by_key(|o| (o.created, o.id))
     }
 }

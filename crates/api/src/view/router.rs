@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use outgate_manager::read;
 use outgate_model::object::{
-    Host, Network, PublicIp, PublicIpRange, Router, RouterHealth, RouterObserved, Vpc, Zone,
+    Host, Network, PublicIp, PublicIpRange, Router, RouterHealth, RouterObserved, RouterState, Vpc, Zone,
 };
 use outgate_model::stats::HealthKind;
 use outgate_model::{MacAddr, Realm};
@@ -158,27 +158,34 @@ view! {
         let parts = Parts::of(look, router);
         let (network, vpc, range) = (parts.network, parts.vpc, parts.range);
         let host = look.view.get::<Host>(router.host);
-        let system = look.system_offering();
+        let size = look.router_size(router);
+        let (_, pod) = look.place(router.host);
+        let version = look.view.router_version(router);
+        let running = look.view.router_state(router) == RouterState::Running;
     }
     "id" string = router.id;
     "name" string = &router.name;
     "role" string = "VIRTUAL_ROUTER";
     "state" string = read::router_state_name(look.view.router_state(router));
     "created" date = date::format(router.created);
-    "version" string = env!("CARGO_PKG_VERSION");
-    "softwareversion" string = env!("CARGO_PKG_VERSION");
-    "requiresupgrade" boolean = false;
+    "version" string = &version;
+    "softwareversion" string = &version;
+    "scriptsversion" string = &version;
+    "requiresupgrade" boolean = look.view.requires_upgrade(router);
     "isredundantrouter" boolean = false;
     "redundantstate" string = "UNKNOWN";
     "zoneid" string = router.zone;
     "zonename" string = parts.zone.map(|z| &z.name);
     "dns1" string = parts.zone.and_then(|z| z.dns.first());
     "dns2" string = parts.zone.and_then(|z| z.dns.get(1));
+    "podid" string = pod.map(|p| p.id);
+    "podname" string = pod.map(|p| &p.name);
     "hostid" string = router.host;
     "hostname" string = host.map(|h| &h.name);
     "hypervisor" string = host.map(|h| &h.hypervisor);
-    "serviceofferingid" string = system.map(|s| s.id);
-    "serviceofferingname" string = system.map(|s| &s.name);
+    "hostcontrolstate" string = host.filter(|_| running).map(|h| control_state(look, h));
+    "serviceofferingid" string = size.map(|s| s.id);
+    "serviceofferingname" string = size.map(|s| &s.name);
     "networkdomain" string = network.map(|n| &n.domain).or(vpc.map(|v| &v.domain));
     "vpcid" string = vpc.map(|v| v.id);
     "vpcname" string = vpc.map(|v| &v.name);
@@ -200,6 +207,15 @@ view! {
     "healthcheckresults" list = parts.health(look, router);
     "hasannotations" boolean = false;
     owned by router.account;
+}
+
+/// CloudStack's word of whether the server can control a host.
+fn control_state(look: &Look<'_>, host: &Host) -> &'static str {
+    if look.view.host_answers(host.id) {
+        "Enabled"
+    } else {
+        "Offline"
+    }
 }
 
 /// A router with the `vpcid` that must be there.

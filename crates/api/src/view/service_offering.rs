@@ -16,7 +16,7 @@ view! {
     "cpunumber" integer = offering.cpu_number;
     "cpuspeed" integer = offering.cpu_speed_mhz;
     "memory" integer = offering.memory_mib;
-    "state" string = "Active";
+    "state" string = if offering.removed { "Inactive" } else { "Active" };
     "storagetype" string = "local";
     "provisioningtype" string = "thin";
     "issystem" boolean = offering.system;

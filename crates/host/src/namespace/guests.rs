@@ -108,9 +108,10 @@ impl Shared {
     }
 }
 
-/// Whether a running guest can become what `spec` says without being started anew.
+/// Whether a running guest can become what `spec` says without being started anew. Another host name waits for its next
+/// start, as in CloudStack.
 fn can_go_on(before: &GuestSpec, spec: &GuestSpec) -> bool {
-    (before.id, &before.instance_name, &before.hostname) == (spec.id, &spec.instance_name, &spec.hostname)
+    (before.id, &before.instance_name) == (spec.id, &spec.instance_name)
 }
 
 /// The devices that a running guest is to lose: those that go, and those that become other ones.

@@ -5,13 +5,11 @@ use jiff::Timestamp;
 use outgate_model::id::{AccountId, GuestId, HostId, ZoneId};
 use outgate_model::job::Goal;
 use outgate_model::key;
-use outgate_model::object::{
-    Account, Guest, GuestObserved, Network, Nic, Power, PublicIp, ServiceOffering, Template, Zone,
-};
+use outgate_model::object::{Account, Guest, GuestObserved, Network, Nic, Power, PublicIp, Zone};
 
 use super::request::{DeployGuest, DestroyGuest, RebootGuest, StartGuest, Started, StopGuest, WantedNic};
 use super::tx::{Owned, Tx};
-use super::{balancing, checks, forwarding, implement, infra, ip_forwarding, nic};
+use super::{balancing, checks, forwarding, guest_life, implement, infra, ip_forwarding, nic, provided};
 use crate::CommandError;
 use crate::mirror::Stored;
 
@@ -19,15 +17,11 @@ use crate::mirror::Stored;
 pub(crate) fn deploy(tx: &mut Tx<'_>, request: &DeployGuest) -> Result<Started, CommandError> {
     let zone = tx.provided::<Zone>("zoneid", request.zone)?;
     infra::open(tx, &zone)?;
-    let offering = tx.provided::<ServiceOffering>("serviceofferingid", request.service_offering)?;
-    if offering.system {
-        return Err(CommandError::invalid(
-            "serviceofferingid",
-            offering.id,
-            "an offering for guests, not for system VMs",
-        ));
+    let offering = guest_life::size(tx, request.service_offering)?;
+    let template = provided::usable_template(tx, "templateid", request.template)?;
+    if template.registered.as_ref().is_some_and(|r| r.removed) {
+        return Err(CommandError::not_found("templateid", template.id));
     }
-    let template = tx.provided::<Template>("templateid", request.template)?;
     if template.zone != zone.id {
         return Err(CommandError::invalid(
             "templateid",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use outgate_model::host::LbStatistics;
 use outgate_model::id::LoadBalancerRuleId;
+use outgate_model::id::{GuestId, RouterId, ServiceOfferingId, TemplateId};
 use outgate_model::id::{JobId, NetworkId, NetworkOfferingId, PublicIpId};
 use outgate_model::job::JobState;
 use outgate_model::object::{LoadBalancerRule, RouterState};
@@ -22,11 +23,16 @@ use super::request::{
     UpdateFirewallRule, UpdateHealthCheck, UpdateLoadBalancer, UpdatePortForwarding, UpdateStickiness,
 };
 use super::request::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
+use super::request::{
+    CreateServiceOffering, DeleteServiceOffering, DeleteTemplate, DiscardGuest, ExpungeGuest, RecoverGuest,
+    RegisterTemplate, ScaleGuest, ScaleRouter, UpdateGuest, UpdateServiceOffering, UpdateTemplate,
+    UpgradeRouter,
+};
 use super::request::{ReleaseIp, ReserveIp, UpdateIp};
 use super::reserve;
 use super::tx::Tx;
 use super::{address, firewall, forwarding, guest, network, network_offering, router, static_nat};
-use super::{balancing, ip_forwarding, nic, secondary_ip, stickiness};
+use super::{balancing, guest_life, ip_forwarding, nic, provided, secondary_ip, stickiness};
 use crate::{CommandError, Manager, reconcile};
 
 /// How long a command that answers only when it is done waits for the router.
@@ -131,6 +137,34 @@ commands! {
     stop_guest(StopGuest) -> Started = |tx, request| guest::stop(tx, *request);
     /// Destroys a guest for good.
     destroy_guest(DestroyGuest) -> Started = |tx, request| guest::destroy(tx, *request);
+    /// Destroys a guest and keeps it, off, until it is recovered or expunged.
+    discard_guest(DiscardGuest) -> Started = |tx, request| guest_life::discard(tx, *request);
+    /// Takes a destroyed guest back.
+    recover_guest(RecoverGuest) -> GuestId = |tx, request| guest_life::recover(tx, *request);
+    /// Destroys a guest for good.
+    expunge_guest(ExpungeGuest) -> Started = |tx, request| guest_life::expunge(tx, *request);
+    /// Changes a guest's names.
+    update_guest(UpdateGuest) -> GuestId = guest_life::update;
+    /// Gives a stopped guest another size.
+    scale_guest(ScaleGuest) -> GuestId = |tx, request| guest_life::scale(tx, *request);
+    /// Gives a stopped guest another size, by a job.
+    scale_guest_by_job(ScaleGuest) -> Started = |tx, request| guest_life::scale_by_job(tx, *request);
+    /// Gives a stopped router another size.
+    scale_router(ScaleRouter) -> RouterId = |tx, request| router::scale(tx, *request);
+    /// Replaces a router of another version than the server's.
+    upgrade_router(UpgradeRouter) -> Started = |tx, request| router::upgrade(tx, *request);
+    /// Makes a service offering.
+    create_service_offering(CreateServiceOffering) -> ServiceOfferingId = provided::create_size;
+    /// Changes a service offering's names.
+    update_service_offering(UpdateServiceOffering) -> ServiceOfferingId = provided::update_size;
+    /// Deletes a service offering; what has it keeps it.
+    delete_service_offering(DeleteServiceOffering) -> () = |tx, request| provided::delete_size(tx, *request);
+    /// Registers a template.
+    register_template(RegisterTemplate) -> Vec<TemplateId> = provided::register;
+    /// Changes a template's names.
+    update_template(UpdateTemplate) -> TemplateId = provided::update_template;
+    /// Deletes a template; guests that run it go on.
+    delete_template(DeleteTemplate) -> Started = |tx, request| provided::delete_template(tx, *request);
     /// Gives a guest a NIC on another network.
     add_nic(AddNic) -> Started = |tx, request| nic::add(tx, *request);
     /// Takes a NIC from a guest.

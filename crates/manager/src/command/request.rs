@@ -5,10 +5,12 @@
 mod acl;
 mod address;
 mod balancing;
+mod guest;
 mod infra;
 mod network;
 mod nic;
 mod offering;
+mod provided;
 mod rules;
 mod tag;
 mod tenancy;
@@ -23,6 +25,9 @@ pub use balancing::{
     ChangeMembers, CreateHealthCheck, CreateLoadBalancer, CreateStickiness, DeleteHealthCheck,
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,
 };
+pub use guest::{
+    DiscardGuest, ExpungeGuest, RecoverGuest, ScaleGuest, ScaleRouter, UpdateGuest, UpgradeRouter,
+};
 pub use infra::{
     AddCluster, AddProvider, AddTrafficType, AlertsChosen, ConfigureElement, CreatePhysicalNetwork,
     CreatePod, CreateRange, CreateZone, DedicateRange, DeleteCluster, DeletePhysicalNetwork, DeletePod,
@@ -33,6 +38,10 @@ pub use infra::{
 pub use network::{ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
 pub use nic::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp, WantedNic};
 pub use offering::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
+pub use provided::{
+    CreateServiceOffering, DeleteServiceOffering, DeleteTemplate, RegisterTemplate, UpdateServiceOffering,
+    UpdateTemplate,
+};
 pub use rules::{
     CreateIpForwarding, DeleteIpForwarding, UpdateEgressRule, UpdateFirewallRule, UpdatePortForwarding,
 };
@@ -233,7 +242,7 @@ pub struct RebootGuest {
     pub id: GuestId,
 }
 
-/// `destroyVirtualMachine`. Outgate keeps no destroyed guests: `expunge` makes no difference.
+/// Destroys a guest for good, as `destroyVirtualMachine` with `expunge` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DestroyGuest {
     /// `id`.

@@ -6,7 +6,10 @@ use outgate_model::job::Goal;
 use outgate_model::object::{Power, Router};
 
 use super::infra;
-use super::request::{DestroyRouter, RebootRouter, StartRouter, Started, StopRouter};
+use super::provided;
+use super::request::{
+    DestroyRouter, RebootRouter, ScaleRouter, StartRouter, Started, StopRouter, UpgradeRouter,
+};
 use super::tx::Tx;
 use crate::CommandError;
 use crate::mirror::Stored;
@@ -55,6 +58,22 @@ pub(crate) fn reboot(tx: &mut Tx<'_>, request: RebootRouter) -> Result<Started, 
     ))
 }
 
+/// `upgradeRouterTemplate` of one router: a fresh one of the server's own version takes its place.
+pub(crate) fn upgrade(tx: &mut Tx<'_>, request: UpgradeRouter) -> Result<Started, CommandError> {
+    let router = of_admin(tx, request.id)?;
+    if router.power != Power::On || !tx.view.requires_upgrade(&router) {
+        let expected = "a running router that requires an upgrade";
+        return Err(CommandError::invalid("id", router.id, expected));
+    }
+    Ok(change(
+        tx,
+        &router,
+        ("upgradeRouterTemplate", "ROUTER.UPGRADE", "upgrading"),
+        Power::On,
+        router.boot + 1,
+    ))
+}
+
 /// `destroyRouter`: its network has none until it is restarted or a guest starts.
 pub(crate) fn destroy(tx: &mut Tx<'_>, request: DestroyRouter) -> Result<Started, CommandError> {
     let router = of_admin(tx, request.id)?;
@@ -65,6 +84,24 @@ pub(crate) fn destroy(tx: &mut Tx<'_>, request: DestroyRouter) -> Result<Started
         Power::Gone,
         router.boot,
     ))
+}
+
+/// `changeServiceForRouter`, of a stopped router.
+pub(crate) fn scale(tx: &mut Tx<'_>, request: ScaleRouter) -> Result<RouterId, CommandError> {
+    let router = of_admin(tx, request.id)?;
+    let offering = provided::router_size(tx, request.service_offering)?;
+    if router.power != Power::Off {
+        let expected = format!("a stopped router: stopRouter id={} first", router.id);
+        return Err(CommandError::invalid("id", router.id, expected));
+    }
+    let next = Router {
+        service_offering: Some(offering.id),
+        ..Router::clone(&router)
+    };
+    tx.draft.update(&router, next);
+    let text = format!("router {} has the size {}", router.name, offering.name);
+    tx.event::<Router>("ROUTER.UPGRADE", router.account, router.id.0, text);
+    Ok(router.id)
 }
 
 /// The router that parameter `id` names; only admins may act on routers.

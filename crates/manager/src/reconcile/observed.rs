@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use outgate_host::HostError;
 use outgate_model::event::Level;
+use outgate_model::host::Applied;
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::key;
 use outgate_model::object::{Guest, GuestObserved, Router, RouterObserved, RouterState};
@@ -75,16 +76,19 @@ pub(super) struct Seen {
     pub(super) state: RouterState,
     pub(super) boot: u64,
     pub(super) generation: u64,
+    pub(super) version: Option<String>,
     pub(super) error: Option<String>,
     pub(super) refused: Option<u64>,
 }
 
 impl Seen {
-    pub(super) fn up(boot: u64, generation: u64) -> Self {
+    /// It runs, and has said this.
+    pub(super) fn up(boot: u64, applied: Applied) -> Self {
         Self {
             state: RouterState::Running,
             boot,
-            generation,
+            generation: applied.generation,
+            version: Some(applied.version).filter(|version| !version.is_empty()),
             error: None,
             refused: None,
         }
@@ -95,6 +99,7 @@ impl Seen {
             state: RouterState::Stopped,
             boot,
             generation: 0,
+            version: None,
             error: None,
             refused: None,
         }
@@ -105,6 +110,7 @@ impl Seen {
             state: RouterState::Starting,
             boot: 0,
             generation: 0,
+            version: None,
             error: None,
             refused: None,
         }
@@ -133,6 +139,7 @@ pub(super) async fn router_failed(
             },
             boot: before.map_or(0, |b| b.boot),
             generation: running.map_or(0, |b| b.generation),
+            version: running.and_then(|b| b.version.clone()),
             error: Some(failure.text.clone()),
             refused: failure.refused.then_some(generation),
         })
@@ -156,6 +163,7 @@ async fn write_router(
                 state,
                 boot,
                 generation,
+                version,
                 error,
                 refused,
             } = seen;
@@ -167,6 +175,7 @@ async fn write_router(
                 state,
                 boot,
                 generation,
+                version,
                 error,
                 refused,
                 at,
@@ -260,6 +269,7 @@ pub(super) async fn lost(
                     state,
                     boot,
                     generation,
+                    version,
                     error,
                     refused,
                 } = Seen::lost();
@@ -268,6 +278,7 @@ pub(super) async fn lost(
                     state,
                     boot,
                     generation,
+                    version,
                     error,
                     refused,
                     at,

@@ -199,7 +199,7 @@ async fn make_router(
                 changes = applied.changes.len(),
                 "applied"
             );
-            observed::router(manager, router.id, Seen::up(router.boot, applied.generation)).await?;
+            observed::router(manager, router.id, Seen::up(router.boot, applied)).await?;
             memo.router = Some((router.id, target));
             Ok(())
         }

@@ -15,6 +15,8 @@ use outgate_model::stats::{HealthCheck, RouterStats, SessionEntry, SessionPage, 
 use outgate_model::{GuestSpec, RouterSpec};
 use tokio::sync::broadcast;
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// What runs.
 #[derive(Debug, Default)]
 pub struct Running {
@@ -30,6 +32,8 @@ pub struct Running {
     pub health: Vec<HealthCheck>,
     /// What programs print in routers: by the program's name, what it was called with last.
     pub ran: Vec<Run>,
+    /// The version of Outgate that routers say they run; the server's when unset.
+    pub version: Option<String>,
     /// What `ensure_router` answers instead, when set.
     pub refusal: Option<HostError>,
     /// What `ensure_guest` answers instead, when set.
@@ -97,6 +101,7 @@ impl Host for FakeHost {
                 changes: Vec::new(),
                 sessions_cut: 0,
                 micros: 1,
+                version: running.version.clone().unwrap_or_else(|| VERSION.to_owned()),
             })
         })
     }

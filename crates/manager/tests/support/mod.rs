@@ -116,6 +116,7 @@ impl Host for FakeHost {
             changes: vec![],
             sessions_cut: 0,
             micros: 1,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
 

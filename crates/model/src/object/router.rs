@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccountId, HostId, RouterId, ZoneId};
+use crate::id::{AccountId, HostId, RouterId, ServiceOfferingId, ZoneId};
 use crate::object::Power;
 use crate::stats::HealthCheck;
 use crate::{MacAddr, Realm};
@@ -34,6 +34,9 @@ pub struct Router {
     pub boot: u64,
     /// Its address on the host's control network, unique there.
     pub link_local: Ipv4Addr,
+    /// Its size; `None` for the default one of system VMs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_offering: Option<ServiceOfferingId>,
     /// Ethernet addresses: guest, control, public. An isolated network's router has them on eth0, eth1 and eth2. A
     /// VPC's has control on eth0 and public on eth1; its tiers have addresses of their own.
     pub macs: [MacAddr; 3],
@@ -67,6 +70,9 @@ pub struct RouterObserved {
     pub boot: u64,
     /// The generation of the spec it has applied; 0 for none.
     pub generation: u64,
+    /// The version of Outgate that it runs; `None` for one that is too old to say so, or that does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Why it is not as wanted.
     pub error: Option<String>,
     /// The generation that the router refused for good (its spec or its rules cannot be used): trying again does not
@@ -104,6 +110,7 @@ mod tests {
             host: HostId::new(),
             power: Power::On,
             boot: 1,
+            service_offering: None,
             link_local: Ipv4Addr::new(169, 254, 1, 12),
             macs: [MacAddr([2, 0, 0, 0, 0, 12]); 3],
             created: jiff::Timestamp::UNIX_EPOCH,

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ipv4Range;
 use crate::id::{
-    ClusterId, HostId, PhysicalNetworkId, PublicIpId, PublicIpRangeId, ServiceOfferingId, TemplateId, ZoneId,
+    AccountId, ClusterId, HostId, PhysicalNetworkId, PublicIpId, PublicIpRangeId, ServiceOfferingId,
+    TemplateId, ZoneId,
 };
 use crate::object::{Dedicated, VlanRange};
 
@@ -162,8 +163,29 @@ pub struct Template {
     pub hypervisor: String,
     /// Its OS's name.
     pub os_type: String,
+    /// Who registered it, and how; `None` for a built-in one, which is everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
     /// When it was made.
     pub created: jiff::Timestamp,
+}
+
+/// What a user said of a template. Outgate fetches nothing: it is an entry that guests refer to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// Whose it is.
+    pub account: AccountId,
+    /// `QCOW2`, `RAW` ...
+    pub format: String,
+    /// Where it is said to be.
+    pub url: String,
+    /// Whether everybody may use it.
+    pub public: bool,
+    /// Whether it is shown first.
+    pub featured: bool,
+    /// Whether it was deleted while guests still had it: they keep it, no new guest gets it.
+    #[serde(default)]
+    pub removed: bool,
 }
 
 #[cfg(test)]
