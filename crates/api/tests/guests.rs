@@ -113,6 +113,11 @@ impl Cloud {
         (answer.status, text(answer.inner(), "errortext").to_owned())
     }
 
+    async fn routers(&self, more: &[(&str, &str)]) -> Vec<Value> {
+        let params: Vec<_> = [("listall", "true")].iter().chain(more).copied().collect();
+        self.list("listRouters", &params, "router").await
+    }
+
     async fn nics(&self) -> Vec<Value> {
         self.list("listNics", &[("virtualmachineid", &self.guest)], "nic")
             .await
@@ -270,6 +275,11 @@ async fn a_guest_is_deployed_on_several_networks_with_addresses_of_both_kinds() 
             &json!(cloud.one)
         )
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_cannot_be_is_refused_by_its_parameter() {
+    let cloud = Cloud::new().await;
     let templates = cloud
         .served
         .ok("listTemplates", &[("templatefilter", "all")])
@@ -285,7 +295,7 @@ async fn a_guest_is_deployed_on_several_networks_with_addresses_of_both_kinds() 
         (vec![("macaddress", "1e:00:00:00:00:51")], "networkids"),
         (vec![network, ("macaddress", "01:00:00:00:00:51")], "macaddress"),
         (vec![network, ("hypervisor", "KVM")], "hypervisor"),
-        (vec![network, ("name", "both")], "name"),
+        (vec![network, ("name", "vm-1")], "name"),
         (
             vec![
                 ("iptonetworklist[0].networkid", network.1),
@@ -442,13 +452,9 @@ async fn a_template_is_registered_listed_and_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_tells_its_version_place_and_size_and_is_upgraded_when_it_is_another() {
+async fn a_router_tells_its_version_its_place_and_its_size() {
     let cloud = Cloud::new().await;
-    let routers = async |more: &[(&str, &str)]| {
-        let params: Vec<_> = [("listall", "true")].iter().chain(more).copied().collect();
-        cloud.list("listRouters", &params, "router").await
-    };
-    let router = routers(&[]).await.remove(0);
+    let router = cloud.routers(&[]).await.remove(0);
     for field in [
         "podid",
         "podname",
@@ -469,12 +475,19 @@ async fn a_router_tells_its_version_place_and_size_and_is_upgraded_when_it_is_an
     );
     let version = text(&router, "version");
     assert_eq!(
-        routers(&[("version", version), ("podid", text(&router, "podid"))])
+        cloud
+            .routers(&[("version", version), ("podid", text(&router, "podid"))])
             .await
             .len(),
         1
     );
-    assert!(routers(&[("version", "0.0.9")]).await.is_empty());
+    assert!(cloud.routers(&[("version", "0.0.9")]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_of_another_version_says_so_and_is_upgraded() {
+    let cloud = Cloud::new().await;
+    let router = cloud.routers(&[]).await.remove(0);
     assert_eq!(
         cloud.served.ok("upgradeRouterTemplate", &[]).await,
         json!({}),
@@ -487,7 +500,7 @@ async fn a_router_tells_its_version_place_and_size_and_is_upgraded_when_it_is_an
         .host
         .with(|h| h.version = Some("0.0.9".to_owned()));
     cloud.done("rebootRouter", &[("id", id)], "router").await;
-    let old = routers(&[("id", id)]).await.remove(0);
+    let old = cloud.routers(&[("id", id)]).await.remove(0);
     assert_eq!(
         (&old["version"], &old["requiresupgrade"]),
         (&json!("0.0.9"), &json!(true))
@@ -499,7 +512,17 @@ async fn a_router_tells_its_version_place_and_size_and_is_upgraded_when_it_is_an
         .await;
     let job: outgate_model::id::JobId = text(&jobs["asyncjobs"][0], "jobid").parse().unwrap();
     cloud.served.world.ended(job).await;
-    assert_eq!(routers(&[("id", id)]).await[0]["requiresupgrade"], json!(false));
+    assert_eq!(
+        cloud.routers(&[("id", id)]).await[0]["requiresupgrade"],
+        json!(false)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_router_gets_another_size() {
+    let cloud = Cloud::new().await;
+    let router = cloud.routers(&[]).await.remove(0);
+    let id = text(&router, "id");
     let params = [
         ("name", "Big router"),
         ("displaytext", "Big router"),
