@@ -312,12 +312,8 @@ async fn a_stopped_guest_or_router_gets_another_size_and_a_deleted_size_is_nobod
     one.world.refused(431, &["serviceofferingid"], refused).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_template_is_its_owners_until_it_is_public() {
-    let one = One::new().await;
-    let (bob, eve) = (one.world.tenant("bob").await, one.world.tenant("eve").await);
-    let manager = &one.world.manager;
-    let request = |public, featured| RegisterTemplate {
+fn template(public: bool, featured: bool) -> RegisterTemplate {
+    RegisterTemplate {
         name: "debian".to_owned(),
         display_text: "Debian".to_owned(),
         format: "QCOW2".to_owned(),
@@ -327,29 +323,35 @@ async fn a_template_is_its_owners_until_it_is_public() {
         public,
         featured,
         owner: None,
-    };
-    one.world
-        .refused(
-            531,
-            &["root admin"],
-            manager.register_template(&bob, request(true, true)),
-        )
-        .await;
-    let mut elsewhere = request(false, false);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_cannot_be_is_refused() {
+    let one = One::new().await;
+    let bob = one.world.tenant("bob").await;
+    let manager = &one.world.manager;
+    let featured = manager.register_template(&bob, template(true, true));
+    one.world.refused(531, &["root admin"], featured).await;
+    let mut elsewhere = template(false, false);
     elsewhere.hypervisor = "KVM".to_owned();
+    let elsewhere = manager.register_template(&bob, elsewhere);
     one.world
-        .refused(
-            431,
-            &["hypervisor", "Simulator"],
-            manager.register_template(&bob, elsewhere),
-        )
+        .refused(431, &["hypervisor", "Simulator"], elsewhere)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_its_owners_until_it_is_public() {
+    let one = One::new().await;
+    let (bob, eve) = (one.world.tenant("bob").await, one.world.tenant("eve").await);
+    let manager = &one.world.manager;
     let own = manager
-        .register_template(&bob, request(false, false))
+        .register_template(&bob, template(false, false))
         .await
         .unwrap();
     let shared = manager
-        .register_template(&bob, request(true, false))
+        .register_template(&bob, template(true, false))
         .await
         .unwrap();
     assert_eq!((own.len(), shared.len()), (1, 1), "one for each zone");
@@ -368,18 +370,11 @@ async fn a_template_is_its_owners_until_it_is_public() {
     let started = deploy(shared[0], "vm-1").await.unwrap();
     one.world.done(started).await;
     let delete = |id| DeleteTemplate { id };
-    one.world
-        .refused(
-            531,
-            &["Template"],
-            manager.delete_template(&eve, delete(shared[0])),
-        )
-        .await;
+    let refused = manager.delete_template(&eve, delete(shared[0]));
+    one.world.refused(531, &["Template"], refused).await;
     manager.delete_template(&bob, delete(shared[0])).await.unwrap();
-    assert!(
-        manager.view().get::<Template>(shared[0]).is_some(),
-        "a guest runs it"
-    );
+    let kept = manager.view().get::<Template>(shared[0]).is_some();
+    assert!(kept, "a guest runs it");
     one.world.quiet().await;
     one.world
         .refused(431, &["templateid"], deploy(shared[0], "vm-2"))
