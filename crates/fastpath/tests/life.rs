@@ -8,7 +8,7 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use outgate_fastpath::{Hook, Reason};
+use outgate_fastpath::{FastPath, FastPathError, Hook, Reason, Settings};
 use outgate_testkit::{UdpEcho, UdpStream, wait_until};
 use support::{FAR, World};
 
@@ -48,4 +48,27 @@ fn it_comes_and_goes_without_losing_a_packet() {
     let loss = stream.stop();
     assert_eq!(loss.lost(), 0, "{loss:?}");
     assert!(hits >= 1_500);
+}
+
+/// Not a test: what the next one runs as an ordinary user would.
+#[test]
+fn as_an_ordinary_user() {
+    if std::env::var_os("OUTGATE_TEST_ORDINARY").is_some() {
+        let refused = FastPath::load(Settings::default()).unwrap_err();
+        assert!(matches!(refused, FastPathError::NotPermitted), "{refused}");
+        assert!(refused.to_string().contains("CAP_BPF"));
+    }
+}
+
+#[test]
+fn without_the_machines_rights_the_reason_is_said() {
+    // Root of a user namespace of its own has no right over the machine's kernel, as in a lab without root.
+    let status = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["as_an_ordinary_user", "--exact"])
+        .env("OUTGATE_TEST_ORDINARY", "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
 }

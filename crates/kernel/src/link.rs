@@ -43,8 +43,6 @@ pub struct LinkState {
     pub master: Option<u32>,
     /// Whether it is a bridge's port that reaches no other isolated port: see [`Links::isolate_port`].
     pub isolated: bool,
-    /// Whether its other end (of a veth) lies in another network namespace.
-    pub ends_elsewhere: bool,
     /// Its queueing discipline: `noqueue`, `mq`, `htb`.
     pub queue: String,
     /// `veth`, `bridge`; empty for physical ones and `lo`.
@@ -206,7 +204,6 @@ fn link_state(message: &LinkMessage) -> Option<(String, LinkState)> {
         carrier: flags.contains(LinkFlags::LowerUp),
         master: None,
         isolated: false,
-        ends_elsewhere: false,
         queue: String::new(),
         kind: String::new(),
         alias: String::new(),
@@ -216,7 +213,6 @@ fn link_state(message: &LinkMessage) -> Option<(String, LinkState)> {
         match attribute {
             LinkAttribute::IfName(text) => name = Some(text.clone()),
             LinkAttribute::IfAlias(text) => link.alias.clone_from(text),
-            LinkAttribute::LinkNetNsId(_) => link.ends_elsewhere = true,
             LinkAttribute::Qdisc(name) => link.queue.clone_from(name),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Controller(index) => link.master = Some(*index),
