@@ -89,7 +89,7 @@ struct packet {
 	__u16 to_low;
 	__u16 mtu;       /* the route must carry that much */
 	__u8 protocol;
-	__u8 ends;       /* its flags change the connection's state */
+	__u8 ends;       /* its flags end a connection, or begin another one in its place */
 };
 
 static __always_inline void count(enum counter which)
@@ -157,6 +157,23 @@ static __always_inline int is_good(const struct lease *l, const struct packet *p
 }
 
 /*
+ * Whether the kernel may see a connection's end in the packet, or another's beginning: whatever else is the matter with
+ * it, conntrack reads its flags before anybody drops it.
+ */
+static __always_inline void note_end(void *data, void *data_end, const struct iphdr *ip, __u32 ifindex, struct packet *p)
+{
+	struct tcphdr *tcp = data + ETH_HLEN + ip->ihl * 4;
+
+	if (ip->protocol != IPPROTO_TCP || ip->ihl < 5 || ip->frag_off & bpf_htons(0x1fff) || (void *)(tcp + 1) > data_end)
+		return;
+	p->ends = tcp->fin | tcp->rst | tcp->syn;
+	p->protocol = IPPROTO_TCP;
+	p->addresses = load64(&ip->saddr);
+	p->ports = load32(tcp);
+	p->side = (ifindex << 8) | IPPROTO_TCP;
+}
+
+/*
  * Reads the headers. `data_end` bounds what may be read, `length` is the frame's; a GSO packet's segments are
  * `segment` bytes of payload each, 0 for others. Returns HIT or the reason why the kernel has to do it.
  */
@@ -170,8 +187,10 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 	__u32 total, header;
 	__u64 sum;
 
+	p->ends = 0;
 	if ((void *)(udp + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->version != 4)
 		return NOT_OURS;
+	note_end(data, data_end, ip, ifindex, p);
 	if (ip->ihl != 5)
 		return ip->ihl > 5 ? OPTIONS : MALFORMED;
 	if (ip->frag_off & bpf_htons(0x3fff))
@@ -188,7 +207,6 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 	      load32((void *)ip + 16);
 	if (fold(sum) != 0xffff)
 		return MALFORMED;
-	p->ends = 0;
 	if (p->protocol == IPPROTO_TCP) {
 		if ((void *)(tcp + 1) > data_end)
 			return MALFORMED;
@@ -196,8 +214,7 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 		if (header < sizeof(*tcp) || sizeof(*ip) + header > total)
 			return MALFORMED;
 		/* ACK with or without PSH, whatever ECN says. */
-		p->ends = tcp->fin | tcp->rst;
-		if (!p->ends && (!tcp->ack || tcp->syn || tcp->urg))
+		if (p->ends || !tcp->ack || tcp->urg)
 			return TCP_FLAGS;
 	} else {
 		header = sizeof(*udp);
@@ -420,7 +437,7 @@ static __always_inline enum counter take(void *ctx, int is_xdp, const struct con
 }
 
 /* The end of a session, or what may be: the leases of both directions are void from now on. */
-static __always_inline void close(void *ctx, int is_xdp, const struct packet *p, __u32 now)
+static __always_inline void close(void *ctx, int is_xdp, const struct packet *p)
 {
 	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = p->protocol };
 	struct nf_conn *ct = find_session(ctx, is_xdp, p, &opts);
@@ -432,7 +449,7 @@ static __always_inline void close(void *ctx, int is_xdp, const struct packet *p,
 	bpf_ct_release(ct);
 	closed = bpf_map_lookup_elem(&closings, &at);
 	if (closed)
-		*closed = now + 1; /* the kernel has yet to see the packet */
+		*closed = (__u32)bpf_jiffies64() + 1; /* the kernel has yet to see the packet */
 }
 
 /* The lease for a packet that `parse` has read. On HIT `*found` is it. */
@@ -446,10 +463,6 @@ static __always_inline enum counter find(void *ctx, int is_xdp, const struct pac
 
 	if (!cfg)
 		return SUSPENDED;
-	if (p->ends) {
-		close(ctx, is_xdp, p, now);
-		return TCP_FLAGS;
-	}
 	if (!cfg->enabled)
 		return SUSPENDED;
 	at = set_index(cfg, p);
@@ -528,6 +541,8 @@ int outgate_xdp(struct xdp_md *ctx)
 	__u32 length = data_end - data;
 
 	verdict = parse(data, data_end, length, 0, ctx->ingress_ifindex, &p);
+	if (p.ends)
+		close(ctx, 1, &p);
 	if (verdict == HIT)
 		verdict = find(ctx, 1, &p, &l);
 	if (verdict == HIT && l && p.mtu > l->mtu)
@@ -573,8 +588,11 @@ int outgate_tcx(struct __sk_buff *ctx)
 		ip = data + ETH_HLEN;
 		udp = data + ETH_HLEN + sizeof(*ip);
 	}
+	p.ends = 0;
 	if (ctx->pkt_type == 0 && !ctx->vlan_present && !ctx->mark)
 		verdict = parse(data, data_end, ctx->len, ctx->gso_size, ctx->ingress_ifindex, &p);
+	if (p.ends)
+		close(ctx, 0, &p);
 	if (verdict == HIT)
 		verdict = find(ctx, 0, &p, &l);
 	if (verdict == HIT && l && p.mtu > l->mtu)
