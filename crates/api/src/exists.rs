@@ -92,6 +92,8 @@ fn exists(look: &Look<'_>, of: Of, id: Uuid) -> bool {
         }),
         Of::Nothing => false,
         Of::Anything => true,
+        // What a cloud is built of is the operator's own.
+        Of::Pod | Of::Cluster if !caller.admin() => false,
         _ => provided(view, of, id),
     }
 }

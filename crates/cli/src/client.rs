@@ -68,6 +68,9 @@ pub struct Client {
     options: Options,
 }
 
+/// Parameters of a list of all that the caller may see, what projects own too.
+pub const EVERYTHING: &[(&str, &str)] = &[("listall", "true"), ("projectid", "-1")];
+
 impl Client {
     /// A client of the target's server. Nothing is asked yet.
     pub fn connect(target: &Target) -> anyhow::Result<Self> {
@@ -181,7 +184,7 @@ impl Client {
 
     /// The one router with this name or id; without one, the first there is.
     pub fn router(&self, wanted: Option<&str>) -> anyhow::Result<Value> {
-        let routers = self.list("listRouters", &[("listall", "true")])?;
+        let routers = self.list("listRouters", EVERYTHING)?;
         let known: Vec<String> = routers
             .iter()
             .filter_map(|r| r["name"].as_str().map(str::to_owned))

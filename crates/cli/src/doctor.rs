@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::client::{Client, Target, is_called};
+use crate::client::{Client, EVERYTHING, Target, is_called};
 use crate::exit;
 use crate::output::{self, Format};
 
@@ -136,7 +136,6 @@ fn flow(args: &Args) -> Vec<(String, String)> {
 
 /// The parameter that names whom to examine.
 fn patient(client: &Client, wanted: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
-    let all = [("listall", "true")];
     let kinds = [
         ("listNetworks", "networkid"),
         ("listVPCs", "vpcid"),
@@ -146,7 +145,7 @@ fn patient(client: &Client, wanted: Option<&str>) -> anyhow::Result<Vec<(String,
     let mut names = Vec::new();
     for (command, param) in kinds {
         // Users may not list routers, and older servers have no VPCs.
-        let found = match client.list(command, &all) {
+        let found = match client.list(command, EVERYTHING) {
             Ok(found) => found,
             Err(_) if param == "routerid" || param == "vpcid" => continue,
             Err(error) => return Err(error),

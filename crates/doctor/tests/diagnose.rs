@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Verdicts from evidence alone: what no lab can be made to show, and how findings stand to each other.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 

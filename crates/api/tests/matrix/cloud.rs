@@ -231,10 +231,14 @@ impl Cloud {
         let users = self.ok(&self.admin, "listUsers", "username=admin").await;
         let user = &users["user"][0];
         let one = |field: &str| vec![text(user, field).to_owned()];
+        let pods = self.ok(&self.admin, "listPods", "").await;
+        let clusters = self.ok(&self.admin, "listClusters", "").await;
         let ids = [
             ("User", one("id")),
             ("Account", one("accountid")),
             ("Domain", one("domainid")),
+            ("Pod", vec![text(&pods["pod"][0], "id").to_owned()]),
+            ("Cluster", vec![text(&clusters["cluster"][0], "id").to_owned()]),
         ];
         Tenant {
             name: "hush-root",

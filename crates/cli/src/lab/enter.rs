@@ -10,7 +10,7 @@ use super::process::Process;
 use super::record::Record;
 use super::state::Instance;
 use super::{find, init};
-use crate::client::{Client, Credentials, is_called};
+use crate::client::{Client, Credentials, EVERYTHING, is_called};
 use crate::exit::{Code, Unavailable, Usage};
 
 /// A shell in the lab.
@@ -94,11 +94,11 @@ impl Place {
             _ => {}
         }
         let client = Client::new(Credentials::read(&paths.credentials())?);
-        let guests = client.list("listVirtualMachines", &[("listall", "true")])?;
+        let guests = client.list("listVirtualMachines", EVERYTHING)?;
         if let Some(guest) = guests.iter().find(|g| is_called(g, name)) {
             return Self::guest(guest["id"].as_str().unwrap_or_default());
         }
-        let routers = client.list("listRouters", &[("listall", "true")])?;
+        let routers = client.list("listRouters", EVERYTHING)?;
         let Some(router) = routers.iter().find(|r| is_called(r, name)) else {
             let names = guests.iter().chain(&routers).filter_map(|o| o["name"].as_str());
             let names: Vec<&str> = ["host", "internet", "gateway"].into_iter().chain(names).collect();

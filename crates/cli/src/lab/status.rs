@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::record::Record;
 use super::state::{self, Instance};
-use crate::client::{Client, Credentials};
+use crate::client::{Client, Credentials, EVERYTHING};
 use crate::exit::{Code, FAILED};
 use crate::output::{self, Format};
 
@@ -101,7 +101,7 @@ struct Things {
 }
 
 fn look(client: &Client) -> anyhow::Result<Things> {
-    let list = |command| client.list(command, &[("listall", "true")]);
+    let list = |command| client.list(command, EVERYTHING);
     Ok(Things {
         networks: list("listNetworks")?,
         routers: list("listRouters")?,

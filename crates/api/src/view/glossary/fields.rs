@@ -467,6 +467,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("securitygroup", "always empty"),
     ("securitygroupsenabled", "whether there are security groups"),
     ("seen", "what was seen"),
+    ("sent", "when it was sent"),
     ("sentbytes", "bytes to the outside"),
     ("sentpackets", "packets that went out"),
     ("service", "the services"),
