@@ -86,6 +86,9 @@ const PROVIDED: &[&str] = &[
     "Host",
 ];
 
+/// What the operator keeps to itself: [`Cloud::root`] holds it.
+const HIDDEN: &[&str] = &["Pod", "Cluster"];
+
 /// An account's user, or a project through its owner.
 pub struct Tenant {
     pub name: &'static str,
@@ -401,7 +404,8 @@ impl Cloud {
         let kinds: BTreeSet<String> = id_params().map(|(_, _, of, _)| format!("{of:?}")).collect();
         for _ in 0..2 {
             for kind in &kinds {
-                if tenant.ids.contains_key(kind) || PROVIDED.contains(&kind.as_str()) {
+                let is_nobodys = PROVIDED.iter().chain(HIDDEN).any(|known| *known == kind);
+                if tenant.ids.contains_key(kind) || is_nobodys {
                     continue;
                 }
                 let mut found = self.listed(&tenant.keys, kind, &tenant.ids, &of).await;
