@@ -361,7 +361,7 @@ fn a_page_among_fifty_thousand_sessions_is_bounded_and_quick() {
     let took = started.elapsed();
     assert!(page.matching >= 50_000, "{}", page.matching);
     assert_eq!(page.sessions.len(), 500, "a page has its limit");
-    // Some 0.2 s in a build for tests on a machine that does nothing else.
+    // A build for tests on a busy machine took 2.6 s.
     assert!(took < LIMIT, "{took:?}");
     let one = sessions(
         &world,
