@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A network without running guests gives its router back, in a whole cloud, and packets flow again with the next guest.
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
