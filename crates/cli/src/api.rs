@@ -32,7 +32,7 @@ use crate::output::{self, Format, Style};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true, after_help = EXAMPLES)]
 pub struct Args {
-    /// The command, or one of: sync, list [PATTERN], help COMMAND, profile list, profile show [NAME]
+    /// The command, or one of: sync, list PATTERN, help COMMAND, profile list, profile show NAME
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
     /// The command's parameters
