@@ -14,6 +14,10 @@ pub(crate) mod setting;
 pub(crate) mod traffic;
 pub(crate) mod zone;
 
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use outgate_model::Ipv4Range;
 use outgate_model::key::Object;
 use outgate_model::object::PublicIpRange;
 use uuid::Uuid;
@@ -65,6 +69,24 @@ fn unused(
 /// A range's addresses, for error texts.
 pub(crate) fn range_text(range: &PublicIpRange) -> String {
     format!("{}-{}", range.range.first(), range.range.last())
+}
+
+/// The addresses from `start` to `end`: hosts' addresses of the gateway's subnet, without the gateway.
+fn hosts_range(gateway: Ipv4Net, start: Ipv4Addr, end: Ipv4Addr) -> Result<Ipv4Range, CommandError> {
+    for (field, address) in [("startip", start), ("endip", end)] {
+        let host = address != gateway.network() && address != gateway.broadcast();
+        if !gateway.contains(&address) || !host {
+            let expected = format!("a host's address of {}", gateway.trunc());
+            return Err(CommandError::invalid(field, address, expected));
+        }
+    }
+    let range = Ipv4Range::new(start, end)
+        .map_err(|_| CommandError::invalid("endip", end, format!("an address not below startip {start}")))?;
+    if range.contains(gateway.addr()) {
+        let expected = format!("a range without the gateway {}", gateway.addr());
+        return Err(CommandError::invalid("startip", start, expected));
+    }
+    Ok(range)
 }
 
 /// Refuses a name that `other` has already.

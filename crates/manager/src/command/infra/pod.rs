@@ -6,7 +6,7 @@ use outgate_model::Ipv4Range;
 use outgate_model::id::{PodId, ZoneId};
 use outgate_model::object::{Cluster, Pod, Zone};
 
-use super::{alone, note, unused, unused_name};
+use super::{alone, hosts_range, note, unused, unused_name};
 use crate::CommandError;
 use crate::command::request::{CreatePod, DeletePod, PodSubnet, UpdatePod};
 use crate::command::tx::Tx;
@@ -122,30 +122,9 @@ fn management(
     let start = wanted.start.or_else(|| Some(old?.first()));
     let end = wanted.end.or_else(|| Some(old?.last())).or(start);
     let range = match (start, end) {
-        (Some(start), Some(end)) => Some(system_addresses(gateway, start, end)?),
+        (Some(start), Some(end)) => Some(hosts_range(gateway, start, end)?),
         (None, Some(_)) => return Err(CommandError::missing("startip")),
         (_, None) => None,
     };
     Ok((gateway, range))
-}
-
-fn system_addresses(
-    gateway: Ipv4Net,
-    start: std::net::Ipv4Addr,
-    end: std::net::Ipv4Addr,
-) -> Result<Ipv4Range, CommandError> {
-    for (field, address) in [("startip", start), ("endip", end)] {
-        let host = address != gateway.network() && address != gateway.broadcast();
-        if !gateway.contains(&address) || !host {
-            let expected = format!("a host's address of {}", gateway.trunc());
-            return Err(CommandError::invalid(field, address, expected));
-        }
-    }
-    let range = Ipv4Range::new(start, end)
-        .map_err(|_| CommandError::invalid("endip", end, format!("an address not below startip {start}")))?;
-    if range.contains(gateway.addr()) {
-        let expected = format!("a range without the gateway {}", gateway.addr());
-        return Err(CommandError::invalid("startip", start, expected));
-    }
-    Ok(range)
 }

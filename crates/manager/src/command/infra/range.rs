@@ -11,7 +11,7 @@ use outgate_model::object::{
     Zone,
 };
 
-use super::{alone, note, range_text, unused};
+use super::{alone, hosts_range, note, range_text, unused};
 use crate::CommandError;
 use crate::command::request::{CreateRange, DedicateRange, RangeId, UpdateRange};
 use crate::command::tx::Tx;
@@ -250,19 +250,7 @@ fn gateway(gateway: Ipv4Addr, netmask: Ipv4Addr) -> Result<Ipv4Net, CommandError
 }
 
 fn range(gateway: Ipv4Net, start: Ipv4Addr, end: Ipv4Addr) -> Result<Ipv4Range, CommandError> {
-    for (field, address) in [("startip", start), ("endip", end)] {
-        let host = address != gateway.network() && address != gateway.broadcast();
-        if !gateway.contains(&address) || !host {
-            let expected = format!("a host's address of {}", gateway.trunc());
-            return Err(CommandError::invalid(field, address, expected));
-        }
-    }
-    let range = Ipv4Range::new(start, end)
-        .map_err(|_| CommandError::invalid("endip", end, format!("an address not below startip {start}")))?;
-    if range.contains(gateway.addr()) {
-        let expected = format!("a range without the gateway {}", gateway.addr());
-        return Err(CommandError::invalid("startip", start, expected));
-    }
+    let range = hosts_range(gateway, start, end)?;
     if range.count() > SIZE_MAX {
         let expected = format!("a range of at most {SIZE_MAX} addresses");
         return Err(CommandError::invalid("endip", end, expected));
