@@ -36,14 +36,25 @@ pub struct Owner {
     pub project_id: Option<String>,
 }
 
-impl<'a> Look<'a> {
-    /// Account or project, and domain, of an object's owner.
-    pub fn owner(&self, id: AccountId) -> Owner {
-        let Some(account) = self.view.get::<Account>(id) else {
+/// What says whose an object is: its owner's id, or the words themselves.
+pub trait Owns {
+    /// The words.
+    fn words(self, look: &Look<'_>) -> Owner;
+}
+
+impl Owns for Owner {
+    fn words(self, _look: &Look<'_>) -> Owner {
+        self
+    }
+}
+
+impl Owns for AccountId {
+    fn words(self, look: &Look<'_>) -> Owner {
+        let Some(account) = look.view.get::<Account>(self) else {
             return Owner::default();
         };
-        let domain = self.view.get::<Domain>(account.domain);
-        let project = account.project.and_then(|id| self.view.get::<Project>(id));
+        let domain = look.view.get::<Domain>(account.domain);
+        let project = account.project.and_then(|id| look.view.get::<Project>(id));
         Owner {
             account: account.project.is_none().then(|| account.name.clone()),
             project: project.map(|project| project.name.clone()),
@@ -52,6 +63,13 @@ impl<'a> Look<'a> {
             domain_id: Some(account.domain.to_string()),
             domain_path: domain.map(|d| d.path.clone()),
         }
+    }
+}
+
+impl<'a> Look<'a> {
+    /// Account or project, and domain, of an object's owner.
+    pub fn owner(&self, of: impl Owns) -> Owner {
+        of.words(self)
     }
 
     /// The tags of the object of kind `name` ([`outgate_model::key::Object::NAME`]) with this id, as its field

@@ -99,7 +99,7 @@ macro_rules! owner_field {
 }
 pub(crate) use owner_field;
 
-/// Declares a module's `FIELDS` and its `render`. The line `owned by <account id>;` at the end stands for the six fields
+/// Declares a module's `FIELDS` and its `render`. The line `owned by <account id or Owner>;` at the end stands for the six fields
 /// that say whose the object is, the line `counts <Counts>;` for those that say how much it holds and may hold.
 macro_rules! view {
     (

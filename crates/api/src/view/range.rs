@@ -49,10 +49,5 @@ view! {
     "description" string = format!("{}-{}", range.range.first(), range.range.last());
     "forvirtualnetwork" boolean = true;
     "forsystemvms" boolean = false;
-    "account" string = owner.account;
-    "domain" string = owner.domain;
-    "domainid" string = owner.domain_id;
-    "domainpath" string = owner.domain_path;
-    "project" string = owner.project;
-    "projectid" string = owner.project_id;
+    owned by owner;
 }

@@ -57,15 +57,10 @@ view! {
         let (whose, (number, word)) = line;
         let owner = whose.owner(look);
     }
-    "account" string = owner.account;
-    "domain" string = owner.domain;
-    "domainid" string = owner.domain_id;
-    "domainpath" string = owner.domain_path;
-    "project" string = owner.project;
-    "projectid" string = owner.project_id;
     "resourcetype" string = number.to_string();
     "resourcetypename" string = word;
     "max" integer = whose.limit(look.view, number);
+    owned by owner;
 }
 
 /// How many somebody holds.
@@ -79,14 +74,9 @@ pub mod count {
             let (whose, (number, word)) = line;
             let owner = whose.owner(look);
         }
-        "account" string = owner.account;
-        "domain" string = owner.domain;
-        "domainid" string = owner.domain_id;
-        "domainpath" string = owner.domain_path;
-        "project" string = owner.project;
-        "projectid" string = owner.project_id;
         "resourcetype" string = number.to_string();
         "resourcetypename" string = word;
         "resourcecount" integer = whose.held(look.view, number);
+        owned by owner;
     }
 }
