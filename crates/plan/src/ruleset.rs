@@ -63,17 +63,7 @@ impl Ruleset {
         for (name, set) in &self.sets {
             set.render(name, &mut text);
         }
-        for (name, chain) in &self.chains {
-            // Chains may jump to each other: declare each before any rule.
-            chain.render_head(name, &mut text);
-        }
-        for (name, chain) in &self.chains {
-            let _ = writeln!(text, "\tchain {name} {{");
-            for rule in &chain.rules {
-                let _ = writeln!(text, "\t\t{rule}");
-            }
-            text.push_str("\t}\n");
-        }
+        push_chains(&self.chains, &mut text);
         text.push_str("}\n");
         text
     }
@@ -116,6 +106,20 @@ impl Chain {
                 text,
                 "\t\ttype {kind} hook {hook} priority {priority}; policy {policy};"
             );
+        }
+        text.push_str("\t}\n");
+    }
+}
+
+/// Writes chains as nft reads them. They may jump to each other: each is declared before any rule.
+pub(crate) fn push_chains(chains: &BTreeMap<String, Chain>, text: &mut String) {
+    for (name, chain) in chains {
+        chain.render_head(name, text);
+    }
+    for (name, chain) in chains {
+        let _ = writeln!(text, "\tchain {name} {{");
+        for rule in &chain.rules {
+            let _ = writeln!(text, "\t\t{rule}");
         }
         text.push_str("\t}\n");
     }

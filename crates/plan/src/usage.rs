@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 
 use crate::ParseError;
 use crate::parse;
-use crate::ruleset::{Chain, Hook};
+use crate::ruleset::{Chain, Hook, push_chains};
 
 /// The table's name, family `ip`.
 pub const TABLE: &str = "outgate_usage";
@@ -66,25 +66,7 @@ pub fn script(public: &str, epoch: u32) -> String {
             "\tset {name} {{\n\t\ttype {key}\n\t\tsize {SIZE}\n\t\tflags dynamic\n\t}}\n"
         );
     }
-    for (name, chain) in chains(public) {
-        let _ = writeln!(text, "\tchain {name} {{");
-        if let Some(hook) = &chain.hook {
-            let Hook {
-                kind,
-                hook,
-                priority,
-                policy,
-            } = hook;
-            let _ = writeln!(
-                text,
-                "\t\ttype {kind} hook {hook} priority {priority}; policy {policy};"
-            );
-        }
-        for rule in &chain.rules {
-            let _ = writeln!(text, "\t\t{rule}");
-        }
-        text.push_str("\t}\n");
-    }
+    push_chains(&chains(public), &mut text);
     text.push_str("}\n");
     text
 }
