@@ -221,6 +221,8 @@ def test_routers(cloud, network):
     assert [check["step"] for check in verification["check"]] == sorted(c["step"] for c in verification["check"])
     assert verification["routerid"] == ident and isinstance(verification["pass"], bool)
     assert cloud.stopRouter(id=ident, fetch_result=True)["router"]["state"] == "Stopped"
+    resized = cloud.changeServiceForRouter(id=ident, serviceofferingid=router["serviceofferingid"])["router"]
+    assert (resized["id"], resized["serviceofferingid"]) == (ident, router["serviceofferingid"])
     assert cloud.startRouter(id=ident, fetch_result=True)["router"]["state"] == "Running"
     assert cloud.rebootRouter(id=ident, fetch_result=True)["router"]["state"] == "Running"
     assert cloud.restartNetwork(id=network, fetch_result=True) == {"success": True}
