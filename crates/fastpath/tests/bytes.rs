@@ -53,7 +53,7 @@ fn arbitrary_bytes_go_to_the_kernel_as_they_came() {
                             frame[at] = random.random();
                         }
                     }
-                    if frame.len() > 1_500 {
+                    if frame.len() > 1_500 || (hook == Hook::Tcx && is_cut_short(&frame)) {
                         continue;
                     }
                     let interface = if random.random() { world.eth0 } else { world.eth2 };
@@ -67,6 +67,16 @@ fn arbitrary_bytes_go_to_the_kernel_as_they_came() {
             })
             .unwrap();
     }
+}
+
+/// Whether it says that it is IP and has no room for IP's header: the kernel makes no packet buffer of that for a test run.
+fn is_cut_short(frame: &[u8]) -> bool {
+    let header = match frame[12..14] {
+        [0x08, 0x00] => 20,
+        [0x86, 0xdd] => 40,
+        _ => 0,
+    };
+    frame.len() < 14 + header
 }
 
 /// A session that a guest opened, with any addresses and ports outside.

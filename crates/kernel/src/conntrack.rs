@@ -7,7 +7,7 @@ mod hand_over;
 
 use std::net::Ipv4Addr;
 
-pub use events::{Change, Events};
+pub use events::{Change, EVENTS_AT_ONCE, Events};
 pub use hand_over::{Translated, adopt, translated};
 
 use crate::KernelError;

@@ -340,7 +340,7 @@ async fn a_released_address_stays_claimed_until_its_router_has_let_it_go() {
         .unwrap();
     assert!(world.manager.view().get::<PublicIp>(id).is_none());
     world
-        .refused(
+        .refused_meanwhile(
             536,
             &["being released"],
             world.try_associate(network, Some(address)),

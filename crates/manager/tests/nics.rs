@@ -349,7 +349,7 @@ async fn the_address_of_a_nic_is_free_again_only_when_the_nic_is_unplugged() {
         request.nics = vec![WantedNic::on(two.two).at(held)];
         let deploy = manager.deploy_guest(admin, request);
         two.world
-            .refused(431, &["ipaddress", &held.to_string()], deploy)
+            .refused_meanwhile(431, &["ipaddress", &held.to_string()], deploy)
             .await;
     }
     assert!(

@@ -8,6 +8,7 @@ mod limit;
 mod record;
 mod sinks;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -142,19 +143,28 @@ impl Writer {
         let mut sinks = Sinks::open(wanted, &self.dir, self.domain, self.log.clone());
         let mut limit = Limit::new(wanted.records_per_second);
         let mut refused = 0;
+        let mut listed = HashSet::new();
         conntrack::dump(|flow| {
             record(What::Active, &flow, &mut limit, &mut sinks, &mut refused);
+            listed.insert(flow.id);
             Ok(())
         })?;
+        self.log.info("NAT log: recording sessions");
         let mut dropped = 0;
         while self.wish.get() == Some(wanted) {
-            events.wait(PATIENCE, |change, flow| {
+            let taken = events.wait(PATIENCE, |change, flow| {
                 let what = match change {
+                    // It began after this listened and before it was listed.
+                    Change::Begins if listed.contains(&flow.id) => return,
                     Change::Begins => What::Create,
                     Change::Ends => What::Delete,
                 };
                 record(what, flow, &mut limit, &mut sinks, &mut refused);
             })?;
+            // All that came while it listed has been taken; later sessions may get the same numbers.
+            if taken < conntrack::EVENTS_AT_ONCE {
+                listed = HashSet::new();
+            }
             let total = events.lost()?;
             refused += u64::from(total.wrapping_sub(dropped));
             dropped = total;

@@ -44,15 +44,16 @@ impl Logged {
             logger
         });
         let logged = Self { world, logger, dir };
-        logged.listens();
+        logged.records();
         logged
     }
 
-    /// Waits until it listens: from then on all sessions are recorded.
-    fn listens(&self) {
-        let netlink = || self.world.run("cat /proc/net/netlink");
-        wait_until(LIMIT, "the logger listens", || {
-            listening(&netlink()).then_some(())
+    /// Waits until it has listed what there was: sessions from then on are recorded when they begin.
+    fn records(&self) {
+        let log = self.dir.path().join("cloud.log");
+        wait_until(LIMIT, "the logger records", || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            text.contains("NAT log: recording sessions").then_some(())
         })
         .unwrap();
     }

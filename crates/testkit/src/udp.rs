@@ -97,7 +97,9 @@ pub struct UdpStream {
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    sender: JoinHandle<()>,
+    sent_all: Arc<AtomicBool>,
+    receiver: JoinHandle<()>,
 }
 
 impl UdpStream {
@@ -109,21 +111,23 @@ impl UdpStream {
         let socket = namespace.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))??;
         socket.connect(to)?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
-        let receiver = socket.try_clone()?;
-        let this = Self {
-            sent: Arc::default(),
-            received: Arc::default(),
-            stop: Arc::default(),
-            threads: Vec::new(),
-        };
-        let (sent, received) = (Arc::clone(&this.sent), Arc::clone(&this.received));
-        let (stop_sending, stop_receiving) = (Arc::clone(&this.stop), Arc::clone(&this.stop));
-        let finished = Arc::clone(&this.sent);
-        let sending = std::thread::spawn(move || send(&socket, rate, &sent, &stop_sending));
-        let receiving = std::thread::spawn(move || receive(&receiver, &received, &finished, &stop_receiving));
+        let receiving = socket.try_clone()?;
+        let (sent, received) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (stop, sent_all) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         Ok(Self {
-            threads: vec![sending, receiving],
-            ..this
+            sender: std::thread::spawn({
+                let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
+                move || send(&socket, rate, &sent, &stop)
+            }),
+            receiver: std::thread::spawn({
+                let (received, sent) = (Arc::clone(&received), Arc::clone(&sent));
+                let sent_all = Arc::clone(&sent_all);
+                move || receive(&receiving, &received, &sent, &sent_all)
+            }),
+            sent,
+            received,
+            stop,
+            sent_all,
         })
     }
 
@@ -133,11 +137,12 @@ impl UdpStream {
     }
 
     /// Stops sending, waits at most a second for the last to come back, and tells what was lost.
-    pub fn stop(mut self) -> Loss {
+    pub fn stop(self) -> Loss {
         self.stop.store(true, Ordering::SeqCst);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        let _ = self.sender.join();
+        // Only now: the sender may have been about to send one more, which is to be waited for.
+        self.sent_all.store(true, Ordering::SeqCst);
+        let _ = self.receiver.join();
         Loss {
             sent: self.sent.load(Ordering::SeqCst),
             received: self.received.load(Ordering::SeqCst),
@@ -157,12 +162,12 @@ fn send(socket: &UdpSocket, rate: u32, sent: &AtomicU64, stop: &AtomicBool) {
     }
 }
 
-fn receive(socket: &UdpSocket, received: &AtomicU64, sent: &AtomicU64, stop: &AtomicBool) {
+fn receive(socket: &UdpSocket, received: &AtomicU64, sent: &AtomicU64, sent_all: &AtomicBool) {
     let mut buffer = [0; 64];
     let mut last = Instant::now();
     loop {
         let all = received.load(Ordering::SeqCst) >= sent.load(Ordering::SeqCst);
-        if stop.load(Ordering::SeqCst) && (all || last.elapsed() > Duration::from_secs(1)) {
+        if sent_all.load(Ordering::SeqCst) && (all || last.elapsed() > Duration::from_secs(1)) {
             return;
         }
         if let Ok(8) = socket.recv(&mut buffer) {

@@ -16,7 +16,7 @@ const GROUPS: [u32; 2] = [1, 3];
 /// More than a notification is long.
 const DATAGRAM: usize = 8 * 1024;
 /// At most so many notifications are taken at once, so that the caller gets its turn under load too.
-const BATCH: usize = 4_096;
+pub const EVENTS_AT_ONCE: usize = 4_096;
 const DOING: &str = "listening to sessions";
 
 /// What happened to a session.
@@ -75,7 +75,7 @@ impl Events {
             Ok(_) => {}
             Err(errno) => return Err(KernelError::os(DOING, &errno.into())),
         }
-        for taken in 0..BATCH {
+        for taken in 0..EVENTS_AT_ONCE {
             self.buffer.clear();
             match self.socket.raw().recv(&mut self.buffer, 0) {
                 Ok(_) => give(&self.buffer, &mut each),
@@ -86,7 +86,7 @@ impl Events {
                 Err(error) => return Err(KernelError::os(DOING, &error)),
             }
         }
-        Ok(BATCH)
+        Ok(EVENTS_AT_ONCE)
     }
 
     /// How many notifications the kernel had to drop since this listens, each of one session that began or ended.

@@ -365,7 +365,19 @@ impl World {
     }
 
     /// Asserts that `command` is refused with `code`, that its text holds each of `words`, and that it wrote nothing.
+    /// What is under way ends first: it writes.
     pub async fn refused<T: std::fmt::Debug>(
+        &self,
+        code: u16,
+        words: &[&str],
+        command: impl Future<Output = Result<T, CommandError>>,
+    ) {
+        self.quiet().await;
+        self.refused_meanwhile(code, words, command).await;
+    }
+
+    /// The same while jobs wait for something.
+    pub async fn refused_meanwhile<T: std::fmt::Debug>(
         &self,
         code: u16,
         words: &[&str],
