@@ -70,7 +70,7 @@ impl Ruleset {
 }
 
 impl Set {
-    fn render(&self, name: &str, text: &mut String) {
+    pub(crate) fn render(&self, name: &str, text: &mut String) {
         let kind = if self.data_type.is_some() { "map" } else { "set" };
         let _ = write!(text, "\t{kind} {name} {{\n\t\ttype {}", self.key_type);
         if let Some(data) = &self.data_type {
@@ -93,7 +93,7 @@ impl Set {
 }
 
 impl Chain {
-    fn render_head(&self, name: &str, text: &mut String) {
+    pub(crate) fn render_head(&self, name: &str, text: &mut String) {
         let _ = writeln!(text, "\tchain {name} {{");
         if let Some(hook) = &self.hook {
             let Hook {

@@ -282,7 +282,35 @@ fn a_new_tier_is_an_interface_more_and_dnsmasq_learns_of_it() {
     let changes = diff(&plan(&old), &plan(&vpc_spec()));
     assert!(changes.missing_links.contains("eth4"), "it is not plugged in yet");
     says(&changes, "chain acl_in_eth4 is missing in table ip outgate");
+    let Step::Nft(script) = &changes.steps[0] else {
+        panic!("{changes:#?}")
+    };
+    let expected = "table ip outgate {\n\tchain acl_in_eth4 {\n";
+    assert!(
+        script.starts_with(expected) && !script.contains("delete"),
+        "{script}"
+    );
     says(&changes, "dnsmasq's file /run/outgate-vr/dnsmasq.conf differs");
+}
+
+/// While a base chain is taken away its policy drops packets: other tiers would lose some.
+#[test]
+fn a_tier_less_takes_its_own_chains_and_no_base_chain() {
+    let mut new = vpc_spec();
+    new.guest_networks.pop();
+    new.vpc.as_mut().unwrap().static_routes.remove(2);
+    let changes = diff(&plan(&vpc_spec()), &plan(&new));
+    says(&changes, "chain acl_in_eth4 should not be in table ip outgate");
+    let script = changes.steps.iter().find_map(|step| match step {
+        Step::Nft(script) => Some(script),
+        _ => None,
+    });
+    let script = script.unwrap();
+    assert!(
+        script.contains("delete chain ip outgate acl_in_eth4\n"),
+        "{script}"
+    );
+    assert!(!script.contains("delete table"), "{script}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The native table's differences as one transaction: elements where only elements differ, a chain's rules where only
-//! rules do, the whole table otherwise.
+//! The native table's differences as one transaction: elements where elements differ, a chain's rules where rules do,
+//! sets and chains that come and go. Only where a set's type or a base chain differs is the table made anew as a whole:
+//! while the kernel takes an old base chain away, it has no rules left for a moment, and its policy drops packets.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 
 use super::{Changes, Step};
@@ -30,9 +31,11 @@ type Elements<'a> = BTreeMap<&'a str, Vec<(&'a str, Option<&'a str>)>>;
 
 impl Changes {
     pub(super) fn ruleset(&mut self, observed: &Ruleset, wanted: &Ruleset) {
-        let before = self.differences.len();
-        self.structure(observed, wanted);
-        if self.differences.len() > before {
+        if observed.is_empty() && !wanted.is_empty() {
+            self.differences.push(format!("table ip {TABLE} is missing"));
+        }
+        let fits = observed.is_empty() == wanted.is_empty() && self.shape(observed, wanted);
+        if !fits {
             let script = format!(
                 "table ip {TABLE} {{ }}\ndelete table ip {TABLE}\n{}",
                 wanted.to_script()
@@ -41,47 +44,99 @@ impl Changes {
             return;
         }
         let mut script = String::new();
+        self.come(observed, wanted, &mut script);
         self.elements(observed, wanted, &mut script);
         self.rules(observed, wanted, &mut script);
+        self.go(observed, wanted, &mut script);
         if !script.is_empty() {
             self.steps.push(Step::Nft(script));
         }
     }
 
-    /// Names everything that elements and rules cannot mend.
-    fn structure(&mut self, observed: &Ruleset, wanted: &Ruleset) {
-        if observed.is_empty() && !wanted.is_empty() {
-            self.differences.push(format!("table ip {TABLE} is missing"));
+    /// Names what can only be mended by making the whole table anew. Returns whether there is no such thing.
+    fn shape(&mut self, observed: &Ruleset, wanted: &Ruleset) -> bool {
+        let before = self.differences.len();
+        for (name, seen) in &observed.sets {
+            let same = |want: &Set| {
+                seen.key_type == want.key_type
+                    && seen.data_type == want.data_type
+                    && seen.interval == want.interval
+            };
+            if !wanted.sets.get(name).is_none_or(same) {
+                self.differences
+                    .push(format!("set {name} of table ip {TABLE} has another type"));
+            }
+        }
+        let chains: BTreeSet<_> = observed.chains.keys().chain(wanted.chains.keys()).collect();
+        let hook = |ruleset: &Ruleset, name| {
+            ruleset
+                .chains
+                .get(name)
+                .and_then(|chain: &Chain| chain.hook.clone())
+        };
+        for name in chains {
+            if hook(observed, name) != hook(wanted, name) {
+                self.differences.push(format!(
+                    "chain {name} of table ip {TABLE} has another hook or policy"
+                ));
+            }
+        }
+        self.differences.len() == before
+    }
+
+    /// Makes the sets and chains that are missing, the chains without rules yet.
+    fn come(&mut self, observed: &Ruleset, wanted: &Ruleset, script: &mut String) {
+        let sets = new(&observed.sets, &wanted.sets);
+        let chains = new(&observed.chains, &wanted.chains);
+        if sets.is_empty() && chains.is_empty() {
             return;
         }
-        let same_set = |a: &Set, b: &Set| {
-            a.key_type == b.key_type && a.data_type == b.data_type && a.interval == b.interval
-        };
-        compare(
-            ("set", "type"),
-            &observed.sets,
-            &wanted.sets,
-            same_set,
-            &mut self.differences,
-        );
-        let same_chain = |a: &Chain, b: &Chain| a.hook == b.hook;
-        compare(
-            ("chain", "hook or policy"),
-            &observed.chains,
-            &wanted.chains,
-            same_chain,
-            &mut self.differences,
-        );
+        let _ = writeln!(script, "table ip {TABLE} {{");
+        for (name, set) in sets {
+            self.differences.push(missing("set", name));
+            // Its elements are added with the other sets': they may name chains, which are not there yet.
+            let empty = Set {
+                elements: BTreeMap::new(),
+                ..set.clone()
+            };
+            empty.render(name, script);
+        }
+        for (name, chain) in chains {
+            self.differences.push(missing("chain", name));
+            chain.render_head(name, script);
+        }
+        script.push_str("}\n");
+    }
+
+    /// Takes away the chains and sets that should not be there, when nothing names them any more.
+    fn go(&mut self, observed: &Ruleset, wanted: &Ruleset, script: &mut String) {
+        let chains = new(&wanted.chains, &observed.chains);
+        let sets = new(&wanted.sets, &observed.sets);
+        for (name, _) in sets.iter().take(NAMED) {
+            self.differences.push(surplus("set", name));
+        }
+        for (name, _) in chains.iter().take(NAMED) {
+            self.differences.push(surplus("chain", name));
+        }
+        // Chains name sets and each other, and maps name chains.
+        for (name, _) in &chains {
+            let _ = writeln!(script, "flush chain ip {TABLE} {name}");
+        }
+        for (name, set) in sets {
+            let _ = writeln!(script, "delete {} ip {TABLE} {name}", kind(set));
+        }
+        for (name, _) in chains {
+            let _ = writeln!(script, "delete chain ip {TABLE} {name}");
+        }
     }
 
     fn elements(&mut self, observed: &Ruleset, wanted: &Ruleset, script: &mut String) {
         let (mut delete, mut add) = (Elements::new(), Elements::new());
+        let empty = BTreeMap::new();
         for (name, set) in &wanted.sets {
-            let Some(seen) = observed.sets.get(name) else {
-                continue;
-            };
-            let (gone, new) = compare_elements(seen, set);
-            let kind = if set.data_type.is_some() { "map" } else { "set" };
+            let seen = observed.sets.get(name).map_or(&empty, |seen| &seen.elements);
+            let (gone, new) = compare_elements(seen, &set.elements);
+            let kind = kind(set);
             self.name_elements(&new, &format!("is missing in {kind} {name}"));
             self.name_elements(&gone, &format!("should not be in {kind} {name}"));
             delete.insert(name, gone);
@@ -145,39 +200,36 @@ impl Changes {
     }
 }
 
-/// Says which named things are missing, too many or of another make.
-fn compare<T>(
-    (kind, make): (&str, &str),
-    observed: &BTreeMap<String, T>,
-    wanted: &BTreeMap<String, T>,
-    same: impl Fn(&T, &T) -> bool,
-    differences: &mut Vec<String>,
-) {
-    for (name, want) in wanted {
-        match observed.get(name) {
-            None => differences.push(format!("{kind} {name} is missing in table ip {TABLE}")),
-            Some(seen) if !same(seen, want) => {
-                differences.push(format!("{kind} {name} of table ip {TABLE} has another {make}"))
-            }
-            Some(_) => {}
-        }
-    }
-    for name in observed
-        .keys()
-        .filter(|name| !wanted.contains_key(*name))
-        .take(NAMED)
-    {
-        differences.push(format!("{kind} {name} should not be in table ip {TABLE}"));
-    }
+/// What `after` has and `before` lacks.
+fn new<'a, T>(before: &BTreeMap<String, T>, after: &'a BTreeMap<String, T>) -> Vec<(&'a String, &'a T)> {
+    after
+        .iter()
+        .filter(|(name, _)| !before.contains_key(*name))
+        .collect()
+}
+
+fn missing(kind: &str, name: &str) -> String {
+    format!("{kind} {name} is missing in table ip {TABLE}")
+}
+
+fn surplus(kind: &str, name: &str) -> String {
+    format!("{kind} {name} should not be in table ip {TABLE}")
+}
+
+fn kind(set: &Set) -> &'static str {
+    if set.data_type.is_some() { "map" } else { "set" }
 }
 
 type Listed<'a> = Vec<(&'a str, Option<&'a str>)>;
 
 /// Elements to delete (by key) and to add. A key whose data changes is in both. Both sides are sorted: one pass.
-fn compare_elements<'a>(seen: &'a Set, wanted: &'a Set) -> (Listed<'a>, Listed<'a>) {
+fn compare_elements<'a>(
+    seen: &'a BTreeMap<String, Option<String>>,
+    wanted: &'a BTreeMap<String, Option<String>>,
+) -> (Listed<'a>, Listed<'a>) {
     let (mut gone, mut new) = (Vec::new(), Vec::new());
-    let mut have = seen.elements.iter().peekable();
-    let mut want = wanted.elements.iter().peekable();
+    let mut have = seen.iter().peekable();
+    let mut want = wanted.iter().peekable();
     loop {
         let order = match (have.peek(), want.peek()) {
             (None, None) => return (gone, new),
