@@ -18,6 +18,7 @@ pub mod realm;
 pub mod router_spec;
 mod router_spec_check;
 pub mod stats;
+pub mod trace;
 pub mod usage;
 
 pub use address::{Ipv4Range, MacAddr, PortRange};

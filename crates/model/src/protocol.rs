@@ -78,3 +78,19 @@ impl Match {
         }
     }
 }
+
+/// In an operator's words: `tcp 80-90`, `icmp type 8`, `everything`, `protocol 47`.
+impl std::fmt::Display for Match {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("everything"),
+            Self::Ports { protocol, ports } => write!(f, "{} {ports}", protocol.name()),
+            Self::Number { number } => write!(f, "protocol {number}"),
+            Self::Icmp { icmp } => {
+                f.write_str("icmp")?;
+                icmp.kind.map_or(Ok(()), |kind| write!(f, " type {kind}"))?;
+                icmp.code.map_or(Ok(()), |code| write!(f, " code {code}"))
+            }
+        }
+    }
+}

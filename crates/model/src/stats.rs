@@ -161,6 +161,16 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// `198.51.100.7:443`; the address alone without a port.
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            0 => write!(f, "{}", self.address),
+            port => write!(f, "{}:{port}", self.address),
+        }
+    }
+}
+
 /// A session, as a router sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEntry {

@@ -2,6 +2,8 @@
 //! A model of what a router does with one packet, straight from its spec: to test the ruleset against, and to explain
 //! to an operator what happens to a packet.
 
+mod explain;
+mod remedy;
 mod vpc;
 
 use std::net::Ipv4Addr;
@@ -10,6 +12,8 @@ use outgate_model::router_spec::{Egress, EgressRule};
 use outgate_model::{Protocol, RouterSpec};
 
 use crate::rights::{self, Target};
+
+pub use explain::{comes_in_on, explain};
 
 /// The transport header of a packet, as far as rules look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,12 +63,32 @@ impl Header {
         }
     }
 
+    /// The sender's port, for TCP and UDP.
+    pub fn source_port(self) -> Option<u16> {
+        match self {
+            Self::Tcp { source, .. } | Self::Udp { source, .. } => Some(source),
+            Self::Icmp { .. } | Self::Other(_) => None,
+        }
+    }
+
     /// Protocol and destination port, for TCP and UDP.
     pub fn ports(self) -> Option<(Protocol, u16)> {
         match self {
             Self::Tcp { destination, .. } => Some((Protocol::Tcp, destination)),
             Self::Udp { destination, .. } => Some((Protocol::Udp, destination)),
             Self::Icmp { .. } | Self::Other(_) => None,
+        }
+    }
+}
+
+/// By what it is sent to: `tcp 443`, `icmp type 8 code 0`, `protocol 47`.
+impl std::fmt::Display for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { destination, .. } => write!(f, "tcp {destination}"),
+            Self::Udp { destination, .. } => write!(f, "udp {destination}"),
+            Self::Icmp { kind, code } => write!(f, "icmp type {kind} code {code}"),
+            Self::Other(number) => write!(f, "protocol {number}"),
         }
     }
 }

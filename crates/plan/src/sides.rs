@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use outgate_model::RouterSpec;
 use outgate_model::router_spec::{
-    AclAction, AclDirection, GuestNetwork, NetworkAcl, PrivateGateway, VpcSide,
+    AclAction, AclDirection, AclItem, GuestNetwork, NetworkAcl, PrivateGateway, VpcSide,
 };
 
 use crate::packet::{Header, Reason};
@@ -73,7 +73,7 @@ pub(crate) struct Passage<'a> {
     pub(crate) translated: bool,
 }
 
-impl Passage<'_> {
+impl<'a> Passage<'a> {
     /// Whether the VPC lets it pass: the ACL of the side that it comes from first, then that of the side that it goes
     /// to, then whether these sides may meet at all.
     pub(crate) fn judge(&self, spec: &RouterSpec, vpc: &VpcSide) -> Result<(), Reason> {
@@ -113,18 +113,67 @@ impl Passage<'_> {
     }
 
     fn allowed(&self, acl: Option<&NetworkAcl>, direction: AclDirection) -> bool {
-        let Some(acl) = acl else { return false };
+        acl.is_some_and(|acl| self.decide(self.from, acl, direction).allowed)
+    }
+
+    /// The ACLs on the way that judge it, the sender's side first, up to the one that denies. What goes to a balancer
+    /// meets the sender's only.
+    pub(crate) fn acls(&self) -> Vec<Decision<'a>> {
+        let sender = match self.from {
+            Side::Guests(tier) => tier.acl.as_ref().map(|acl| (acl, AclDirection::Egress)),
+            Side::Gateway(gateway) => Some((&gateway.acl, AclDirection::Ingress)),
+            Side::Control | Side::Public => None,
+        };
+        let receiver = match self.to {
+            Side::Guests(tier) => tier.acl.as_ref().map(|acl| (acl, AclDirection::Ingress)),
+            Side::Gateway(gateway) => Some((&gateway.acl, AclDirection::Egress)),
+            Side::Control | Side::Public => None,
+        };
+        let mut met = Vec::new();
+        for (side, (acl, direction)) in [(self.from, sender), (self.to, receiver)]
+            .into_iter()
+            .filter_map(|(side, acl)| Some((side, acl?)))
+        {
+            let decision = self.decide(side, acl, direction);
+            met.push(decision);
+            if !decision.allowed {
+                break;
+            }
+        }
+        met
+    }
+
+    fn decide<'b>(&self, side: Side<'b>, acl: &'b NetworkAcl, direction: AclDirection) -> Decision<'b> {
         let other = match direction {
             AclDirection::Ingress => self.source,
             AclDirection::Egress => self.destination,
         };
         let items = || acl.items.iter().filter(|item| item.direction == direction);
-        let first = items().find(|item| {
+        let item = items().find(|item| {
             rights::matches(item.matches, self.header) && item.cidrs.iter().any(|c| c.contains(&other))
         });
-        match first {
+        let allowed = match item {
             Some(item) => item.action == AclAction::Allow,
             None => direction == AclDirection::Egress && items().next().is_none(),
+        };
+        Decision {
+            side,
+            acl,
+            direction,
+            item,
+            allowed,
         }
     }
+}
+
+/// What a network ACL says of a new session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decision<'a> {
+    /// Whose ACL it is.
+    pub(crate) side: Side<'a>,
+    pub(crate) acl: &'a NetworkAcl,
+    pub(crate) direction: AclDirection,
+    /// The item that decides; `None` when none is about it.
+    pub(crate) item: Option<&'a AclItem>,
+    pub(crate) allowed: bool,
 }
