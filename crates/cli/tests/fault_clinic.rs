@@ -14,7 +14,7 @@
 mod clinic;
 mod support;
 
-use clinic::{Clinic, guest, outside, router};
+use clinic::{Clinic, guest, host, outside, router};
 
 #[test]
 fn a_healthy_lab_has_no_findings_however_often_it_is_examined() {
@@ -72,6 +72,14 @@ fn faults_outside_are_named() {
     clinic.examine(outside::FAULTS);
     clinic.is_healthy();
     clinic.publish("outside");
+}
+
+#[test]
+fn faults_of_the_host_beneath_are_named() {
+    let mut clinic = Clinic::open();
+    clinic.examine(host::FAULTS);
+    clinic.is_healthy();
+    clinic.publish("host");
 }
 
 #[test]

@@ -81,6 +81,8 @@ pub enum Fix {
     RenewLease(String),
     /// Start the guest with this id.
     StartGuest(String),
+    /// Reboot the guest with this id: its interfaces are plugged in again.
+    RebootGuest(String),
 }
 
 macro_rules! causes {
@@ -223,10 +225,10 @@ causes! {
         "two sessions wanted the same ports at once or none was left: add a public address";
     DatabaseDiffers "database-differs" Control: "the router has not taken over what the database says",
         "restart the network with cleanup=true; the error says why it could not be applied";
-    EngineDown "engine-down" Control: "the router's engine does not answer: nothing is applied and nothing is repaired",
-        "restart the network with cleanup=true";
     SshUnreachable "ssh-unreachable" Control: "the router's sshd cannot be reached on the control network",
         "a router that works starts it by itself; check the control bridge of the host, or restart the network with cleanup=true";
+    EngineDown "engine-down" Control: "the router's engine does not answer: nothing is applied and nothing is repaired",
+        "restart the network with cleanup=true";
     ConntrackNear "conntrack-near" Capacity: "the connection tracking table is nearly full",
         "raise nf_conntrack_max, lower nf_conntrack_tcp_timeout_established, or limit the guest with the most sessions";
     PortsNear "ports-near" Capacity: "the ports of the source NAT address towards a destination are nearly used up",

@@ -277,6 +277,17 @@ fn a_full_table_and_used_up_ports_come_before_the_network() {
 }
 
 #[test]
+fn a_network_without_a_source_nat_address_gets_one_from_a_restart() {
+    let mut evidence = healthy();
+    evidence.books.source_nat = None;
+    let finding = &diagnose(&evidence).findings[0];
+    assert_eq!(
+        (finding.cause, &finding.fix),
+        (Cause::NoSourceNat, &Some(Fix::RestartNetwork))
+    );
+}
+
+#[test]
 fn denied_packets_are_policy_and_need_no_other_finding() {
     let mut evidence = healthy();
     let flow = evidence.flow.as_mut().unwrap();

@@ -220,5 +220,6 @@ fn call_for(examined: &Examined, fix: &Fix) -> Option<(&'static str, Value)> {
         },
         Fix::RenewLease(guest) => ("renewVirtualMachineLease", json!({ "id": guest })),
         Fix::StartGuest(guest) => ("startVirtualMachine", json!({ "id": guest })),
+        Fix::RebootGuest(guest) => ("rebootVirtualMachine", json!({ "id": guest })),
     })
 }

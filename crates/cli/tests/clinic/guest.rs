@@ -56,6 +56,17 @@ pub const SETTINGS: &[Fault] = &[
     )
     .fixed(),
     Fault::outside(
+        "guest without its interface",
+        &[(
+            "guest1",
+            "bash -c 'unshare -n sleep 600 >/dev/null 2>&1 </dev/null & until [ \"$(readlink /proc/$!/ns/net)\" != \
+             \"$(readlink /proc/self/ns/net)\" ]; do sleep 0.02; done; ip link set eth0 netns $!'",
+        )],
+        "guest-no-nic",
+        "no interface has the Ethernet address",
+    )
+    .fixed(),
+    Fault::outside(
         "guest's MTU above the public MTU",
         &[("guest1", "ip link set eth0 mtu 9000")],
         "guest-mtu",
@@ -142,7 +153,28 @@ pub const WIRE: &[Fault] = &[
 ];
 
 /// Policy.
-pub const POLICY: &[Fault] = &[Fault::outside(
+pub const POLICY: &[Fault] = &[
+    Fault::outside(
+        "two guests speak a protocol without ports with one peer",
+        &[
+            ("guest1", "bash -c 'echo a | socat -u - IP4-SENDTO:198.51.100.10:253'"),
+            ("guest2", "bash -c 'while sleep 0.3; do echo b | socat -u - IP4-SENDTO:198.51.100.10:253; done >/dev/null 2>&1 </dev/null &'"),
+        ],
+        "insert-failed",
+        "insert_failed rose by",
+    )
+    .undo(&[
+        ("guest2", "pkill -f 'sleep 0.3'"),
+        ("router", "bash -c 'conntrack -D -p 253 || true'"),
+    ]),
+    Fault::outside(
+        "egress default deny",
+        &[("job", "updateNetwork id={network} networkofferingid={egress-deny}")],
+        "egress-denies",
+        "the network's default policy is deny",
+    )
+    .undo(&[("job", "updateNetwork id={network} networkofferingid={egress-allow}")]),
+    Fault::outside(
     "an egress rule denies it",
     &[(
         "job",
@@ -151,4 +183,5 @@ pub const POLICY: &[Fault] = &[Fault::outside(
     "egress-denies",
     "denies it",
 )
-.ask(&["guest1", "--to", "198.51.100.10:443"])];
+.ask(&["guest1", "--to", "198.51.100.10:443"]),
+];

@@ -4,6 +4,7 @@
 
 pub mod capacity;
 pub mod guest;
+pub mod host;
 pub mod outside;
 pub mod router;
 
@@ -21,8 +22,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How soon everything must work again after a fault was taken back.
 const RECOVERY: Duration = Duration::from_secs(15);
 
-/// Something to do: where (`router`, `guest1`, `host`, `gateway`, `internet`, or `api` for a command of the API), and
-/// what, as words.
+/// Something to do: where (`router`, `guest1`, `host`, `gateway`, `internet`, or `api` for a command of the API, `job` for
+/// one that is waited for), and what, as words. `kill` ends the router or guest with an id; `rise` has a number on the host
+/// grow (see [`Clinic::rise`]) and `fall` takes that back.
 pub type Act = (&'static str, &'static str);
 
 /// How a fault is mended.
@@ -245,6 +247,9 @@ impl Clinic {
                         words[1..].iter().filter_map(|w| w.split_once('=')).collect();
                     self.lab.job(words[0], &params);
                 }
+                "kill" => self.lab.kill(words[0]),
+                "rise" => self.rise(words[0], words[1], words[2]),
+                "fall" => self.fall(words[0]),
                 "router" => {
                     self.lab.exec(text(&self.lab.router(), "name"), &words);
                 }
@@ -253,6 +258,27 @@ impl Clinic {
                 }
             }
         }
+    }
+
+    /// Has a file of the host hold numbers that grow by `step` five times a second, in the words of `format` for two numbers, where `_` is
+    /// a blank. It is written in place, so that no reader finds it empty.
+    fn rise(&self, path: &str, step: &str, format: &str) {
+        const SCRIPT: &str = "p=$1; file=/tmp/rise${p//\\//-}; n=1000; printf \"$3\" $n $n >$file; touch $p 2>/dev/null\n\
+            mount --bind $file $p || exit 1\n\
+            while sleep 0.2; do n=$((n + $2)); printf \"$3\" $n $n 1<>$file; done >/dev/null 2>&1 </dev/null &\n\
+            echo $! >$file.pid";
+        let format = format.replace('_', " ");
+        self.lab.exec(
+            "host",
+            &["setsid", "bash", "-c", SCRIPT, "rise", path, step, &format],
+        );
+    }
+
+    /// Takes [`Clinic::rise`] back.
+    fn fall(&self, path: &str) {
+        const SCRIPT: &str =
+            "p=$1; file=/tmp/rise${p//\\//-}; kill $(cat $file.pid); umount $p; rm $file $file.pid";
+        self.lab.exec("host", &["bash", "-c", SCRIPT, "fall", path]);
     }
 
     /// Words, with what stands in braces filled in. A word in quotes holds spaces.
@@ -266,6 +292,13 @@ impl Clinic {
         fill(&mut text, "{network}", &|| id(&self.lab.network()));
         fill(&mut text, "{router}", &|| id(&self.lab.router()));
         fill(&mut text, "{guest2}", &|| id(&self.lab.guest("guest2")));
+        let offering = |name: &str| id(&self.lab.one("listNetworkOfferings", &[("name", name)]));
+        fill(&mut text, "{egress-deny}", &|| {
+            offering("DefaultIsolatedNetworkOfferingWithSourceNatService")
+        });
+        fill(&mut text, "{egress-allow}", &|| {
+            offering("IsolatedNetworkEgressAllow")
+        });
         fill(&mut text, "{public}", &|| {
             crate::support::ip(&self.lab.source_nat()).to_string()
         });

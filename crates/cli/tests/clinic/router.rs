@@ -185,6 +185,7 @@ pub const LIFE: &[Fault] = &[
         "database-differs",
         "the database is at generation",
     ),
+    Fault::frozen("sshd killed", &[("router", "pkill -KILL -o -x sshd")], "ssh-unreachable", "3922").fixed(),
     Fault::outside(
         "sshd cannot be reached",
         &[("host", "nft 'add table ip block; add chain ip block c { type filter hook output priority 0; }; add rule ip block c tcp dport 3922 drop'")],
@@ -202,6 +203,20 @@ pub const LIFE: &[Fault] = &[
         "times",
     )
     .undo(&[("router", "pkill -f 'while sleep'")]),
+    Fault::outside(
+        "router's process killed, and its host cannot start another",
+        &[
+            ("host", "bash -c 'echo exec sleep 611 >/tmp/outgate; chmod +x /tmp/outgate; sed -i 1i#!/bin/sh /tmp/outgate'"),
+            ("host", "mount --bind /tmp/outgate /run/outgate/bin/outgate"),
+            ("kill", "{router}"),
+        ],
+        "router-down",
+        "its host",
+    )
+    .undo(&[
+        ("host", "umount /run/outgate/bin/outgate"),
+        ("host", "pkill -KILL -f 'sleep 611'"),
+    ]),
     Fault::outside("router stopped", &[("job", "stopRouter id={router}")], "router-stopped", "Stopped").fixed(),
     Fault::outside("router destroyed", &[("job", "destroyRouter id={router}")], "no-router", "none").fixed(),
     Fault::outside(

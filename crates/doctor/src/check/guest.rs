@@ -57,10 +57,12 @@ fn settings(network: &GuestNetwork, guest: &GuestSeen) -> Option<Finding> {
         let seen = vec![format!(
             "ip addr show: no interface has the Ethernet address {mac}"
         )];
-        return Some(Finding {
-            fix: None,
-            ..found(guest, Cause::GuestNoNic, seen, Fix::RestartNetwork)
-        });
+        return Some(found(
+            guest,
+            Cause::GuestNoNic,
+            seen,
+            Fix::RebootGuest(guest.id.clone()),
+        ));
     };
     if !nic.up || !nic.carrier {
         return renew(Cause::GuestLinkDown, format!("ip addr show {name}: it is down"));
