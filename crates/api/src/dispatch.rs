@@ -10,6 +10,7 @@ use outgate_manager::{Caller, Manager, settings};
 
 use crate::command::{self, Call, Command, Handler, Mode};
 use crate::guesses::Guesses;
+use crate::measure::Answered;
 use crate::session::{self, Sessions};
 use crate::throttle::{Limit, Throttle};
 use crate::view::Look;
@@ -52,6 +53,7 @@ pub(crate) struct Kept {
     pub(crate) sessions: Sessions,
     pub(crate) guesses: Guesses,
     pub(crate) throttle: Throttle,
+    pub(crate) answered: Answered,
 }
 
 /// The API over one manager. Clones share sessions and counts.
@@ -81,6 +83,7 @@ impl Api {
 
     /// Answers a request. Never fails: errors are replies too.
     pub async fn answer(&self, incoming: &Incoming) -> Reply {
+        let started = Instant::now();
         let (command, result) = self.run(incoming).await;
         let name = command.map(|command| command.name);
         let reply = match (result, name) {
@@ -96,6 +99,7 @@ impl Api {
                 Reply::error(name, &e)
             }
         };
+        self.kept.answered.note(name, reply.status, started.elapsed());
         reply.in_format(RawParameters::format(&incoming.query, &incoming.form))
     }
 

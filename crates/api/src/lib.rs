@@ -12,6 +12,7 @@ mod dispatch;
 mod exists;
 mod guesses;
 mod login;
+mod measure;
 pub mod server;
 mod session;
 pub mod throttle;
@@ -19,4 +20,4 @@ pub mod view;
 pub mod wire;
 
 pub use dispatch::{Api, Incoming};
-pub use server::{ServerConfig, serve, serve_integration};
+pub use server::{ServerConfig, serve, serve_integration, serve_metrics};

@@ -21,8 +21,10 @@ use crate::wire::request::MAX_BYTES;
 use crate::{Api, Incoming, catalog, session};
 
 mod connection;
+mod metrics;
 
 use connection::Peer;
+pub use metrics::serve_metrics;
 
 /// Where clients look.
 pub const PATH: &str = "/client/api";
@@ -125,6 +127,16 @@ async fn run(
         .route(&format!("{PATH}/{{command}}"), any(handle))
         .fallback(elsewhere)
         .with_state(shared);
+    until(listener, app, drain, shutdown).await
+}
+
+/// Serves until `shutdown` resolves and what is being answered is, at most `drain` longer.
+async fn until(
+    listener: connection::Limited,
+    app: Router,
+    drain: Duration,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let (asked, mut was_asked) = tokio::sync::watch::channel(());
     let app = app.into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
@@ -159,9 +171,11 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let started = Instant::now();
     let number = shared.served.fetch_add(1, Ordering::Relaxed) + 1;
     let method = request.method().clone();
-    let reply = answer(&shared, request)
-        .await
-        .unwrap_or_else(|e| Reply::error(None, &e));
+    let reply = answer(&shared, request).await.unwrap_or_else(|e| {
+        let reply = Reply::error(None, &e);
+        shared.api.note_unanswered(reply.status, started.elapsed());
+        reply
+    });
     // The reply's key names the command; queries hold signatures and are never logged.
     let key = reply
         .body

@@ -134,6 +134,7 @@ impl Cloud {
                 addresses: vec![used],
                 uncertain: 0,
             }),
+            ..RouterStats::default()
         }
     }
 }

@@ -14,6 +14,7 @@ use outgate_host::{NamespaceConfig, NamespaceHost};
 use outgate_manager::{BootstrapConfig, Drivers, Manager, ManagerConfig, Pace, RangeConfig, RouterSettings};
 use outgate_store::SqliteStore;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 pub use config::Args;
 use config::Config;
@@ -28,20 +29,26 @@ const HOST: &str = "host1";
 pub fn run(args: Args) -> anyhow::Result<()> {
     let config = args.check()?;
     logging::start(config.log_format);
-    let listener = listener::open(config.listen)?;
-    let integration = config.integration_listen.map(listener::bind).transpose()?;
+    let sockets = Sockets {
+        api: listener::open(config.listen)?,
+        integration: config.integration_listen.map(listener::bind).transpose()?,
+        metrics: config.metrics.map(listener::bind).transpose()?,
+    };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
-        .block_on(serve(&config, listener, integration))
+        .block_on(serve(&config, sockets))
 }
 
-async fn serve(
-    config: &Config,
-    listener: TcpListener,
+/// What is listened to.
+struct Sockets {
+    api: TcpListener,
     integration: Option<TcpListener>,
-) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
+    metrics: Option<TcpListener>,
+}
+
+async fn serve(config: &Config, sockets: Sockets) -> anyhow::Result<()> {
+    let address = sockets.api.local_addr()?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let store = open_store(config)?;
     let host = NamespaceHost::start(host_config(config)?)
@@ -74,45 +81,53 @@ async fn serve(
             _ = interrupt.recv() => {}
         }
     };
-    let served = serve_api(manager.clone(), listener, integration, asked_to_end).await;
+    let served = serve_api(manager.clone(), sockets, asked_to_end).await;
     tracing::info!("the server ends; routers and guests go on");
     manager.shutdown().await;
     store.close().await;
     served.context("serving the API")
 }
 
-/// Serves both ports until `asked_to_end`.
+/// Serves every port until `asked_to_end`.
 async fn serve_api(
     manager: Manager,
-    listener: TcpListener,
-    integration: Option<TcpListener>,
+    sockets: Sockets,
     asked_to_end: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let api = outgate_api::Api::new(manager);
-    let (end, mut ends) = tokio::sync::watch::channel(false);
-    let beside = integration.map(|listener| {
+    let (end, ends) = tokio::sync::watch::channel(false);
+    let mut beside = JoinSet::new();
+    if let Some(listener) = sockets.integration {
         let address = listener.local_addr();
         tracing::warn!(
             ?address,
             "the integration port is open: every program of this machine is root admin there"
         );
-        let ended = async move {
-            // An error means that the server is gone, too.
-            let _ = ends.wait_for(|end| *end).await;
-        };
-        tokio::spawn(outgate_api::serve_integration(
+        let (config, ended) = (ServerConfig::default(), told(ends.clone()));
+        beside.spawn(outgate_api::serve_integration(
             listener,
             api.clone(),
-            ServerConfig::default(),
+            config,
             ended,
-        ))
-    });
-    let served = outgate_api::serve(listener, api, ServerConfig::default(), asked_to_end).await;
+        ));
+    }
+    if let Some(listener) = sockets.metrics {
+        let address = listener.local_addr();
+        tracing::info!(?address, "metrics are served on /metrics");
+        beside.spawn(outgate_api::serve_metrics(listener, api.clone(), told(ends)));
+    }
+    let served = outgate_api::serve(sockets.api, api, ServerConfig::default(), asked_to_end).await;
     end.send_replace(true);
-    if let Some(beside) = beside {
-        beside.await??;
+    while let Some(ended) = beside.join_next().await {
+        ended??;
     }
     served
+}
+
+/// Resolves when the server ends.
+async fn told(mut ends: tokio::sync::watch::Receiver<bool>) {
+    // An error means that the server is gone, too.
+    let _ = ends.wait_for(|end| *end).await;
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {

@@ -6,10 +6,12 @@ mod capacity;
 mod diagnose;
 pub mod health;
 mod held;
+mod readings;
 mod records;
 mod samples;
 mod usage;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +33,8 @@ pub use diagnose::{Diagnose, Tool, parts};
 pub use records::{Record, UsageType};
 pub use usage::UsageQuery;
 
-use samples::Samples;
+pub(crate) use readings::{Reading, Readings};
+pub(crate) use samples::Samples;
 
 /// How many routers are asked side by side.
 const PARALLEL: usize = 16;
@@ -50,6 +53,8 @@ const LAST_PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(crate) struct Kept {
     samples: Mutex<Samples>,
+    /// What each router said last.
+    pub(crate) readings: Readings,
     /// Places for programs that run for diagnosis.
     diagnoses: Arc<Semaphore>,
 }
@@ -58,13 +63,27 @@ impl Default for Kept {
     fn default() -> Self {
         Self {
             samples: Mutex::default(),
+            readings: Readings::default(),
             diagnoses: Arc::new(Semaphore::new(DIAGNOSES_MAX)),
         }
     }
 }
 
 impl Kept {
-    fn samples(&self) -> MutexGuard<'_, Samples> {
+    /// Takes a reading of a router in.
+    fn take_in(&self, router: RouterId, stats: &RouterStats) {
+        let now = jiff::Timestamp::now();
+        self.samples().take_in(router, now, stats);
+        self.readings.put(router, now, stats.clone());
+    }
+
+    fn retain(&self, keep: impl Fn(RouterId) -> bool) {
+        self.samples().retain(&keep);
+        self.readings.retain(keep);
+    }
+
+    /// The samples of every series; not to be held while a view is taken.
+    pub(crate) fn samples(&self) -> MutexGuard<'_, Samples> {
         // Whoever panicked left whole series behind: each change of one is a push.
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,7 +95,8 @@ pub(crate) async fn run(manager: Manager) {
     loop {
         let interval = manager.view().setting(&settings::ROUTER_STATS_INTERVAL);
         let interval = Duration::from_secs(u64::try_from(interval).unwrap_or(1));
-        if last.is_none_or(|last| last.elapsed() >= interval) {
+        let due = manager.inner.insight.readings.take_hurry();
+        if due || last.is_none_or(|last| last.elapsed() >= interval) {
             last = Some(Instant::now());
             if let Err(error) = pass(&manager).await {
                 tracing::error!(%error, "usage could not be written; the next reading makes up for it");
@@ -95,12 +115,12 @@ pub(crate) async fn run(manager: Manager) {
 /// Reads all routers once.
 async fn pass(manager: &Manager) -> Result<(), crate::CommitError> {
     let routers = running(&manager.view());
-    let from = census_from(&manager.view());
-    manager
-        .inner
-        .insight
-        .samples()
-        .retain(|router| routers.iter().any(|r| r.id == router));
+    let from = match manager.inner.insight.readings.are_watched() {
+        true => 0,
+        false => census_from(&manager.view()),
+    };
+    let ids: BTreeSet<RouterId> = routers.iter().map(|router| router.id).collect();
+    manager.inner.insight.retain(|router| ids.contains(&router));
     let mut failed = held::note(manager).await;
     let mut asked = JoinSet::new();
     let mut waiting = routers.into_iter();
@@ -132,11 +152,7 @@ async fn take_in(
     read: &[(Stored<Router>, RouterStats)],
 ) -> Result<(), crate::CommitError> {
     for (router, stats) in read {
-        manager
-            .inner
-            .insight
-            .samples()
-            .take_in(router.id, jiff::Timestamp::now(), stats);
+        manager.inner.insight.take_in(router.id, stats);
     }
     let added = usage::add(manager, read).await;
     added.and(capacity::warn(manager, read).await)

@@ -17,6 +17,7 @@ mod lead;
 mod leaving;
 pub mod limits;
 pub mod manager;
+mod metrics;
 pub mod mirror;
 pub mod password;
 mod prune;

@@ -22,7 +22,7 @@ use crate::secret::{Sealer, SecretError};
 use crate::spec::{Source, SpecError, router_spec};
 use crate::supervise::supervise;
 use crate::turns::Turns;
-use crate::{collect, diagnose, insight, jobs, lead, leaving, prune, reconcile};
+use crate::{collect, diagnose, insight, jobs, lead, leaving, metrics, prune, reconcile};
 
 /// After how many lost races a commit asks for its turn instead.
 const RACES: u32 = 3;
@@ -117,6 +117,9 @@ pub(crate) struct Inner {
     /// One host's change at a time for each guest.
     pub(crate) guest_turns: Turns,
     pub(crate) insight: insight::Kept,
+    pub(crate) counted: metrics::Counted,
+    /// Whether this server leads.
+    pub(crate) leading: watch::Sender<bool>,
     /// Read by commits that try their luck, written by those that lost several races.
     turn: RwLock<()>,
     /// Turns of the doctor.
@@ -160,6 +163,8 @@ impl Manager {
             sealer,
             guest_turns: Turns::default(),
             insight: insight::Kept::default(),
+            counted: metrics::Counted::default(),
+            leading: watch::Sender::new(false),
             turn: RwLock::new(()),
             diagnoses: tokio::sync::Semaphore::new(diagnose::AT_ONCE),
             stop: watch::Sender::new(false),
@@ -176,7 +181,7 @@ impl Manager {
     fn spawn(&self) {
         let (waker, wake_ups) = reconcile::Waker::new();
         let wake_ups = Arc::new(tokio::sync::Mutex::new(wake_ups));
-        let leading = watch::Sender::new(false);
+        let leading = self.inner.leading.clone();
         let feed = self.task("mirror", |me| async move {
             me.inner.mirror.follow(Arc::clone(&me.inner.store)).await;
         });

@@ -5,6 +5,7 @@
 mod balancing;
 mod index;
 mod state;
+mod tally;
 mod tenants;
 mod view;
 mod vpc;
@@ -17,8 +18,9 @@ use outgate_store::{Change, Revision, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
 use state::State;
-pub(crate) use state::{Affected, Counters, Touched};
+pub(crate) use state::{Affected, Counters, Happened, Touched};
 pub use state::{Row, Stored, Table, Unreadable};
+pub(crate) use tally::Tally;
 pub use view::{NetworkState, View};
 
 /// How long the mirror waits before it tries to read the store again after a failure.
@@ -82,6 +84,8 @@ pub struct Mirror {
     pub(crate) desired: Wake,
     /// Realms where anything changed: for the jobs.
     pub(crate) any: Wake,
+    /// What happened since this server started.
+    pub(crate) tally: Tally,
 }
 
 impl Mirror {
@@ -97,6 +101,7 @@ impl Mirror {
             head: watch::Sender::new(revision),
             desired: Wake::default(),
             any: Wake::default(),
+            tally: Tally::default(),
         };
         mirror.wake_all();
         Ok(mirror)
@@ -163,6 +168,7 @@ impl Mirror {
             }
             state.revision
         };
+        touched.happened.iter().for_each(|what| self.tally.add(what));
         self.head.send_replace(revision);
         self.desired.add(&touched.desired);
         touched.observed.merge(&touched.desired);

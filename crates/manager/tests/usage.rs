@@ -37,12 +37,11 @@ fn carried(epoch: u64, bytes_in: u64, bytes_out: u64) -> RouterStats {
             address: ADDRESS,
             traffic,
         }],
-        networks: Vec::new(),
         table: TableUse {
             limit: 262_144,
             ..TableUse::default()
         },
-        census: None,
+        ..RouterStats::default()
     }
 }
 

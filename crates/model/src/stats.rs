@@ -2,6 +2,7 @@
 //! What a router knows of its traffic, its sessions and its health: the documents that it hands to its host and the
 //! manager. Each is bounded in size, however many sessions there are.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -120,8 +121,52 @@ pub struct Census {
     pub uncertain: u32,
 }
 
-/// What a router knows of its traffic and sessions.
+/// What the NAT log did since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NatLogUse {
+    /// Records that were written.
+    pub written: u64,
+    /// Records that were lost.
+    pub lost: u64,
+}
+
+/// What the fast path does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FastPathUse {
+    /// Whether it translates right now.
+    pub running: bool,
+    /// Packets by the way they went, since its programs were loaded: `hit` is its own, everything else the kernel's.
+    pub packets: BTreeMap<String, u64>,
+}
+
+/// Packets that an interface dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceDrops {
+    /// The interface: `eth2`.
+    pub interface: String,
+    /// Received ones.
+    pub received: u64,
+    /// Those that were to be sent.
+    pub sent: u64,
+}
+
+/// What a router has done since its process began.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterWork {
+    /// Specs applied.
+    pub applies: u64,
+    /// Differences found and repaired, counted by the look that found them.
+    pub repairs: u64,
+    /// Tries to repair that failed.
+    pub repair_failures: u64,
+    /// The NAT log.
+    pub nat_log: NatLogUse,
+    /// The fast path; `None` where it is off.
+    pub fast_path: Option<FastPathUse>,
+}
+
+/// What a router knows of its traffic and sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterStats {
     /// The version of the router's program.
     pub version: String,
@@ -136,6 +181,12 @@ pub struct RouterStats {
     pub table: TableUse,
     /// What the sessions are; `None` when there were fewer than asked for.
     pub census: Option<Census>,
+    /// What its interfaces dropped.
+    #[serde(default)]
+    pub drops: Vec<InterfaceDrops>,
+    /// What it has done.
+    #[serde(default)]
+    pub work: RouterWork,
 }
 
 /// Which way a session goes.

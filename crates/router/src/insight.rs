@@ -4,6 +4,7 @@
 mod census;
 mod flow;
 pub mod health;
+mod interfaces;
 mod listing;
 mod ranking;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 
 use outgate_kernel::{conntrack, nft};
 use outgate_model::RouterSpec;
-use outgate_model::stats::{AddressTraffic, NetworkTraffic, RouterStats, TableUse, Traffic};
+use outgate_model::stats::{AddressTraffic, NetworkTraffic, RouterStats, RouterWork, TableUse, Traffic};
 use outgate_plan::usage::{self, Count, Counted};
 
 pub use listing::sessions;
@@ -39,6 +40,8 @@ pub fn stats(spec: &RouterSpec, census_from: u32, carried: &Carried) -> Result<R
             .unwrap_or_default(),
         table,
         census,
+        drops: interfaces::drops()?,
+        work: RouterWork::default(),
     })
 }
 

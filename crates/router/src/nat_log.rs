@@ -10,6 +10,7 @@ mod sinks;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use outgate_kernel::KernelError;
 use outgate_kernel::conntrack::{self, Change, Events, Flow};
 use outgate_model::id::RouterId;
 use outgate_model::router_spec::NatLog;
+use outgate_model::stats::NatLogUse;
 
 use crate::RouterError;
 use crate::cloud_log::CloudLog;
@@ -56,6 +58,30 @@ impl Wish {
     }
 }
 
+/// What was written and lost since the thread began; read from any thread.
+#[derive(Debug, Default)]
+struct Tally {
+    written: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Tally {
+    fn written(&self) {
+        self.written.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn lost(&self, count: u64) {
+        self.lost.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> NatLogUse {
+        NatLogUse {
+            written: self.written.load(Ordering::Relaxed),
+            lost: self.lost.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// The thread that writes records. It has none until they are wanted for the first time.
 #[derive(Debug)]
 pub struct NatLogger {
@@ -63,6 +89,7 @@ pub struct NatLogger {
     router: RouterId,
     log: CloudLog,
     wish: Arc<Wish>,
+    tally: Arc<Tally>,
     is_started: bool,
 }
 
@@ -74,8 +101,14 @@ impl NatLogger {
             router,
             log,
             wish: Arc::default(),
+            tally: Arc::default(),
             is_started: false,
         }
+    }
+
+    /// What it has written and lost so far.
+    pub fn counts(&self) -> NatLogUse {
+        self.tally.read()
     }
 
     /// From now on writes what is wanted, in the network namespace of the thread that asks first.
@@ -93,6 +126,7 @@ impl NatLogger {
             domain: domain(self.router),
             log: self.log.clone(),
             wish: Arc::clone(&self.wish),
+            tally: Arc::clone(&self.tally),
         };
         std::thread::Builder::new()
             .name("nat-log".to_owned())
@@ -114,6 +148,7 @@ struct Writer {
     domain: u32,
     log: CloudLog,
     wish: Arc<Wish>,
+    tally: Arc<Tally>,
 }
 
 impl Writer {
@@ -140,7 +175,8 @@ impl Writer {
     fn record(&self, wanted: NatLog) -> Result<(), KernelError> {
         // It listens before it lists, so that no session falls between.
         let mut events = Events::open(RECEIVE_BUFFER)?;
-        let mut sinks = Sinks::open(wanted, &self.dir, self.domain, self.log.clone());
+        let tally = Arc::clone(&self.tally);
+        let mut sinks = Sinks::open(wanted, &self.dir, self.domain, self.log.clone(), tally);
         let mut limit = Limit::new(wanted.records_per_second);
         let mut refused = 0;
         let mut listed = HashSet::new();

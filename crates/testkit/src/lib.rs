@@ -4,6 +4,7 @@
 //!
 //! Needs to be root, of the machine or of a user namespace (`unshare -Ur cargo test`).
 
+mod exposition;
 mod http;
 mod namespace;
 mod packet;
@@ -13,6 +14,7 @@ mod tcp;
 mod topology;
 mod udp;
 
+pub use exposition::{Exposition, Sample};
 pub use http::{HttpServer, http_get};
 pub use namespace::{Namespace, connect};
 pub use packet::{Packet, RawSender, Sniffer, ipv4_packet, send_packet, udp_packet};

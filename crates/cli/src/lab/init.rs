@@ -154,6 +154,7 @@ fn server(instance: &str) -> Command {
         .arg("--admin-password-file")
         .arg(folder.join("admin-password"));
     command.args(["--ssh-key", "/root/.ssh/id_rsa.cloud"]);
+    command.args(["--metrics", network::METRICS]);
     command.args([
         "--public-bridge",
         network::PUBLIC_BRIDGE,

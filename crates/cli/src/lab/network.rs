@@ -15,6 +15,8 @@ use anyhow::{Context as _, bail};
 pub const PUBLIC_BRIDGE: &str = "pub0";
 /// The web server on the internet.
 pub const WEB: &str = "198.51.100.10";
+/// Where the server's metrics are, inside the lab.
+pub const METRICS: &str = "127.0.0.1:9464";
 /// Resolvers on the internet; the first is also what everybody pings.
 pub const RESOLVERS: [&str; 2] = ["8.8.8.8", "198.51.100.53"];
 

@@ -38,6 +38,10 @@ pub struct Args {
     /// Loopback addresses only
     #[arg(long, env = "OUTGATE_INTEGRATION_LISTEN")]
     integration_listen: Option<String>,
+    /// Address and port of metrics for Prometheus (GET /metrics): 127.0.0.1:9464. Off without it. Whoever reaches it reads
+    /// names, addresses and counts of the whole cloud: let only the monitoring reach it
+    #[arg(long, env = "OUTGATE_METRICS")]
+    metrics: Option<String>,
     /// Name of this installation; it is part of every name the server makes on the host
     #[arg(long, env = "OUTGATE_INSTANCE", default_value = "main")]
     instance: String,
@@ -122,6 +126,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where calls need no signature; a loopback address.
     pub integration_listen: Option<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
     /// The IPFIX collector of routers' session records.
     pub nat_log_collector: Option<SocketAddrV4>,
     /// Name of this installation.
@@ -200,6 +206,10 @@ impl Args {
         let zone = self.zone;
         let listen = listen(&self.listen, problems);
         let integration_listen = integration_address(self.integration_listen.as_deref(), problems);
+        let metrics = self.metrics.as_deref().and_then(|text| {
+            let expected = "an address and port such as 127.0.0.1:9464";
+            problems.read("--metrics", text, expected)
+        });
         let nat_log_collector = collector(self.nat_log_collector.as_deref(), problems);
         let authorized_key = public_key(&self.ssh_key, problems);
         let fastpath = problems.read("--fastpath", &self.fastpath, "off, auto or required");
@@ -230,6 +240,7 @@ impl Args {
             run_dir: self.run_dir,
             listen: listen?,
             integration_listen,
+            metrics,
             nat_log_collector,
             instance: self.instance,
             credentials_file: self.credentials_file,
@@ -363,6 +374,8 @@ mod tests {
             "nowhere",
             "--integration-listen",
             "0.0.0.0:8096",
+            "--metrics",
+            "9464",
             "--public-gateway",
             "203.0.113.1",
             "--public-range",
@@ -382,6 +395,7 @@ mod tests {
         for field in [
             "--listen",
             "--integration-listen",
+            "--metrics",
             "--public-gateway",
             "--public-range",
             "--public-mtu",

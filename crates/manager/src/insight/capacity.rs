@@ -3,7 +3,6 @@
 
 use std::net::Ipv4Addr;
 
-use jiff::Timestamp;
 use outgate_host::HostError;
 use outgate_model::id::RouterId;
 use outgate_model::object::{AlertKind, Router};
@@ -116,8 +115,8 @@ impl Manager {
         };
         let stats = self.answered(host.router_stats(id, 0)).await?;
         let threshold = self.threshold();
-        let mut samples = self.inner.insight.samples();
-        samples.take_in(id, Timestamp::now(), &stats);
+        self.inner.insight.take_in(id, &stats);
+        let samples = self.inner.insight.samples();
         let of = |used: &AddressUse| {
             let fullest = fullest(used);
             let percent = percent(fullest, PORTS);

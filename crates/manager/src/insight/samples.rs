@@ -62,7 +62,7 @@ impl Series {
 
 /// Every series.
 #[derive(Debug, Default)]
-pub(super) struct Samples(BTreeMap<(RouterId, Watched), Series>);
+pub(crate) struct Samples(BTreeMap<(RouterId, Watched), Series>);
 
 impl Samples {
     /// Forgets routers that are no more.
@@ -88,12 +88,12 @@ impl Samples {
     }
 
     /// In how many seconds an address's ports towards its busiest destination run out.
-    pub(super) fn ports_last(&self, router: RouterId, address: Ipv4Addr) -> Option<u64> {
+    pub(crate) fn ports_last(&self, router: RouterId, address: Ipv4Addr) -> Option<u64> {
         self.0.get(&(router, Some(address)))?.forecast(PORTS)
     }
 
     /// In how many seconds a router's table is full.
-    pub(super) fn sessions_last(&self, router: RouterId, limit: u32) -> Option<u64> {
+    pub(crate) fn sessions_last(&self, router: RouterId, limit: u32) -> Option<u64> {
         self.0.get(&(router, None))?.forecast(limit)
     }
 }

@@ -221,6 +221,14 @@ pub struct State {
 pub(crate) struct Touched {
     pub(crate) desired: Affected,
     pub(crate) observed: Affected,
+    pub(crate) happened: Vec<Happened>,
+}
+
+/// What is counted, once for each time that it happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Happened {
+    Event(Arc<Event>),
+    JobEnded(Arc<Job>),
 }
 
 fn read<T: serde::de::DeserializeOwned>(entry: &Entry) -> Result<T, Unreadable> {
@@ -264,11 +272,13 @@ impl State {
         } else if entry.key.starts_with(key::OBSERVED) {
             self.put_observed(entry, touched)
         } else if entry.key.starts_with(key::JOBS) {
-            self.put_job(entry, &mut touched.observed)
+            self.put_job(entry, touched)
         } else if entry.key.starts_with(key::EVENTS) {
-            let event: Event = read(entry)?;
-            self.event_times.insert(event.id, event.created);
-            self.events.insert((event.created, event.id), Arc::new(event));
+            let event: Arc<Event> = Arc::new(read(entry)?);
+            if self.event_times.insert(event.id, event.created).is_none() {
+                touched.happened.push(Happened::Event(Arc::clone(&event)));
+            }
+            self.events.insert((event.created, event.id), event);
             Ok(())
         } else if let Some(name) = entry.key.strip_prefix(key::COUNTERS) {
             let value = read(entry)?;
@@ -323,9 +333,13 @@ impl State {
         Ok(())
     }
 
-    fn put_job(&mut self, entry: &Entry, affected: &mut Affected) -> Result<(), Unreadable> {
-        let job: Job = read(entry)?;
-        affected.realms.extend(self.realm_of_goal(&job.until));
+    fn put_job(&mut self, entry: &Entry, touched: &mut Touched) -> Result<(), Unreadable> {
+        let job: Arc<Job> = Arc::new(read(entry)?);
+        let had_ended = |seen: &Stored<Job>| seen.state != JobState::Pending;
+        if job.state != JobState::Pending && !self.jobs.get(&job.id).is_some_and(had_ended) {
+            touched.happened.push(Happened::JobEnded(Arc::clone(&job)));
+        }
+        touched.observed.realms.extend(self.realm_of_goal(&job.until));
         match (&job.state, job.completed) {
             (JobState::Pending, _) => {
                 self.pending.insert(job.id);
@@ -343,7 +357,7 @@ impl State {
         self.jobs.insert(
             job.id,
             Stored {
-                object: Arc::new(job),
+                object: job,
                 modified: entry.modified,
             },
         );

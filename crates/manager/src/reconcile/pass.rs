@@ -193,6 +193,7 @@ async fn make_router(
     };
     match made {
         Ok(applied) => {
+            manager.inner.counted.applied(&applied);
             tracing::debug!(
                 router = router.name,
                 generation = applied.generation,
@@ -204,6 +205,7 @@ async fn make_router(
             Ok(())
         }
         Err(failure) => {
+            manager.inner.counted.not_applied(failure.refused);
             observed::router_failed(manager, router.id, spec.generation, &failure).await?;
             Err(failure)
         }

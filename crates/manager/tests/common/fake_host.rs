@@ -11,7 +11,7 @@ use outgate_model::host::{
     Applied, Check, GuestRunning, HostEvent, HostObserved, Inventory, RouterRunning, Run, RunOutput,
 };
 use outgate_model::id::{GuestId, RouterId};
-use outgate_model::stats::{HealthCheck, RouterStats, SessionEntry, SessionPage, SessionQuery, TableUse};
+use outgate_model::stats::{HealthCheck, RouterStats, SessionEntry, SessionPage, SessionQuery};
 use outgate_model::{GuestSpec, RouterSpec};
 use tokio::sync::broadcast;
 
@@ -193,10 +193,7 @@ impl Host for FakeHost {
             said.unwrap_or_else(|| RouterStats {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 epoch: Some(1),
-                addresses: Vec::new(),
-                networks: Vec::new(),
-                table: TableUse::default(),
-                census: None,
+                ..RouterStats::default()
             })
         })
     }

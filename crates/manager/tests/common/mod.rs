@@ -119,6 +119,11 @@ pub fn offering_with(name: &str, services: &[Service]) -> CreateNetworkOffering 
 impl World {
     /// A fresh one with so many public addresses.
     pub async fn new(addresses: u32) -> Self {
+        Self::of(|dir| config(dir, addresses)).await
+    }
+
+    /// A fresh one with what `config` makes for its folder.
+    pub async fn of(config: impl FnOnce(&std::path::Path) -> ManagerConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&dir.path().join("outgate.db")).unwrap());
         let host = Arc::new(FakeHost::default());
@@ -127,9 +132,7 @@ impl World {
             "host-1".to_owned(),
             Arc::clone(&host) as Arc<dyn outgate_host::Host>,
         );
-        let manager = Manager::start(store, drivers, config(dir.path(), addresses))
-            .await
-            .unwrap();
+        let manager = Manager::start(store, drivers, config(dir.path())).await.unwrap();
         let (admin, zone) = {
             let view = manager.view();
             let user = view.all::<User>().next().unwrap();

@@ -59,6 +59,28 @@ pub enum RouterState {
     Error,
 }
 
+impl RouterState {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Stopped,
+        Self::Error,
+    ];
+
+    /// CloudStack's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Running => "Running",
+            Self::Stopping => "Stopping",
+            Self::Stopped => "Stopped",
+            Self::Error => "Error",
+        }
+    }
+}
+
 /// What was last observed of a router; stored under `observed/router/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterObserved {

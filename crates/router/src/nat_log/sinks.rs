@@ -4,10 +4,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use outgate_model::router_spec::NatLog;
 
+use super::Tally;
 use super::file::LogFile;
 use super::ipfix::Exporter;
 use super::record::Record;
@@ -31,13 +33,14 @@ pub struct Sinks {
     /// Records that are missing, since it was told and in all.
     lost: u64,
     lost_in_all: u64,
+    tally: Arc<Tally>,
     told_at: i64,
     tried_at: i64,
 }
 
 impl Sinks {
     /// Opens what is wanted. What cannot be opened now is tried again later.
-    pub fn open(wanted: NatLog, dir: &Path, domain: u32, log: CloudLog) -> Self {
+    pub fn open(wanted: NatLog, dir: &Path, domain: u32, log: CloudLog, tally: Arc<Tally>) -> Self {
         let mut sinks = Self {
             wanted,
             dir: dir.to_owned(),
@@ -49,6 +52,7 @@ impl Sinks {
             exporter_failed: false,
             lost: 0,
             lost_in_all: 0,
+            tally,
             told_at: i64::MIN,
             tried_at: i64::MIN,
         };
@@ -60,8 +64,10 @@ impl Sinks {
     pub fn push(&mut self, record: &Record) {
         let file = self.file.as_mut().map(|file| file.push(record));
         let exporter = self.exporter.as_mut().map(|exporter| exporter.push(record));
-        if !matches!((&file, &exporter), (Some(Ok(())), _) | (_, Some(Ok(())))) {
-            self.lost += 1;
+        if matches!((&file, &exporter), (Some(Ok(())), _) | (_, Some(Ok(())))) {
+            self.tally.written();
+        } else {
+            self.lost(1);
         }
         self.judge(file, exporter);
     }
@@ -69,7 +75,7 @@ impl Sinks {
     /// Writes and sends what was collected, and from time to time that `refused` more records were lost; that is 0
     /// then.
     pub fn flush(&mut self, refused: &mut u64, now: Timestamp) {
-        self.lost += std::mem::take(refused);
+        self.lost(std::mem::take(refused));
         let second = now.as_second();
         if self.lost > 0 && second.saturating_sub(self.told_at) >= PAUSE_SECS {
             self.tell_lost(now);
@@ -82,6 +88,11 @@ impl Sinks {
         if !is_whole && second.saturating_sub(self.tried_at) >= PAUSE_SECS {
             self.reopen(now);
         }
+    }
+
+    fn lost(&mut self, count: u64) {
+        self.lost += count;
+        self.tally.lost(count);
     }
 
     fn tell_lost(&mut self, now: Timestamp) {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use outgate_kernel::watch::Watch;
 use outgate_model::RouterSpec;
 use outgate_model::host::Applied;
+use outgate_model::stats::{FastPathUse, RouterWork};
 use tokio::sync::oneshot;
 
 use super::Shared;
@@ -36,8 +37,8 @@ pub(super) enum Message {
     Apply(Box<RouterSpec>, oneshot::Sender<Result<Applied, RouterError>>),
     /// What are you?
     Observe(oneshot::Sender<Status>),
-    /// What has the fast path carried?
-    Carried(oneshot::Sender<Carried>),
+    /// What has the fast path carried, and what have you done?
+    Work(oneshot::Sender<(Carried, RouterWork)>),
     /// Something may have changed.
     Changed,
 }
@@ -58,6 +59,7 @@ struct Agent {
     is_kept: bool,
     /// Why the last apply or repair failed.
     error: Option<String>,
+    done: RouterWork,
 }
 
 /// Starts the agent in the namespaces of the calling thread, with the spec that was applied last if there is one.
@@ -90,6 +92,7 @@ pub(super) fn start(
                     last: None,
                     is_kept: true,
                     error: None,
+                    done: RouterWork::default(),
                 };
                 agent.read_last();
                 agent.run(&receiver, &changed);
@@ -186,8 +189,8 @@ impl Agent {
                 Ok(Message::Observe(reply)) => {
                     let _ = reply.send(self.status());
                 }
-                Ok(Message::Carried(reply)) => {
-                    let _ = reply.send(self.engine.carried());
+                Ok(Message::Work(reply)) => {
+                    let _ = reply.send((self.engine.carried(), self.work()));
                 }
                 Ok(Message::Changed) => {}
                 Err(RecvTimeoutError::Timeout) => self.heal(),
@@ -225,6 +228,7 @@ impl Agent {
             return Err(RouterError::BadSpec { reason });
         }
         let applied = self.engine.apply(spec)?;
+        self.done.applies += 1;
         self.nat_log.follow(spec.nat_log)?;
         self.last = None;
         self.error = None;
@@ -250,6 +254,7 @@ impl Agent {
             Ok(Some(repair)) => match repair.error {
                 None => {
                     self.pace.repaired(now);
+                    self.done.repairs += 1;
                     for difference in &repair.differences {
                         self.log.warn(&format!("repaired: {difference}"));
                     }
@@ -258,11 +263,13 @@ impl Agent {
                 }
                 Some(error) => {
                     self.pace.failed(now);
+                    self.done.repair_failures += 1;
                     self.fail(repair.differences, &error);
                 }
             },
             Err(error) => {
                 self.pace.failed(now);
+                self.done.repair_failures += 1;
                 self.fail(Vec::new(), &error);
             }
         }
@@ -280,6 +287,18 @@ impl Agent {
         self.log.error(&text);
         self.shared.tell(differences, Some(text.clone()));
         self.error = Some(text);
+    }
+
+    fn work(&self) -> RouterWork {
+        let fast_path = self.engine.fast_path();
+        RouterWork {
+            nat_log: self.nat_log.counts(),
+            fast_path: (!fast_path.mode.is_off()).then(|| FastPathUse {
+                running: fast_path.running,
+                packets: fast_path.counters,
+            }),
+            ..self.done.clone()
+        }
     }
 
     fn status(&mut self) -> Status {

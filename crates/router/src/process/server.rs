@@ -9,6 +9,7 @@ use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 use outgate_model::RouterSpec;
+use outgate_model::stats::RouterStats;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -117,11 +118,11 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
                 .map(Reply::Balanced)
         }
         Request::Stats { census_from } => {
-            let carried = ask(agent, Message::Carried).await?;
+            let (carried, work) = ask(agent, Message::Work).await?;
             let stats = look(shared, "counting", move |spec| {
                 insight::stats(spec, census_from, &carried)
-            })
-            .await?;
+            });
+            let stats = RouterStats { work, ..stats.await? };
             Ok(Reply::Stats(Box::new(stats)))
         }
         Request::Sessions(query) => look(shared, "listing sessions", move |spec| {
