@@ -11,6 +11,7 @@
 
 mod contender;
 mod plot;
+mod progress;
 mod report;
 mod results;
 mod stats;
@@ -27,6 +28,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use contender::{Contender, Peer};
+use progress::Progress;
 use results::Results;
 use workload::{Effort, SESSIONS, Workload};
 
@@ -37,15 +39,18 @@ Contenders take turns in every round; what is printed are medians with their spr
 Compare figures of one run only.
 
 Examples:
-  nat-bench                                       everything, 5 rounds: about a quarter of an hour
+  nat-bench                                       everything, in a quarter of an hour
   nat-bench --rounds 3 --only udp64 --contender nftables --contender outgate-kernel
   nat-bench --peer 'einat=einat -i eth2'          beside another program, in the router's namespace")]
 struct Args {
-    /// How many rounds
+    /// How many rounds at most
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Seconds of each measurement
-    #[arg(long, default_value_t = 1.0)]
+    /// No round begins that would end later than so many minutes after the first
+    #[arg(long, default_value_t = 15.0)]
+    minutes: f64,
+    /// Seconds of each measurement; preparing one takes some three more
+    #[arg(long, default_value_t = 0.6)]
     seconds: f64,
     /// Only workloads whose name begins so; may be given again
     #[arg(long)]
@@ -70,6 +75,8 @@ fn main() -> anyhow::Result<()> {
         workload::check_content(contender)?;
     }
     eprintln!("every contender carries every packet as it must");
+    let mut progress = Progress::new(args.rounds, &workloads, &contenders, args.seconds);
+    eprintln!("{progress}");
     let mut effort = Effort {
         time: Duration::try_from_secs_f64(args.seconds)?,
         load: 0.0,
@@ -79,22 +86,35 @@ fn main() -> anyhow::Result<()> {
         eprintln!("latency is measured beside {:.0} packets a second", effort.load);
     }
     let mut results = Results::default();
+    let budget = Duration::try_from_secs_f64(args.minutes * 60.0)?;
+    let mut rounds = 0;
     for round in 0..args.rounds {
+        if !progress.has_room(round, budget) {
+            eprintln!("no time for round {} within {} minutes", round + 1, args.minutes);
+            break;
+        }
         for workload in &workloads {
-            eprintln!("round {} of {}: {}", round + 1, args.rounds, workload.name());
+            eprintln!(
+                "round {} of {}: {}; {progress}",
+                round + 1,
+                args.rounds,
+                workload.name()
+            );
             // Nobody is always the first.
             let from = usize::try_from(round)? % contenders.len();
             for contender in contenders[from..].iter().chain(&contenders[..from]) {
                 if workload.suits(contender) {
                     measure(*workload, contender, effort, &mut results)?;
+                    progress.one_more();
                 }
             }
         }
+        rounds += 1;
     }
     let names: Vec<String> = contenders.iter().map(Contender::to_string).collect();
     println!("{}\n", report::table(&results, &names));
     println!("{}\n", report::outcome_table(&report::outcomes(&results)));
-    for path in report::write(&results, args.rounds, effort.load, &args.out)? {
+    for path in report::write(&results, rounds, effort.load, &args.out)? {
         eprintln!("written: {}", path.display());
     }
     Ok(())

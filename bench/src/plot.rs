@@ -18,7 +18,7 @@ pub fn bars(results: &Results, title: &str, begins: &str) -> Option<String> {
     let names: Vec<&str> = results
         .names()
         .into_iter()
-        .filter(|name| name.starts_with(begins) && !name.ends_with(": lost"))
+        .filter(|name| name.starts_with(begins) && !name.ends_with(": lost") && !name.ends_with(": CPU"))
         .collect();
     if names.is_empty() {
         return None;

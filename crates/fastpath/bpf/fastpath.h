@@ -27,13 +27,14 @@ enum counter {
 	NEIGHBOUR_USE, /* once a second a packet for each neighbour, so that the kernel keeps checking it */
 	KERNEL_LEASE,  /* known for the length of a lease to be the kernel's */
 	LEASED,        /* leases taken; not a way of a packet */
+	RENEWED,       /* leases for which conntrack alone was asked again; not a way of a packet */
 	COUNTERS
 };
 
 /* One element: what the engine says. */
 struct config {
 	__u32 enabled;
-	__u32 generation;     /* leases of another one are void; 16 bits count */
+	__u32 generation;     /* leases of another one are void */
 	__u32 set_mask;       /* sets for each CPU, less one */
 	__u32 lease;          /* in jiffies */
 	__u32 tcp_timeout;    /* in milliseconds */
@@ -60,39 +61,46 @@ struct account {
 	__u32 interface;
 };
 
-/* One direction of a session, leased from conntrack and from the routing tables. A cache line. */
+/*
+ * One direction of a session, leased from conntrack and from the routing table. A cache line. When its time is over but
+ * no route has changed since, only conntrack is asked again.
+ */
 struct lease {
 	__be32 saddr, daddr;  /* as the packet comes in */
 	__u32 ports;
 	__u32 side;           /* interface << 8 | protocol */
 	__u8 to[6];           /* the router's Ethernet address */
 	__u16 mtu;
-	__u16 generation;
-	__u16 account;
+	__u32 generation;     /* of the configuration and of the kernel's routes */
 	__u32 until;          /* jiffies */
 	__be32 new_saddr, new_daddr;
 	__u32 new_ports;
 	__u16 l4_delta;       /* to add to the transport's checksum */
 	__u16 session;        /* which of `closings` ends it */
 	__u32 out;            /* interface << 8 | LEASE_* */
-	__u8 dmac[6], smac[6];
+	__be32 next_hop;
+	__u16 hop;            /* where it stands in `hops` */
+	__u16 account;
 } __attribute__((aligned(64)));
 
 #define LEASE_KERNEL 1        /* not the fast path's */
 #define LEASE_TRANSLATED 2    /* the transport's checksum changes */
 #define LEASE_PEER 4          /* PORT_PEER of the interface */
 
-/* Two ways: a set lies in two adjacent cache lines. */
+/* A direction has its own place among the ways, tried first; the others take it when that is not free. */
+#define WAYS 4
+
 struct lease_set {
-	struct lease way[2];
+	struct lease way[WAYS];
 };
 
-/* When a neighbour was last given a packet by the kernel. */
-struct neighbour {
+/* A next hop and its Ethernet address, asked of the kernel once in the time of a lease. */
+struct hop {
 	__be32 address;
 	__u32 interface;
-	__u32 used;
-	__u32 reserved;
+	__u32 until;          /* jiffies */
+	__u8 dmac[6], smac[6];
+	__u32 reserved[2];
 };
 
 struct traffic {
@@ -101,12 +109,14 @@ struct traffic {
 };
 
 #define CLOSINGS 4096
-#define NEIGHBOURS 1024
+/* For each CPU, in sets of `WAYS`. */
+#define HOPS 4096
 #define PORTS_MAX 1024
 #define ACCOUNTS_MAX 4096
 
 _Static_assert(sizeof(struct config) == 40, "src/layout.rs knows it");
 _Static_assert(sizeof(struct lease) == 64, "a cache line");
-_Static_assert(sizeof(struct lease_set) == 128, "src/layout.rs knows it");
+_Static_assert(sizeof(struct lease_set) == 256, "src/layout.rs knows it");
+_Static_assert(sizeof(struct hop) == 32, "half a cache line");
 
 #endif

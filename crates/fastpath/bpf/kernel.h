@@ -56,6 +56,38 @@ struct nf_conn {
 	union nf_conntrack_proto proto;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct netns_ipv4 {
+	atomic_t rt_genid; /* rises whenever a route, an address, a rule of routing or an interface changes */
+};
+
+struct net {
+	struct netns_ipv4 ipv4;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct net_device {
+	possible_net_t nd_net;
+};
+
+struct xdp_rxq_info {
+	struct net_device *dev;
+};
+
+struct xdp_buff {
+	struct xdp_rxq_info *rxq;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+};
+
 #pragma clang attribute pop
 
 /* Their numbers depend on the kernel's configuration. */
@@ -93,6 +125,7 @@ extern struct nf_conn *bpf_xdp_ct_lookup(struct xdp_md *, struct bpf_sock_tuple 
 					 __u32) __ksym;
 extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *, struct bpf_sock_tuple *, __u32, struct bpf_ct_opts *,
 					 __u32) __ksym;
+extern void *bpf_cast_to_kern_ctx(void *) __ksym;
 extern void bpf_ct_release(struct nf_conn *) __ksym;
 extern int bpf_ct_change_timeout(struct nf_conn *, __u32) __ksym;
 

@@ -46,11 +46,13 @@ pub enum Reason {
     KernelLease,
     /// No packet's way: how many leases were taken.
     Leased,
+    /// No packet's way: how many leases went on after conntrack alone was asked again.
+    Renewed,
 }
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Hit,
         Self::NotOurs,
         Self::Fragment,
@@ -71,6 +73,7 @@ impl Reason {
         Self::NeighbourUse,
         Self::KernelLease,
         Self::Leased,
+        Self::Renewed,
     ];
 
     /// `no_session`.
@@ -96,6 +99,7 @@ impl Reason {
             Self::NeighbourUse => "neighbour_use",
             Self::KernelLease => "kernel_lease",
             Self::Leased => "leased",
+            Self::Renewed => "renewed",
         }
     }
 }
@@ -119,7 +123,7 @@ impl Counters {
 
     /// How many packets the programs have seen.
     pub fn packets(&self) -> u64 {
-        self.0.iter().sum::<u64>() - self.get(Reason::Leased)
+        self.0.iter().sum::<u64>() - self.get(Reason::Leased) - self.get(Reason::Renewed)
     }
 }
 

@@ -167,7 +167,12 @@ impl FastPath {
         let cpus = libbpf_rs::num_possible_cpus().map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX));
         let sets = sets_per_cpu(settings.leases, cpus);
         let traffic = (most_accounts(settings) + 1) * 2;
-        let object = open_and_load(settings.hook, sets * cpus, traffic)
+        let sizes = [
+            ("leases", sets * cpus),
+            ("hops", layout::HOPS.saturating_mul(cpus)),
+            ("traffic", traffic),
+        ];
+        let object = open_and_load(settings.hook, &sizes)
             .map_err(|error| FastPathError::load(&error, &messages::last()))?;
         let map = |name: &'static str| {
             let found = object.maps().find(|map| map.name() == name);
@@ -434,26 +439,25 @@ fn attach(object: &Object, hook: Hook, port: &Port) -> std::io::Result<OwnedFd> 
     sys::attach(program.as_fd(), interface, place)
 }
 
-fn open_and_load(hook: Hook, sets: u32, traffic: u32) -> libbpf_rs::Result<Object> {
+fn open_and_load(hook: Hook, sizes: &[(&str, u32)]) -> libbpf_rs::Result<Object> {
     let mut object = ObjectBuilder::default().open_memory(OBJECT)?;
     for mut program in object.progs_mut() {
         let is_wanted = program.name() == hook.program();
         program.set_autoload(is_wanted);
     }
     for mut map in object.maps_mut() {
-        match map.name().to_str() {
-            Some("leases") => map.set_max_entries(sets)?,
-            Some("traffic") => map.set_max_entries(traffic)?,
-            _ => {}
+        let name = map.name().to_str().unwrap_or_default().to_owned();
+        if let Some((_, entries)) = sizes.iter().find(|(map, _)| *map == name) {
+            map.set_max_entries(*entries)?;
         }
     }
     object.load()
 }
 
-/// How many sets of two leases each CPU gets: a power of two, as many as fit into `leases`, at least one.
+/// How many sets of leases each CPU gets: a power of two, as many as fit into `leases`, at least one.
 fn sets_per_cpu(leases: u32, cpus: u32) -> u32 {
     let most = u32::MAX / layout::LEASE_SET / cpus.max(1);
-    let sets = (leases / 2 / cpus.max(1)).clamp(1, most);
+    let sets = (leases / layout::WAYS / cpus.max(1)).clamp(1, most);
     1 << sets.ilog2()
 }
 
@@ -509,8 +513,8 @@ mod tests {
 
     #[test]
     fn leases_are_divided_by_cpus_into_powers_of_two() {
-        assert_eq!(sets_per_cpu(1 << 17, 2), 1 << 15);
-        assert_eq!(sets_per_cpu(100_000, 2), 16_384);
+        assert_eq!(sets_per_cpu(1 << 17, 2), 1 << 14);
+        assert_eq!(sets_per_cpu(100_000, 2), 8_192);
         assert_eq!(sets_per_cpu(0, 64), 1);
         let most = u64::from(sets_per_cpu(u32::MAX, 1)) * u64::from(layout::LEASE_SET);
         assert!(most <= u64::from(u32::MAX), "a map's size is within 4 GiB");

@@ -186,3 +186,26 @@ fn bytes_are_counted_for_the_public_address_and_both_directions() {
         );
     });
 }
+
+#[test]
+fn a_lease_goes_on_as_long_as_conntrack_says_the_same_and_a_route_ends_it_at_once() {
+    with_both(|world, fast| {
+        let flow = flow(world, fast);
+        let count = |reason| fast.counters().unwrap().get(reason);
+        wait_until(Duration::from_secs(20), "conntrack alone is asked again", || {
+            (count(Reason::Renewed) > 3).then_some(())
+        })
+        .unwrap();
+        let before = count(Reason::Leased);
+        // A route that is none of the flow's: the kernel's count of changes rises.
+        let add = ["ip", "route", "add", "192.0.2.0/24", "via", "203.0.113.1"];
+        world.router.check(&add).unwrap();
+        wait_until(
+            Duration::from_secs(20),
+            "both directions ask for a route again",
+            || (count(Reason::Leased) >= before + 2).then_some(()),
+        )
+        .unwrap();
+        assert_eq!(flow.stream.stop().lost(), 0);
+    });
+}

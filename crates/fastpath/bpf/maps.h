@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The maps that the programs share. */
+#ifndef OUTGATE_MAPS_H
+#define OUTGATE_MAPS_H
+
+#include "kernel.h"
+#include "fastpath.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct config);
+} config SEC(".maps");
+
+/* The loader sets its size: CPUs times sets. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct lease_set);
+} leases SEC(".maps");
+
+/* When a session ended, in jiffies, by the hash of its conntrack entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CLOSINGS);
+	__type(key, __u32);
+	__type(value, __u32);
+} closings SEC(".maps");
+
+/* The loader sets its size: CPUs times HOPS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, HOPS);
+	__type(key, __u32);
+	__type(value, struct hop);
+} hops SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PORTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct port);
+} ports SEC(".maps");
+
+/* Whose traffic is counted, and its place in `traffic`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, ACCOUNTS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct account);
+	__type(value, __u32);
+} accounts SEC(".maps");
+
+/* Two for each account: in, out. The loader sets its size. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct traffic);
+} traffic SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64[COUNTERS]);
+} counters SEC(".maps");
+
+static __always_inline void count(enum counter which)
+{
+	__u32 zero = 0;
+	__u64 *all = bpf_map_lookup_elem(&counters, &zero);
+
+	if (all && which < COUNTERS)
+		all[which]++;
+}
+
+#endif
