@@ -15,8 +15,9 @@ use common::{Served, text};
 use outgate_model::id::NetworkId;
 use outgate_model::object::RouterState;
 use outgate_model::stats::{
-    AddressTraffic, AddressUse, Census, DestinationUse, Endpoint, GuestUse, HealthCheck, HealthKind,
-    NetworkTraffic, ProtocolUse, RouterStats, SessionEntry, TableUse, Traffic, Way,
+    AddressTraffic, AddressUse, Census, DestinationUse, DropReason, Dropped, Endpoint, FastPathStatus,
+    GuestUse, HealthCheck, HealthKind, NetworkTraffic, ProtocolUse, RouterStats, RouterWork, SessionEntry,
+    TableUse, Traffic, Way,
 };
 use serde_json::{Value, json};
 
@@ -112,6 +113,8 @@ impl Cloud {
             guests: vec![GuestUse {
                 address: self.inside(),
                 sessions: 60_001,
+                ports: 59_999,
+                traffic: Some(CARRIED),
             }],
         };
         RouterStats {
@@ -134,6 +137,23 @@ impl Cloud {
                 addresses: vec![used],
                 uncertain: 0,
             }),
+            read_millis: 1_700_000_000_000,
+            dropped: vec![Dropped {
+                reason: DropReason::Unsolicited,
+                packets: 7,
+                bytes: 420,
+            }],
+            work: RouterWork {
+                fast_path: Some(FastPathStatus {
+                    hook: Some("tcx".to_owned()),
+                    running: true,
+                    counters: [("hit", 90), ("no_session", 10), ("leased", 5), ("options", 0)]
+                        .map(|(way, packets)| (way.to_owned(), packets))
+                        .into(),
+                    ..FastPathStatus::default()
+                }),
+                ..RouterWork::default()
+            },
             ..RouterStats::default()
         }
     }
@@ -208,7 +228,26 @@ async fn use_of_an_address_names_ports_destination_guest_and_remedy() {
         used["protocol"][0]["destination"][0],
         json!({"ipaddress": "198.51.100.1", "port": 443, "portsused": 60_000})
     );
-    assert_eq!(used["virtualmachine"][0]["name"], "vm");
+    let guest = &used["virtualmachine"][0];
+    assert_eq!(
+        (&guest["name"], &guest["portsused"], &guest["receivedbytes"]),
+        (&json!("vm"), &json!(59_999), &json!(300))
+    );
+    assert_eq!(
+        used["drop"],
+        json!([{"reason": "unsolicited", "packets": 7, "bytes": 420}])
+    );
+    assert_eq!(
+        used["fastpath"],
+        json!({
+            "mode": "off", "hook": "tcx", "running": true, "hits": 90, "misses": 10,
+            "miss": [{"reason": "no_session", "packets": 10}],
+        })
+    );
+    assert_eq!(
+        (&used["readat"], &used["epoch"]),
+        (&json!(1_700_000_000_000_u64), &json!(1))
+    );
     assert!(text(used, "remedy").contains("enableStaticNat"));
     assert_eq!(
         (&used["receivedbytes"], &used["network"][0]["sentbytes"]),

@@ -24,7 +24,7 @@ use outgate_model::Ipv4Range;
 use outgate_model::id::{NetworkId, RouterId};
 use outgate_model::object::Router;
 use outgate_model::stats::{
-    AddressTraffic, AddressUse, Census, DestinationUse, FastPathUse, GuestUse, InterfaceDrops, NatLogUse,
+    AddressTraffic, AddressUse, Census, DestinationUse, FastPathStatus, GuestUse, InterfaceDrops, NatLogUse,
     NetworkTraffic, ProtocolUse, RouterStats, RouterWork, TableUse, Traffic,
 };
 use outgate_testkit::Exposition;
@@ -104,6 +104,8 @@ fn stats(network: NetworkId, addresses: &[Ipv4Addr]) -> RouterStats {
     let guest = |number| GuestUse {
         address: Ipv4Addr::new(10, 1, 1, number),
         sessions: 500 - u32::from(number),
+        ports: 0,
+        traffic: None,
     };
     let used = |address: &Ipv4Addr| AddressUse {
         address: *address,
@@ -146,9 +148,10 @@ fn stats(network: NetworkId, addresses: &[Ipv4Addr]) -> RouterStats {
                 written: 100,
                 lost: 4,
             },
-            fast_path: Some(FastPathUse {
+            fast_path: Some(FastPathStatus {
                 running: true,
-                packets: ways.map(|way| (way.to_owned(), 9)).into_iter().collect(),
+                counters: ways.map(|way| (way.to_owned(), 9)).into_iter().collect(),
+                ..FastPathStatus::default()
             }),
         },
         ..RouterStats::default()

@@ -54,6 +54,17 @@ pub fn list_counters(family: &str, table: &str) -> Result<Option<String>, Kernel
     absent_is_none(run(&["nft", "-j", "-n", "list", "table", family, table], ""))
 }
 
+/// The named counters of one table as JSON, libnftables' schema. Costs by their number only.
+///
+/// # Errors
+/// When nft cannot be run or refuses.
+pub fn list_named_counters(family: &str, table: &str) -> Result<Option<String>, KernelError> {
+    absent_is_none(run(
+        &["nft", "-j", "-n", "list", "counters", "table", family, table],
+        "",
+    ))
+}
+
 fn absent_is_none(listed: Result<String, KernelError>) -> Result<Option<String>, KernelError> {
     match listed {
         Ok(text) => Ok(Some(text)),

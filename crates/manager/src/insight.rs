@@ -11,7 +11,7 @@ mod records;
 mod samples;
 mod usage;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,12 +49,20 @@ const PRUNING: Duration = Duration::from_secs(3_600);
 /// How long a router that is about to end is waited for.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
-/// What is kept in memory: samples to forecast from. Bounded by the number of routers and their addresses.
+/// A look at a router's sessions is given to whoever asks within so long: however many watch a router, it looks about
+/// once a second.
+const FRESH: Duration = Duration::from_millis(900);
+
+/// A router's last look at its sessions, and when it came.
+type Latest = Arc<tokio::sync::Mutex<Option<(Instant, Arc<RouterStats>)>>>;
+
+/// What is kept in memory: samples to forecast from, and each watched router's last look. Bounded by the number of routers and their addresses.
 #[derive(Debug)]
 pub(crate) struct Kept {
     samples: Mutex<Samples>,
     /// What each router said last.
     pub(crate) readings: Readings,
+    latest: Mutex<BTreeMap<RouterId, Latest>>,
     /// Places for programs that run for diagnosis.
     diagnoses: Arc<Semaphore>,
 }
@@ -64,6 +72,7 @@ impl Default for Kept {
         Self {
             samples: Mutex::default(),
             readings: Readings::default(),
+            latest: Mutex::default(),
             diagnoses: Arc::new(Semaphore::new(DIAGNOSES_MAX)),
         }
     }
@@ -79,6 +88,8 @@ impl Kept {
 
     fn retain(&self, keep: impl Fn(RouterId) -> bool) {
         self.samples().retain(&keep);
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.retain(|router, _| keep(*router));
         self.readings.retain(keep);
     }
 
@@ -86,6 +97,12 @@ impl Kept {
     pub(crate) fn samples(&self) -> MutexGuard<'_, Samples> {
         // Whoever panicked left whole series behind: each change of one is a push.
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The router's last look; held while a new one is under way, so that those who come meanwhile wait for it.
+    fn latest(&self, router: RouterId) -> Latest {
+        let mut all = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(router).or_default())
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::NetworkId;
+use crate::router_spec::FastPathMode;
 
 /// The ports of a public address that source NAT gives out for each protocol and destination: 1024 to 65535.
 pub const PORTS: u32 = 64_512;
@@ -90,13 +91,22 @@ pub struct ProtocolUse {
     pub busiest: Vec<DestinationUse>,
 }
 
-/// A guest and how many sessions it has.
+/// A guest and what it uses of a public address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestUse {
     /// The guest's address.
     pub address: Ipv4Addr,
     /// Its sessions.
     pub sessions: u32,
+    /// The address's ports from [`FIRST_PORT`] on that its sessions use; one that several guests share counts for one of
+    /// them.
+    #[serde(default)]
+    pub ports: u32,
+    /// What its sessions have carried through the kernel since the router is looked at again and again: it grows while
+    /// looks come and the guest has a session, and begins anew otherwise. `None` while the kernel does not count by
+    /// session. What the fast path carried is not among it.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
 }
 
 /// How a public address is used.
@@ -108,7 +118,8 @@ pub struct AddressUse {
     pub sessions: u32,
     /// What source NAT uses of it, by protocol.
     pub protocols: Vec<ProtocolUse>,
-    /// The guests with the most sessions through it.
+    /// The guests with the most sessions through it, and those that carried the most since the last look: at most
+    /// [`RANKED`] of each, those with the most sessions first.
     pub guests: Vec<GuestUse>,
 }
 
@@ -130,13 +141,76 @@ pub struct NatLogUse {
     pub lost: u64,
 }
 
-/// What the fast path does.
+/// Why a router drops a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DropReason {
+    /// Its source cannot be where it comes from.
+    Spoofed,
+    /// It belongs to no session and can begin none.
+    Invalid,
+    /// Nobody inside asked for it, and no firewall rule, static NAT or forwarding lets it in.
+    Unsolicited,
+    /// The network's egress policy or a rule of it.
+    Egress,
+    /// A network ACL.
+    Acl,
+    /// There is no way between the sides that it came from and goes to.
+    Noway,
+    /// It is for the router itself, which does not answer there.
+    Router,
+}
+
+impl DropReason {
+    /// All of them, in the order that a packet meets them.
+    pub const ALL: [Self; 7] = [
+        Self::Spoofed,
+        Self::Invalid,
+        Self::Unsolicited,
+        Self::Egress,
+        Self::Acl,
+        Self::Noway,
+        Self::Router,
+    ];
+
+    /// `unsolicited`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spoofed => "spoofed",
+            Self::Invalid => "invalid",
+            Self::Unsolicited => "unsolicited",
+            Self::Egress => "egress",
+            Self::Acl => "acl",
+            Self::Noway => "noway",
+            Self::Router => "router",
+        }
+    }
+}
+
+/// Packets that rules dropped for one reason, since the router's table of rules was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Why.
+    pub reason: DropReason,
+    /// How many.
+    pub packets: u64,
+    /// Their bytes, IP headers among them.
+    pub bytes: u64,
+}
+
+/// Whether a router's fast path works.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FastPathUse {
+pub struct FastPathStatus {
+    /// What the spec asks for.
+    pub mode: FastPathMode,
+    /// Where the programs see packets: `tcx`, `xdp`; `None` when they are not loaded.
+    pub hook: Option<String>,
     /// Whether it translates right now.
     pub running: bool,
-    /// Packets by the way they went, since its programs were loaded: `hit` is its own, everything else the kernel's.
-    pub packets: BTreeMap<String, u64>,
+    /// Why it does not, though it should.
+    pub reason: Option<String>,
+    /// Packets by the way they went, since the programs were loaded.
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// Packets that an interface dropped.
@@ -162,7 +236,7 @@ pub struct RouterWork {
     /// The NAT log.
     pub nat_log: NatLogUse,
     /// The fast path; `None` where it is off.
-    pub fast_path: Option<FastPathUse>,
+    pub fast_path: Option<FastPathStatus>,
 }
 
 /// What a router knows of its traffic and sessions.
@@ -187,6 +261,12 @@ pub struct RouterStats {
     /// What it has done.
     #[serde(default)]
     pub work: RouterWork,
+    /// When all this was read, in milliseconds since 1970 by the router's clock: rates come from two readings.
+    #[serde(default)]
+    pub read_millis: u64,
+    /// What rules have dropped, by reason.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
 }
 
 /// Which way a session goes.

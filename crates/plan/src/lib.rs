@@ -6,6 +6,7 @@
 
 mod area;
 pub mod diff;
+pub mod drops;
 mod foreign;
 pub mod packet;
 pub mod parse;

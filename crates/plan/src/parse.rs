@@ -96,8 +96,13 @@ fn table(lines: &mut Lines<'_>) -> Result<Ruleset, ParseError> {
                 .sets
                 .insert(name.to_owned(), set(lines, true)?)
                 .map(|_| ()),
+            ("counter", name) => {
+                while lines.expect()?.1 != "}" {}
+                ruleset.counters.insert(name.to_owned());
+                None
+            }
             ("chain", name) => ruleset.chains.insert(name.to_owned(), chain(lines)?).map(|_| ()),
-            // A flowtable, a named counter ...: foreign as well.
+            // A flowtable, a quota ...: foreign as well.
             _ => ruleset.chains.insert(head.to_owned(), chain(lines)?).map(|_| ()),
         };
     }

@@ -3,7 +3,7 @@
 
 mod acl;
 mod balancers;
-mod build;
+pub(crate) mod build;
 mod dnsmasq;
 mod egress;
 mod filter;
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use outgate_model::{FieldError, RouterSpec};
 
 use crate::router_plan::Service;
-use crate::{RouterPlan, Ruleset};
+use crate::{RouterPlan, Ruleset, drops};
 
 pub use dnsmasq::{DNSMASQ_CONF, DNSMASQ_DHCP_HOSTS, DNSMASQ_DNS_HOSTS, DNSMASQ_LEASES};
 pub use haproxy::{HAPROXY_CFG, HAPROXY_ROOT, HAPROXY_SOCKET, HAPROXY_STATE, HAPROXY_UID};
@@ -97,7 +97,10 @@ pub fn check(spec: &RouterSpec) -> Result<(), FieldError> {
 /// address that the sender used), `nat_prerouting`, then `input` or `forward` with `egress_*` (`acl_*` in a VPC), then
 /// `nat_postrouting`.
 fn ruleset(spec: &RouterSpec) -> Ruleset {
-    let mut ruleset = Ruleset::default();
+    let mut ruleset = Ruleset {
+        counters: drops::counters().collect(),
+        ..Ruleset::default()
+    };
     spoofing::add(spec, &mut ruleset);
     gate::add(spec, &mut ruleset);
     nat::add(spec, &mut ruleset);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! An nftables table as a value: chains with few, fixed rules, and sets and maps that hold what grows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// The name of the native table, family `ip`.
@@ -10,6 +10,8 @@ pub const TABLE: &str = "outgate";
 /// The table `ip outgate`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ruleset {
+    /// Names of named counters.
+    pub counters: BTreeSet<String>,
     /// Sets and maps by name.
     pub sets: BTreeMap<String, Set>,
     /// Chains by name.
@@ -60,6 +62,9 @@ impl Ruleset {
     /// The whole table as a script for `nft -f`. It does not remove an older table.
     pub fn to_script(&self) -> String {
         let mut text = format!("table ip {TABLE} {{\n");
+        for name in &self.counters {
+            let _ = writeln!(text, "\tcounter {name} {{ }}");
+        }
         for (name, set) in &self.sets {
             set.render(name, &mut text);
         }

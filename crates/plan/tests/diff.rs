@@ -205,7 +205,10 @@ fn what_somebody_changed_in_the_table_is_named_and_only_that_is_mended() {
     gate.rules.pop();
     gate.rules.push("accept".to_owned());
     let changes = diff(&held, &wanted);
-    says(&changes, "rule missing in chain gate: drop");
+    says(
+        &changes,
+        "rule missing in chain gate: counter name \"dropped_unsolicited\" drop",
+    );
     says(&changes, "rule should not be in chain gate: accept");
     let [Step::Nft(script)] = &changes.steps[..] else {
         panic!("{changes:#?}")
@@ -259,6 +262,25 @@ fn many_differences_are_summed_up() {
 
 /// Neither the other tiers' rules nor a set nor a service.
 #[test]
+fn a_table_without_the_counters_gets_them_and_is_not_made_anew() {
+    let wanted = plan(&spec());
+    let mut held = wanted.clone();
+    held.ruleset.counters = ["mine".to_owned()].into();
+    let changes = diff(&held, &wanted);
+    says(&changes, "counter dropped_egress is missing in table ip outgate");
+    says(&changes, "counter mine should not be in table ip outgate");
+    let [Step::Nft(script)] = &changes.steps[..] else {
+        panic!("{changes:#?}")
+    };
+    assert!(
+        script.contains("\tcounter dropped_egress { }\n")
+            && script.ends_with("delete counter ip outgate mine\n")
+            && !script.contains("delete table"),
+        "{script}"
+    );
+}
+
+#[test]
 fn a_replaced_acl_rewrites_the_chains_of_its_tier_only() {
     let mut new = vpc_spec();
     let acl = new.guest_networks[1].acl.as_mut().unwrap();
@@ -269,7 +291,8 @@ fn a_replaced_acl_rewrites_the_chains_of_its_tier_only() {
     };
     assert_eq!(
         script,
-        "flush chain ip outgate acl_in_eth3\nadd rule ip outgate acl_in_eth3 drop\n"
+        "flush chain ip outgate acl_in_eth3\n\
+         add rule ip outgate acl_in_eth3 counter name \"dropped_acl\" drop\n"
     );
     says(&changes, "rule should not be in chain acl_in_eth3: return");
 }

@@ -6,30 +6,50 @@ mod flow;
 pub mod health;
 mod interfaces;
 mod listing;
+mod meter;
 mod ranking;
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use outgate_kernel::{conntrack, nft};
 use outgate_model::RouterSpec;
-use outgate_model::stats::{AddressTraffic, NetworkTraffic, RouterStats, RouterWork, TableUse, Traffic};
+use outgate_model::stats::{
+    AddressTraffic, Dropped, NetworkTraffic, RouterStats, RouterWork, TableUse, Traffic,
+};
+use outgate_plan::drops;
 use outgate_plan::usage::{self, Count, Counted};
 
 pub use listing::sessions;
+pub use meter::Meter;
 
 use crate::RouterError;
 use crate::fast_path::Carried;
 
-/// Traffic and sessions. The sessions are looked at one by one only when there are at least `census_from`: a look costs
-/// time by their number.
+/// Traffic and sessions at a single look, see [`stats_on`].
 ///
 /// # Errors
 /// When the kernel cannot be read.
 pub fn stats(spec: &RouterSpec, census_from: u32, carried: &Carried) -> Result<RouterStats, RouterError> {
+    stats_on(spec, census_from, carried, &mut Meter::default())
+}
+
+/// Traffic and sessions. The sessions are looked at one by one only when there are at least `census_from`: a look costs
+/// time by their number. The meter remembers them for the next look.
+///
+/// # Errors
+/// When the kernel cannot be read.
+pub fn stats_on(
+    spec: &RouterSpec,
+    census_from: u32,
+    carried: &Carried,
+    meter: &mut Meter,
+) -> Result<RouterStats, RouterError> {
+    meter.rest();
     let counted = counted()?.map(|counted| with_carried(counted, carried));
     let table = table()?;
     let census = (table.sessions >= census_from)
-        .then(|| census::take(spec))
+        .then(|| census::take(spec, meter))
         .transpose()?;
     Ok(RouterStats {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -42,6 +62,8 @@ pub fn stats(spec: &RouterSpec, census_from: u32, carried: &Carried) -> Result<R
         census,
         drops: interfaces::drops()?,
         work: RouterWork::default(),
+        read_millis: now_millis(),
+        dropped: dropped()?,
     })
 }
 
@@ -50,6 +72,18 @@ fn counted() -> Result<Option<Counted>, RouterError> {
     let listing = nft::list_counters("ip", usage::TABLE);
     let listing = listing.map_err(|e| RouterError::failed("reading the traffic counters", e))?;
     Ok(listing.as_deref().and_then(usage::counted))
+}
+
+/// What rules have dropped; nothing while there is no table of rules.
+fn dropped() -> Result<Vec<Dropped>, RouterError> {
+    let listing = nft::list_named_counters("ip", outgate_plan::ruleset::TABLE);
+    let listing = listing.map_err(|e| RouterError::failed("reading what was dropped", e))?;
+    Ok(listing.as_deref().map(drops::counted).unwrap_or_default())
+}
+
+fn now_millis() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What the fast path carried never met the table of counters.

@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 
 use crate::cloud_log::{self, CloudLog};
 use crate::contain::{CONTROL_DIR, contain};
+use crate::insight::Meter;
 use crate::{RouterError, init};
 
 /// So many events wait for a reader that is slow; it misses the oldest beyond.
@@ -58,6 +59,7 @@ fn work(options: &ServeOptions, dir: &Path, log: &CloudLog) -> Result<(), Router
         trouble: Mutex::new(None),
         events: broadcast::channel(EVENTS_MAX).0,
         looking: tokio::sync::Mutex::new(()),
+        meter: Arc::default(),
     });
     let watch = Watch::open().map_err(|e| RouterError::failed("watching the kernel", e))?;
     let agent = agent::start(Arc::clone(&shared), dir, log.clone(), watch)?;
@@ -79,6 +81,8 @@ struct Shared {
     events: broadcast::Sender<HostEvent>,
     /// Held by whoever looks at all sessions.
     looking: tokio::sync::Mutex<()>,
+    /// What guests carry, from look to look.
+    meter: Arc<Mutex<Meter>>,
 }
 
 impl Shared {

@@ -11,14 +11,15 @@
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use outgate_model::id::{FirewallRuleId, LoadBalancerRuleId};
 use outgate_model::router_spec::load_balancer::{LbAlgorithm, LbProtocol};
-use outgate_model::router_spec::{FirewallRule, LoadBalancer, PublicAddress};
-use outgate_model::stats::{Endpoint, RouterStats, SessionPage, SessionQuery, Traffic, Way};
-use outgate_model::{Match, RouterSpec};
-use outgate_router::insight;
+use outgate_model::router_spec::{EgressRule, FirewallRule, LoadBalancer, PublicAddress};
+use outgate_model::stats::{DropReason, Endpoint, RouterStats, SessionPage, SessionQuery, Traffic, Way};
+use outgate_model::{Match, PortRange, Protocol, RouterSpec};
+use outgate_router::insight::{self, Meter};
 use outgate_testkit::{Namespace, TcpEcho, TcpProbe, UdpEcho, wait_until};
 use support::vpc::{VpcWorld, default_allow, tier, vpc};
 use support::{World, add_forward, open, spec};
@@ -320,10 +321,102 @@ fn ports_are_counted_by_protocol_and_destination_and_the_guests_that_use_them_ar
     assert_eq!(busiest, [(SERVER, 53, 500), (Ipv4Addr::new(8, 8, 8, 8), 53, 50)]);
     // Sockets of two guests may have had the same port, and so may those to two destinations.
     assert!((300..=550).contains(&udp.ports), "{}", udp.ports);
+    let ports: u32 = used.guests.iter().map(|g| g.ports).sum();
+    assert_eq!(ports, udp.ports, "each port is one guest's");
     let guests: Vec<_> = used.guests.iter().map(|g| (g.address, g.sessions)).collect();
     assert_eq!(guests, [(GUEST, 300), (Ipv4Addr::new(10, 1, 1, 12), 250)]);
     let table = stats(&world).table;
     assert!(table.sessions >= 550 && table.limit > 1_000, "{table:?}");
+}
+
+/// What the first guest's sessions carried, by a meter that remembers the looks before.
+fn metered(world: &World, meter: &Arc<Mutex<Meter>>) -> Traffic {
+    let meter = Arc::clone(meter);
+    let stats = world.router(move |engine| {
+        let carried = engine.carried();
+        insight::stats_on(engine.spec().unwrap(), 0, &carried, &mut meter.lock().unwrap())
+    });
+    let census = stats.unwrap().census.unwrap();
+    let guests = &census.addresses[0].guests;
+    let guest = guests.iter().find(|g| g.address == GUEST).unwrap();
+    guest.traffic.unwrap()
+}
+
+#[test]
+fn what_a_guest_carries_adds_up_from_look_to_look_though_its_sessions_end() {
+    let world = World::new();
+    world.apply(&spec());
+    let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    let guest = &world.topology.guests[0];
+    let meter = Arc::default();
+    ping_pong(guest, echo.address, 100, 1_000);
+    assert_eq!(metered(&world, &meter), both_ways(100, 1_000));
+    assert_eq!(metered(&world, &meter), both_ways(100, 1_000), "nothing new");
+    // The session ends with its count, another begins.
+    world.run("conntrack -D -p udp");
+    ping_pong(guest, echo.address, 30, 1_000);
+    assert_eq!(metered(&world, &meter), both_ways(130, 1_000));
+    // Without sessions there is no sum to go on with.
+    world.run("conntrack -D -p udp");
+    let stats = {
+        let meter = Arc::clone(&meter);
+        world.router(move |engine| {
+            let carried = engine.carried();
+            insight::stats_on(engine.spec().unwrap(), 0, &carried, &mut meter.lock().unwrap())
+        })
+    };
+    assert_eq!(stats.unwrap().census.unwrap().addresses[0].guests, []);
+    ping_pong(guest, echo.address, 5, 1_000);
+    assert_eq!(metered(&world, &meter), both_ways(5, 1_000));
+}
+
+#[test]
+fn what_rules_drop_is_counted_by_reason_and_a_change_of_rules_keeps_the_counts() {
+    let world = World::new();
+    let mut spec = spec();
+    spec.guest_networks[0].egress.rules = vec![EgressRule {
+        id: FirewallRuleId::new(),
+        matches: Match::Ports {
+            protocol: Protocol::Udp,
+            ports: PortRange::new(9, 9).unwrap(),
+        },
+        sources: vec!["0.0.0.0/0".parse().unwrap()],
+        destinations: vec!["0.0.0.0/0".parse().unwrap()],
+    }];
+    world.apply(&spec);
+    let send = |from: &Namespace, count: usize, to: (Ipv4Addr, u16)| {
+        let sent = from.within(|| {
+            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+            for _ in 0..count {
+                socket.send_to(b"12345", to).unwrap();
+            }
+        });
+        sent.unwrap();
+    };
+    let dropped = |reason| {
+        let drops = stats(&world).dropped;
+        let of = drops.iter().find(|d| d.reason == reason).unwrap();
+        (of.packets, of.bytes)
+    };
+    assert_eq!(stats(&world).dropped.len(), DropReason::ALL.len());
+    let guest = &world.topology.guests[0];
+    send(guest, 7, (SERVER, 9));
+    send(&world.topology.internet, 4, (SOURCE_NAT, 4_444));
+    let bytes = |packets| packets * (5 + HEADERS);
+    let counted = || (dropped(DropReason::Egress), dropped(DropReason::Unsolicited));
+    wait_until(LIMIT, "both are counted", || {
+        (counted() == ((7, bytes(7)), (4, bytes(4)))).then_some(())
+    })
+    .unwrap_or_else(|e| panic!("{e}: {:?}", stats(&world).dropped));
+    open(&mut spec);
+    spec.generation += 1;
+    world.apply(&spec);
+    send(guest, 1, (SERVER, 9));
+    wait_until(LIMIT, "one more", || {
+        (dropped(DropReason::Egress) == (8, bytes(8))).then_some(())
+    })
+    .unwrap();
+    assert_eq!(dropped(DropReason::Unsolicited), (4, bytes(4)));
 }
 
 #[test]

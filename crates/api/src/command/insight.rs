@@ -9,7 +9,7 @@ use outgate_manager::View;
 use outgate_manager::insight::{AddressCapacity, Capacity, protocol_name, protocol_number};
 use outgate_model::id::{GuestId, NetworkId, PublicIpId, RouterId, VpcId};
 use outgate_model::object::{Guest, Network, PublicIp, Router, Vpc};
-use outgate_model::stats::{PORTS, ProtocolUse, SessionEntry, SessionQuery, Traffic, Way};
+use outgate_model::stats::{FastPathStatus, PORTS, ProtocolUse, SessionEntry, SessionQuery, Traffic, Way};
 use outgate_model::{Realm, object};
 use serde_json::{Value, json};
 
@@ -139,6 +139,10 @@ const USAGE: &[Field] = &[
     ("sentpackets", "integer"),
     ("network", "list"),
     ("sessiontable", "map"),
+    ("drop", "list"),
+    ("fastpath", "map"),
+    ("readat", "integer"),
+    ("epoch", "integer"),
 ];
 
 const HEALTH_RESULTS: &[Field] = &[("routerid", "string"), ("healthchecks", "list")];
@@ -321,12 +325,16 @@ fn address_usage(
     let mut object = Object::new();
     let users = address.used.guests.iter().map(|used| {
         let guest = guests.get(&used.address);
-        json!({
-            "ipaddress": used.address,
-            "sessions": used.sessions,
-            "id": guest.map(|(id, _)| id),
-            "name": guest.map(|(_, name)| name),
-        })
+        let mut object = Object::new();
+        view::put(&mut object, "ipaddress", used.address);
+        view::put(&mut object, "sessions", used.sessions);
+        view::put(&mut object, "portsused", used.ports);
+        if let Some(carried) = used.traffic {
+            put_traffic(&mut object, carried);
+        }
+        view::put(&mut object, "id", guest.map(|(id, _)| id));
+        view::put(&mut object, "name", guest.map(|(_, name)| name));
+        Value::Object(object)
     });
     view::put(&mut object, "ipaddress", address.used.address);
     view::put(&mut object, "ipaddressid", id);
@@ -351,9 +359,15 @@ fn address_usage(
         Value::Object(object)
     });
     view::put(&mut object, "network", networks.collect::<Vec<_>>());
+    put_router(&mut object, capacity);
+    Value::Object(object)
+}
+
+/// What is not one address's but its router's.
+fn put_router(object: &mut Object, capacity: &Capacity) {
     let table = capacity.stats.table;
     view::put(
-        &mut object,
+        object,
         "sessiontable",
         json!({
             "used": table.sessions,
@@ -365,6 +379,44 @@ fn address_usage(
             "earlydropped": table.early_dropped,
         }),
     );
+    let drops = capacity.stats.dropped.iter().map(|dropped| {
+        json!({
+            "reason": dropped.reason.name(),
+            "packets": dropped.packets,
+            "bytes": dropped.bytes,
+        })
+    });
+    view::put(object, "drop", drops.collect::<Vec<_>>());
+    view::put(
+        object,
+        "fastpath",
+        capacity.stats.work.fast_path.as_ref().map(fast_path),
+    );
+    view::put(object, "readat", capacity.stats.read_millis);
+    view::put(object, "epoch", capacity.stats.epoch);
+}
+
+/// Packets by the way they went: `hit` took the fast path, everything else was the kernel's. `leased` is no packet's way.
+fn fast_path(status: &FastPathStatus) -> Value {
+    let mut object = Object::new();
+    let ways = status.counters.iter().filter(|(way, _)| *way != "leased");
+    let (hits, others): (Vec<_>, Vec<_>) = ways.partition(|(way, _)| *way == "hit");
+    let misses: Vec<Value> = others
+        .iter()
+        .filter(|(_, packets)| **packets > 0)
+        .map(|(way, packets)| json!({"reason": way, "packets": packets}))
+        .collect();
+    view::put(&mut object, "mode", status.mode);
+    view::put(&mut object, "hook", &status.hook);
+    view::put(&mut object, "running", status.running);
+    view::put(&mut object, "reason", &status.reason);
+    view::put(&mut object, "hits", hits.iter().map(|(_, n)| **n).sum::<u64>());
+    view::put(
+        &mut object,
+        "misses",
+        others.iter().map(|(_, n)| **n).sum::<u64>(),
+    );
+    view::put(&mut object, "miss", misses);
     Value::Object(object)
 }
 

@@ -2,8 +2,9 @@
 //! How full public addresses and session tables are, for how long that will do, and what to do about it.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use outgate_host::HostError;
+use outgate_host::{Host, HostError};
 use outgate_model::id::RouterId;
 use outgate_model::object::{AlertKind, Router};
 use outgate_model::stats::{
@@ -11,7 +12,9 @@ use outgate_model::stats::{
 };
 
 use super::samples::fullest;
-use super::{census_from, driver};
+use super::{FRESH, census_from, driver};
+use tokio::time::Instant;
+
 use crate::alerts::{self, Warning};
 use crate::command::Caller;
 use crate::manager::{CommitError, Manager};
@@ -65,8 +68,8 @@ pub struct AddressCapacity {
 pub struct Capacity {
     /// The router.
     pub router: Stored<Router>,
-    /// What it said.
-    pub stats: RouterStats,
+    /// What it said, at most a second ago.
+    pub stats: Arc<RouterStats>,
     /// In how many seconds its table is full, if it goes on as lately.
     pub table_lasts_secs: Option<u64>,
     /// Its public addresses.
@@ -90,12 +93,12 @@ fn busiest(address: &AddressUse) -> Option<(&ProtocolUse, &DestinationUse)> {
 fn remedy(address: &AddressUse) -> Option<String> {
     let (protocol, destination) = busiest(address)?;
     let name = protocol_name(protocol.protocol);
-    let heaviest = address
-        .guests
-        .first()
-        .map_or_else(String::new, |GuestUse { address, sessions }| {
-            format!("; guest {address} has {sessions} of its sessions")
-        });
+    let heaviest = address.guests.first().map_or_else(
+        String::new,
+        |GuestUse {
+             address, sessions, ..
+         }| { format!("; guest {address} has {sessions} of its sessions") },
+    );
     Some(format!(
         "{} of the {PORTS} {name} ports of {} are in use towards {}:{}{heaviest}. Add a public address to the network, give \
          the heaviest guest one of its own (enableStaticNat), shorten the timeouts (router.conntrack.*), or limit what the \
@@ -113,9 +116,8 @@ impl Manager {
         let Some((router, host)) = self.running_router(caller, id)? else {
             return Ok(None);
         };
-        let stats = self.answered(host.router_stats(id, 0)).await?;
+        let stats = self.latest_look(id, host.as_ref()).await?;
         let threshold = self.threshold();
-        self.inner.insight.take_in(id, &stats);
         let samples = self.inner.insight.samples();
         let of = |used: &AddressUse| {
             let fullest = fullest(used);
@@ -136,6 +138,19 @@ impl Manager {
             stats,
             router,
         }))
+    }
+
+    /// A look at the router's sessions that is fresh enough, or a new one.
+    async fn latest_look(&self, id: RouterId, host: &dyn Host) -> Result<Arc<RouterStats>, CommandError> {
+        let latest = self.inner.insight.latest(id);
+        let mut latest = latest.lock().await;
+        if let Some((_, stats)) = latest.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+            return Ok(Arc::clone(stats));
+        }
+        let stats = Arc::new(self.answered(host.router_stats(id, 0)).await?);
+        self.inner.insight.take_in(id, &stats);
+        *latest = Some((Instant::now(), Arc::clone(&stats)));
+        Ok(stats)
     }
 
     /// Some of a router's sessions; none when it does not run.
@@ -281,6 +296,8 @@ mod tests {
             guests: vec![GuestUse {
                 address: Ipv4Addr::new(10, 1, 1, 11),
                 sessions: ports,
+                ports,
+                traffic: None,
             }],
         }
     }

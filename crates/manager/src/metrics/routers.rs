@@ -123,7 +123,7 @@ fn work(name: &str, work: &RouterWork, page: &mut Page) {
     if let Some(fast_path) = &work.fast_path {
         page.put(&m::FAST_PATH, [name], fast_path.running);
         // Leases are no packets.
-        let ways = fast_path.packets.iter().filter(|(way, _)| *way != "leased");
+        let ways = fast_path.counters.iter().filter(|(way, _)| *way != "leased");
         for (way, count) in ways {
             page.put(&m::FAST_PATH_PACKETS, [name, way], *count);
         }

@@ -26,6 +26,8 @@ pub struct Running {
     pub starts: usize,
     /// What routers say of their traffic and sessions; of none said, nothing was carried.
     pub stats: BTreeMap<RouterId, RouterStats>,
+    /// How many times routers were asked for that.
+    pub looks: usize,
     /// Every router's sessions.
     pub sessions: Vec<SessionEntry>,
     /// What every router's health checks find.
@@ -189,6 +191,7 @@ impl Host for FakeHost {
 
     async fn router_stats(&self, id: RouterId, _census_from: u32) -> Result<RouterStats, HostError> {
         self.of_router(id, |running| {
+            running.looks += 1;
             let said = running.stats.get(&id).cloned();
             said.unwrap_or_else(|| RouterStats {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

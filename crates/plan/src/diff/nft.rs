@@ -84,14 +84,19 @@ impl Changes {
         self.differences.len() == before
     }
 
-    /// Makes the sets and chains that are missing, the chains without rules yet.
+    /// Makes the counters, sets and chains that are missing, the chains without rules yet.
     fn come(&mut self, observed: &Ruleset, wanted: &Ruleset, script: &mut String) {
         let sets = new(&observed.sets, &wanted.sets);
         let chains = new(&observed.chains, &wanted.chains);
-        if sets.is_empty() && chains.is_empty() {
+        let counters: Vec<_> = wanted.counters.difference(&observed.counters).collect();
+        if sets.is_empty() && chains.is_empty() && counters.is_empty() {
             return;
         }
         let _ = writeln!(script, "table ip {TABLE} {{");
+        for name in counters {
+            self.differences.push(missing("counter", name));
+            let _ = writeln!(script, "\tcounter {name} {{ }}");
+        }
         for (name, set) in sets {
             self.differences.push(missing("set", name));
             // Its elements are added with the other sets': they may name chains, which are not there yet.
@@ -108,10 +113,14 @@ impl Changes {
         script.push_str("}\n");
     }
 
-    /// Takes away the chains and sets that should not be there, when nothing names them any more.
+    /// Takes away the chains, sets and counters that should not be there, when nothing names them any more.
     fn go(&mut self, observed: &Ruleset, wanted: &Ruleset, script: &mut String) {
         let chains = new(&wanted.chains, &observed.chains);
         let sets = new(&wanted.sets, &observed.sets);
+        let counters: Vec<_> = observed.counters.difference(&wanted.counters).collect();
+        for name in counters.iter().take(NAMED) {
+            self.differences.push(surplus("counter", name));
+        }
         for (name, _) in sets.iter().take(NAMED) {
             self.differences.push(surplus("set", name));
         }
@@ -127,6 +136,9 @@ impl Changes {
         }
         for (name, _) in chains {
             let _ = writeln!(script, "delete chain ip {TABLE} {name}");
+        }
+        for name in counters {
+            let _ = writeln!(script, "delete counter ip {TABLE} {name}");
         }
     }
 

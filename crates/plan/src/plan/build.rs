@@ -5,6 +5,7 @@
 //! kernel holds compare as text. In that form connection states and statuses are numbers:
 
 use crate::Ruleset;
+use crate::drops::counted_rules;
 use crate::ruleset::{Chain, Hook, Set};
 
 /// `ct state established,related`.
@@ -73,13 +74,15 @@ impl Ruleset {
             name.to_owned(),
             Chain {
                 hook: Some(hook),
-                rules,
+                rules: counted_rules(name, policy, rules),
             },
         );
     }
 
     /// A chain that others jump to.
     pub(super) fn chain(&mut self, name: impl Into<String>, rules: Vec<String>) {
-        self.chains.insert(name.into(), Chain { hook: None, rules });
+        let name = name.into();
+        let rules = counted_rules(&name, "", rules);
+        self.chains.insert(name, Chain { hook: None, rules });
     }
 }

@@ -12,6 +12,7 @@ use outgate_model::stats::{
 };
 
 use super::flow::{Ends, Sides};
+use super::meter::Meter;
 use super::ranking::Ranking;
 use crate::RouterError;
 
@@ -51,6 +52,9 @@ struct OfAddress {
     protocols: BTreeMap<u8, OfProtocol>,
 }
 
+/// A public address and a guest.
+pub(super) type Pair = (Ipv4Addr, Ipv4Addr);
+
 type Destination = (Ipv4Addr, u8, Ipv4Addr, u16);
 
 /// What is being counted.
@@ -59,27 +63,31 @@ struct Tally {
     addresses: HashMap<Ipv4Addr, OfAddress>,
     /// Public address, protocol, destination and its port.
     destinations: Ranking<Destination>,
-    /// Public address and guest.
-    guests: Ranking<(Ipv4Addr, Ipv4Addr)>,
+    /// Public address and guest: sessions.
+    guests: Ranking<Pair>,
+    /// The same: ports of the address.
+    ports: Ranking<Pair>,
 }
 
 /// Looks at every session.
-pub(super) fn take(spec: &RouterSpec) -> Result<Census, RouterError> {
+pub(super) fn take(spec: &RouterSpec, meter: &mut Meter) -> Result<Census, RouterError> {
     let sides = Sides::of(spec);
     let mut tally = Tally::default();
     for public in &spec.public.addresses {
         tally.addresses.entry(public.address.addr()).or_default();
     }
+    meter.begin();
     conntrack::dump(|flow| {
-        tally.add(&flow, &sides.ends(&flow));
+        tally.add(&flow, &sides.ends(&flow), meter);
         Ok(())
     })
     .map_err(|e| RouterError::failed("looking at the sessions", e))?;
-    Ok(tally.report(spec))
+    meter.end();
+    Ok(tally.report(spec, meter))
 }
 
 impl Tally {
-    fn add(&mut self, flow: &Flow, ends: &Ends) {
+    fn add(&mut self, flow: &Flow, ends: &Ends, meter: &mut Meter) {
         let (public, guest) = match (ends.way, ends.public) {
             (Way::Outbound | Way::Inbound, Some(public)) => (public, Some(ends.inside.address)),
             _ => (ends.inside, None),
@@ -91,6 +99,7 @@ impl Tally {
         of_address.sessions += 1;
         if let Some(guest) = guest {
             self.guests.add((public.address, guest));
+            meter.add((public.address, guest), flow, ends);
         }
         if ends.way != Way::Outbound {
             return;
@@ -100,6 +109,7 @@ impl Tally {
         of_protocol.sessions += 1;
         if public.port >= FIRST_PORT && of_protocol.seen.insert(public.port) {
             of_protocol.ports += 1;
+            self.ports.add((public.address, ends.inside.address));
         }
         let Endpoint { address, port } = ends.destination;
         // The identifier of an ICMP query is the sender's, not the destination's.
@@ -107,7 +117,7 @@ impl Tally {
         self.destinations.add((public.address, protocol, address, port));
     }
 
-    fn report(self, spec: &RouterSpec) -> Census {
+    fn report(self, spec: &RouterSpec, meter: &Meter) -> Census {
         let uncertain = self.destinations.uncertain().max(self.guests.uncertain());
         // The largest of all, and so of each that has any among them; each address has its own share of them.
         let mut destinations: HashMap<(Ipv4Addr, u8), Vec<DestinationUse>> = HashMap::new();
@@ -117,13 +127,7 @@ impl Tally {
                 of.push(DestinationUse { address, port, ports });
             }
         }
-        let mut guests: HashMap<Ipv4Addr, Vec<GuestUse>> = HashMap::new();
-        for ((public, address), sessions) in self.guests.largest(usize::MAX) {
-            let of = guests.entry(public).or_default();
-            if of.len() < RANKED {
-                of.push(GuestUse { address, sessions });
-            }
-        }
+        let mut guests = guests(&self.guests, &self.ports, meter);
         let mut counted = self.addresses;
         let addresses = spec.public.addresses.iter().map(|public| {
             let address = public.address.addr();
@@ -149,6 +153,30 @@ impl Tally {
             uncertain,
         }
     }
+}
+
+/// By public address, those with the most sessions first: the most sessions, and the most carried since the last look.
+fn guests(
+    sessions: &Ranking<Pair>,
+    ports: &Ranking<Pair>,
+    meter: &Meter,
+) -> HashMap<Ipv4Addr, Vec<GuestUse>> {
+    let busy = meter.busiest();
+    let mut places: HashMap<Ipv4Addr, usize> = HashMap::new();
+    let mut guests: HashMap<Ipv4Addr, Vec<GuestUse>> = HashMap::new();
+    for (pair, sessions) in sessions.largest(usize::MAX) {
+        let place = places.entry(pair.0).or_default();
+        *place += 1;
+        if *place <= RANKED || busy.contains(&pair) {
+            guests.entry(pair.0).or_default().push(GuestUse {
+                address: pair.1,
+                sessions,
+                ports: ports.count(pair),
+                traffic: meter.carried(pair),
+            });
+        }
+    }
+    guests
 }
 
 const ICMP: u8 = 1;

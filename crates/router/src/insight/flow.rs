@@ -80,22 +80,14 @@ impl Sides {
 
     /// The session as it is listed, at this time.
     pub(super) fn entry(&self, flow: &Flow, now_nanos: u64) -> SessionEntry {
+        let ends = self.ends(flow);
         let Ends {
             way,
             inside,
             public,
             destination,
-            from_inside,
-        } = self.ends(flow);
-        let traffic = flow.carried.map(|[there, back]| {
-            let (out, come) = if from_inside { (there, back) } else { (back, there) };
-            Traffic {
-                packets_in: come.packets,
-                bytes_in: come.bytes,
-                packets_out: out.packets,
-                bytes_out: out.bytes,
-            }
-        });
+            ..
+        } = ends;
         SessionEntry {
             way,
             protocol: flow.original.protocol,
@@ -108,8 +100,27 @@ impl Sides {
                 .began_nanos
                 .map(|began| now_nanos.saturating_sub(began) / 1_000_000_000),
             timeout_secs: flow.timeout_secs,
-            traffic,
+            traffic: ends.traffic(flow),
         }
+    }
+}
+
+impl Ends {
+    /// What the session has carried, seen from inside.
+    pub(super) fn traffic(&self, flow: &Flow) -> Option<Traffic> {
+        flow.carried.map(|[there, back]| {
+            let (out, come) = if self.from_inside {
+                (there, back)
+            } else {
+                (back, there)
+            };
+            Traffic {
+                packets_in: come.packets,
+                bytes_in: come.bytes,
+                packets_out: out.packets,
+                bytes_out: out.bytes,
+            }
+        })
     }
 }
 

@@ -42,6 +42,11 @@ impl<K: Eq + Hash + Ord + Copy> Ranking<K> {
         }
     }
 
+    /// How often this key was counted, as far as it is known.
+    pub(super) fn count(&self, key: K) -> u32 {
+        self.counts.get(&key).copied().unwrap_or(0)
+    }
+
     /// By how much a count may be too low.
     pub(super) fn uncertain(&self) -> u32 {
         self.uncertain

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use outgate_kernel::watch::Watch;
 use outgate_model::RouterSpec;
 use outgate_model::host::Applied;
-use outgate_model::stats::{FastPathUse, RouterWork};
+use outgate_model::stats::RouterWork;
 use tokio::sync::oneshot;
 
 use super::Shared;
@@ -293,10 +293,7 @@ impl Agent {
         let fast_path = self.engine.fast_path();
         RouterWork {
             nat_log: self.nat_log.counts(),
-            fast_path: (!fast_path.mode.is_off()).then(|| FastPathUse {
-                running: fast_path.running,
-                packets: fast_path.counters,
-            }),
+            fast_path: (!fast_path.mode.is_off()).then_some(fast_path),
             ..self.done.clone()
         }
     }

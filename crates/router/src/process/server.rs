@@ -4,8 +4,8 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use outgate_model::RouterSpec;
@@ -20,7 +20,7 @@ use super::agent::{Mailbox, Message};
 use crate::protocol::{LINE_MAX, Reply, Request, SOCKET};
 use crate::services::control;
 use crate::verify::verify;
-use crate::{RouterError, command, insight};
+use crate::{RouterError, command, fast_path, insight};
 
 /// So many connections are served at a time; others wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -106,7 +106,7 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
             let status = ask(agent, Message::Observe).await?;
             let checks = spawn_blocking(move || verify(&spec)).await;
             let mut checks = checks.map_err(|e| RouterError::failed("verifying", e))?;
-            checks.extend(status.fastpath.check());
+            checks.extend(fast_path::check(&status.fastpath));
             Ok(Reply::Checks(checks))
         }
         Request::Balanced => {
@@ -119,8 +119,11 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
         }
         Request::Stats { census_from } => {
             let (carried, work) = ask(agent, Message::Work).await?;
+            let meter = Arc::clone(&shared.meter);
             let stats = look(shared, "counting", move |spec| {
-                insight::stats(spec, census_from, &carried)
+                // Looks come one at a time; a panic leaves a meter that counts on from what it has.
+                let mut meter = meter.lock().unwrap_or_else(PoisonError::into_inner);
+                insight::stats_on(spec, census_from, &carried, &mut meter)
             });
             let stats = RouterStats { work, ..stats.await? };
             Ok(Reply::Stats(Box::new(stats)))

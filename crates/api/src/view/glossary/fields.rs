@@ -137,6 +137,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("domainname", "the name of the domain"),
     ("domainpath", "the path of the owner's domain"),
     ("downloaddetails", "always empty"),
+    (
+        "drop",
+        "what the router's rules have dropped, by reason, since its table of rules was made",
+    ),
     ("dynamicrolesenabled", "whether roles have rules of their own"),
     ("dynamicscalingenabled", "whether guests may grow while they run"),
     (
@@ -151,6 +155,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("endip", "the last address"),
     ("endipv6", "the last IPv6 address"),
     ("endport", "the last port"),
+    (
+        "epoch",
+        "the life of the router's traffic counters: with another number they began at zero",
+    ),
     ("error", "why it is not as wanted"),
     (
         "exhaustedin",
@@ -160,6 +168,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("expireafter", "milliseconds until the interval ends"),
     ("externalid", "its id elsewhere"),
     ("extradhcpoption", "further DHCP options"),
+    (
+        "fastpath",
+        "the router's fast path: whether it runs, packets it carried (hits) and those left to the kernel (misses), by reason",
+    ),
     (
         "finding",
         "what is wrong, the first broken link first: cause, title, place, evidence, remedy, fix",
@@ -415,6 +427,10 @@ pub const FIELDS: &[(&str, &str)] = &[
         "whether records of destroyed guests are removed",
     ),
     ("rawusage", "how much was used"),
+    (
+        "readat",
+        "when the router was read, in milliseconds since 1970 by its own clock",
+    ),
     ("reason", "why it is there"),
     ("receivedbytes", "bytes from outside"),
     ("receivedpackets", "packets that came in"),
