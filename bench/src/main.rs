@@ -16,6 +16,7 @@ mod report;
 mod results;
 mod stats;
 mod traffic;
+mod turns;
 mod workload;
 mod world;
 
@@ -61,6 +62,10 @@ struct Args {
     /// Another NAT program: name=command, with GUEST_INTERFACE, PUBLIC_INTERFACE, GATEWAY and PUBLIC in its environment
     #[arg(long)]
     peer: Vec<Peer>,
+    /// Instead of rounds: so many turns, in each of which every contender sends one burst of the workload (udp64 only).
+    /// Ratios hold on a busy machine too
+    #[arg(long)]
+    turns: Option<u32>,
     /// Where the results go
     #[arg(long, default_value = "bench/results")]
     out: PathBuf,
@@ -71,6 +76,9 @@ fn main() -> anyhow::Result<()> {
     let contenders = contenders(&args)?;
     let workloads = workloads(&args)?;
     on_one_core()?;
+    if let Some(turns) = args.turns {
+        return by_turns(&contenders, &workloads, turns);
+    }
     for contender in &contenders {
         workload::check_content(contender)?;
     }
@@ -116,6 +124,15 @@ fn main() -> anyhow::Result<()> {
     println!("{}\n", report::outcome_table(&report::outcomes(&results)));
     for path in report::write(&results, rounds, effort.load, &args.out)? {
         eprintln!("written: {}", path.display());
+    }
+    Ok(())
+}
+
+fn by_turns(contenders: &[Contender], workloads: &[Workload], turns: u32) -> anyhow::Result<()> {
+    for workload in workloads {
+        if let Workload::Udp64(sessions) = workload {
+            println!("{}", turns::measure(contenders, *sessions, turns)?);
+        }
     }
     Ok(())
 }

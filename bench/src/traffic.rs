@@ -16,8 +16,8 @@ use outgate_testkit::Namespace;
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/traffic.bpf.o"));
 /// linux/bpf.h: `BPF_F_TEST_XDP_LIVE_FRAMES`.
 const LIVE_FRAMES: u32 = 1 << 1;
-/// Frames of one system call.
-const BURST: u32 = 1 << 14;
+/// Frames of one system call. Many: each ends with a wait for the clock's tick or two.
+const BURST: u32 = 1 << 16;
 const HEADERS: usize = 42;
 const ETHERNET: usize = 14;
 const IPV4: usize = 20;

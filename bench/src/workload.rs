@@ -13,7 +13,7 @@ use crate::contender::Contender;
 use crate::traffic::Sessions;
 use crate::world::World;
 
-pub use packets::check_content;
+pub use packets::{Bench, check_content};
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,14 @@
 
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::Context;
 
 use crate::world::{GATEWAY, PUBLIC, World};
+
+/// How long a program may take until it translates.
+const READY: Duration = Duration::from_secs(1);
 
 /// What it is called and how it is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,8 @@ impl Peer {
                 .spawn()
         };
         let child = world.router.within(start)?;
+        // It has no way to tell that it is ready.
+        std::thread::sleep(READY);
         Ok(Process(
             child.with_context(|| format!("starting {}", self.argv[0]))?,
         ))

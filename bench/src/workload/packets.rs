@@ -24,15 +24,22 @@ const PASSES: u32 = 3;
 const STREAM: Duration = Duration::from_millis(2_200);
 
 /// A generator on the guests' side, a sink outside, and one for what comes back.
-pub(super) struct Bench {
-    pub(super) generator: Generator,
-    pub(super) outside: Attached,
-    pub(super) inside: Attached,
+#[derive(Debug)]
+pub struct Bench {
+    /// Of the guests' packets.
+    pub generator: Generator,
+    /// Counts what arrives outside.
+    pub outside: Attached,
+    /// Counts what comes back.
+    pub inside: Attached,
 }
 
 impl Bench {
     /// With every session established.
-    pub(super) fn new(world: &World, sessions: Sessions) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When packets do not arrive.
+    pub fn new(world: &World, sessions: Sessions) -> anyhow::Result<Self> {
         let bench = Self {
             generator: Generator::new(&world.guests, "g0", &world.ends(), sessions, SMALL)?,
             outside: Attached::sink(&world.outside, "e0", Answer::Reflect)?,

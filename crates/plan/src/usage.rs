@@ -3,6 +3,7 @@
 //!
 //! Its shape is the same for the whole life of a router, so no change of rules ever replaces it and no counter is lost.
 //! Its sets fill themselves: an address has a counter from its first packet on, and keeps it when it is released.
+//! A key is an address and an interface together, because a counter costs every packet a look into a set.
 //! Counters live as long as the table; the number in set `epoch` tells one life from the next.
 
 use std::collections::BTreeMap;
@@ -14,41 +15,39 @@ use crate::ruleset::{Chain, Hook, push_chains};
 
 /// The table's name, family `ip`.
 pub const TABLE: &str = "outgate_usage";
-/// Elements of a set: as many as a router may ever have had addresses.
-const SIZE: u32 = 65_535;
-/// Sets that fill themselves, with the type of their keys.
-const SETS: [(&str, &str); 4] = [
-    ("address_in", "ipv4_addr"),
-    ("address_out", "ipv4_addr"),
-    ("network_in", "ifname"),
-    ("network_out", "ifname"),
+/// Elements of a set: more than a router may ever have had addresses and interfaces to reach them from.
+const SIZE: u32 = 262_144;
+/// Sets that fill themselves, with the type of their keys: the public address, and the interface on the other side. That
+/// has no name where the router itself is the other side.
+const SETS: [(&str, &str); 2] = [
+    ("carried_in", "ipv4_addr . ifname"),
+    ("carried_out", "ipv4_addr . ifname"),
 ];
 
 /// The chains, for a router whose public side is this interface.
 ///
-/// `arriving` stands behind chain `gate` and before the translation: it sees the public address of everything that was
-/// let in. `leaving` stands behind the translation. `forwarded` stands behind chain `forward`: it tells guest networks apart.
+/// Each packet is counted once, where it has both names of a key: at the end of its way, behind all that might drop it.
+/// One that leaves has its public address then. One that came in has lost it, and conntrack knows what it was. A packet
+/// for the router itself ends in `delivered`, all others in `passing`; no packet pays for a hook of its own on its way.
 fn chains(public: &str) -> BTreeMap<String, Chain> {
-    let chain = |hook: &str, priority, rules: Vec<String>| Chain {
+    let chain = |hook: &str, rules: Vec<String>| Chain {
         hook: Some(Hook {
             kind: "filter".to_owned(),
             hook: hook.to_owned(),
-            priority,
+            priority: 300,
             policy: "accept".to_owned(),
         }),
         rules,
     };
-    let (from, to) = (format!("iifname \"{public}\""), format!("oifname \"{public}\""));
-    let arriving = vec![format!("{from} update @address_in {{ ip daddr counter }}")];
-    let leaving = vec![format!("{to} update @address_out {{ ip saddr counter }}")];
-    let forwarded = vec![
-        format!("{from} update @network_in {{ oifname counter }}"),
-        format!("{to} update @network_out {{ iifname counter }}"),
-    ];
+    let came = [(0, "original"), (1, "reply")].map(|(number, direction)| {
+        let what = format!("iifname \"{public}\" ct direction {number}");
+        format!("{what} update @carried_in {{ ct {direction} ip daddr . oifname counter }}")
+    });
+    let leaves = format!("oifname \"{public}\" update @carried_out {{ ip saddr . iifname counter }} accept");
+    let passing = [leaves].into_iter().chain(came.clone()).collect();
     BTreeMap::from([
-        ("arriving".to_owned(), chain("prerouting", -120, arriving)),
-        ("forwarded".to_owned(), chain("forward", 10, forwarded)),
-        ("leaving".to_owned(), chain("postrouting", 300, leaving)),
+        ("delivered".to_owned(), chain("input", came.to_vec())),
+        ("passing".to_owned(), chain("postrouting", passing)),
     ])
 }
 
@@ -97,6 +96,14 @@ pub struct Count {
     pub bytes: u64,
 }
 
+impl Count {
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
 /// What the table has counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -121,16 +128,20 @@ pub fn counted(json: &str) -> Option<Counted> {
     {
         let name = set.get("name")?.as_str()?;
         let elements = set.get("elem").and_then(|e| e.as_array()).into_iter().flatten();
-        if name == "epoch" {
-            epoch = elements.filter_map(serde_json::Value::as_u64).next();
-            continue;
-        }
-        let (kind, way) = name.split_once('_')?;
-        let way = usize::from(way == "out");
-        for (key, count) in elements.filter_map(element) {
-            match kind {
-                "address" => counted.addresses.entry(key.parse().ok()?).or_default()[way] = count,
-                _ => counted.networks.entry(key.to_owned()).or_default()[way] = count,
+        let way = match name {
+            "carried_in" => 0,
+            "carried_out" => 1,
+            "epoch" => {
+                epoch = elements.filter_map(serde_json::Value::as_u64).next();
+                continue;
+            }
+            _ => continue,
+        };
+        for (address, interface, count) in elements.filter_map(element) {
+            counted.addresses.entry(address).or_default()[way].add(count);
+            if !interface.is_empty() {
+                let network = counted.networks.entry(interface.to_owned()).or_default();
+                network[way].add(count);
             }
         }
     }
@@ -138,7 +149,7 @@ pub fn counted(json: &str) -> Option<Counted> {
     Some(counted)
 }
 
-fn element(element: &serde_json::Value) -> Option<(&str, Count)> {
+fn element(element: &serde_json::Value) -> Option<(Ipv4Addr, &str, Count)> {
     let element = element.get("elem")?;
     let counter = element.get("counter")?;
     let number = |name: &str| counter.get(name).and_then(serde_json::Value::as_u64);
@@ -146,7 +157,9 @@ fn element(element: &serde_json::Value) -> Option<(&str, Count)> {
         packets: number("packets")?,
         bytes: number("bytes")?,
     };
-    Some((element.get("val")?.as_str()?, count))
+    let key = element.get("val")?.get("concat")?;
+    let part = |index: usize| key.get(index).and_then(serde_json::Value::as_str);
+    Some((part(0)?.parse().ok()?, part(1)?, count))
 }
 
 #[cfg(test)]
@@ -162,23 +175,26 @@ mod tests {
         assert_eq!(is_whole(LISTING, "eth2"), Ok(true));
         assert_eq!(is_whole(LISTING, "eth1"), Ok(false));
         assert_eq!(is_whole("", "eth2"), Ok(false));
-        for gone in ["size 65535", "flags dynamic", "0x1234abcd", "update @network_in"] {
+        for gone in ["size 262144", "flags dynamic", "0x1234abcd", "ct direction 1"] {
             let kept = LISTING.lines().filter(|line| !line.contains(gone));
             let less = kept.collect::<Vec<_>>().join("\n");
             assert_eq!(is_whole(&less, "eth2"), Ok(false), "without {gone}");
         }
     }
 
+    /// Four pings of a guest and two of the router itself, answered.
     #[test]
     fn counters_are_read_by_address_and_by_network() {
         let counted = counted(JSON).unwrap();
-        let count = |packets, bytes| Count { packets, bytes };
+        let pings = |packets| Count {
+            packets,
+            bytes: packets * 84,
+        };
+        let address = counted.addresses[&Ipv4Addr::new(203, 0, 113, 10)];
         assert_eq!(counted.epoch, 0x1234_abcd);
-        assert_eq!(
-            counted.addresses[&Ipv4Addr::new(203, 0, 113, 10)],
-            [count(3, 252), count(4, 336)]
-        );
-        assert_eq!(counted.networks["eth0"], [count(3, 252), count(4, 336)]);
+        assert_eq!(address, [pings(6), pings(6)]);
+        assert_eq!(counted.networks["eth0"], [pings(4), pings(4)]);
+        assert_eq!(counted.networks.len(), 1, "the router is no network");
     }
 
     #[test]

@@ -89,13 +89,15 @@ fn now_millis() -> u64 {
 /// What the fast path carried never met the table of counters.
 fn with_carried(mut counted: Counted, carried: &Carried) -> Counted {
     for ((address, interface), traffic) in carried {
-        let each = [traffic.inward, traffic.outward];
+        let each = [traffic.inward, traffic.outward].map(|more| Count {
+            packets: more.packets,
+            bytes: more.bytes,
+        });
         let of_address = counted.addresses.entry(*address).or_default();
         let of_network = counted.networks.entry(interface.clone()).or_default();
         for counts in [of_address, of_network] {
             for (count, more) in counts.iter_mut().zip(each) {
-                count.packets += more.packets;
-                count.bytes += more.bytes;
+                count.add(more);
             }
         }
     }

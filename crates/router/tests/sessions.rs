@@ -9,9 +9,10 @@
 
 mod support;
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
+use outgate_model::Match;
 use outgate_model::router_spec::PublicAddress;
 use outgate_testkit::{TcpEcho, TcpProbe, UdpEcho, UdpStream};
 use support::{World, add_forward, open, spec, with_forwards};
@@ -59,6 +60,51 @@ fn a_revoked_forward_cuts_its_sessions_and_no_others() {
     drop(kept);
     drop(world);
     assert!(sent.join().unwrap().is_err());
+}
+
+/// The gate sees a session's first packet only, so the session itself has to go.
+#[test]
+fn a_stream_that_nobody_answered_ends_with_the_firewall_rule_that_let_it_in() {
+    let world = World::new();
+    let mut spec = spec();
+    open(&mut spec);
+    let inside = SocketAddrV4::new([10, 1, 1, 11].into(), 80);
+    let bind = |address: SocketAddrV4| move || UdpSocket::bind(address).unwrap();
+    spec.public.addresses[0].static_nat = Some(*inside.ip());
+    spec.public.addresses[0].source_nat = false;
+    spec.public.addresses.push(PublicAddress {
+        address: "203.0.113.11/24".parse().unwrap(),
+        source_nat: true,
+        static_nat: None,
+        firewall: Vec::new(),
+        ..spec.public.addresses[0].clone()
+    });
+    spec.public.addresses[0].firewall[0].matches = Match::All;
+    world.apply(&spec);
+    let guest = world.topology.guests[0].within(bind(inside)).unwrap();
+    let outside = world
+        .topology
+        .internet
+        .within(bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)))
+        .unwrap();
+    outside.connect((Ipv4Addr::new(203, 0, 113, 10), 80)).unwrap();
+    guest.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut buffer = [0; 16];
+    for _ in 0..2 {
+        outside.send(b"let in").unwrap();
+        assert_eq!(guest.recv(&mut buffer).unwrap(), 6);
+    }
+    assert!(world.run("conntrack -L -p udp").contains("UNREPLIED"));
+
+    spec.generation = 2;
+    spec.public.addresses[0].firewall.clear();
+    assert_eq!(world.apply(&spec).sessions_cut, 1);
+    guest.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    for _ in 0..3 {
+        outside.send(b"no more").unwrap();
+        assert!(guest.recv(&mut buffer).is_err(), "it got through");
+    }
+    assert!(!world.run("conntrack -L -p udp").contains("dport=80 "));
 }
 
 #[test]

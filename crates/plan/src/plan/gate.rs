@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Chain `gate`: new sessions to a public address, from outside or from a guest (hairpin), pass only where a firewall
-//! rule of that address lets them; in a VPC, only where they lead to a guest, whose tier then judges them. It stands before destination NAT, so it sees the address and port that the sender
-//! used; nft 1.0.6 cannot put `ct original proto-dst` into a concatenation, so it could not be judged later.
+//! rule of that address lets them; in a VPC, only where they lead to a guest, whose tier then judges them.
+//!
+//! It stands before destination NAT, so it sees the address and port that the sender used; nft 1.0.6 cannot put
+//! `ct original proto-dst` into a concatenation, so it could not be judged later. It is a chain of type nat: the kernel
+//! asks those for the first packet of a session only, so known sessions do not pay for it. What belongs to no session
+//! and can open none it never sees; `input` and `forward` drop that.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
@@ -9,13 +13,13 @@ use std::net::Ipv4Addr;
 use outgate_model::router_spec::{FirewallRule, PublicAddress};
 use outgate_model::{Match, RouterSpec};
 
-use super::build::{Holds, INVALID, KNOWN};
+use super::build::Holds;
 use crate::Ruleset;
 use crate::area::{self, ANY_ADDRESS, ANY_BYTE, Span};
 
 pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     add_sets(spec, ruleset);
-    let mut rules = vec![format!("{KNOWN} accept")];
+    let mut rules = Vec::new();
     for network in &spec.guest_networks {
         rules.push(format!(
             "iifname \"{}\" ip daddr != @public_addresses accept",
@@ -31,13 +35,12 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     // What the control side and the router itself may reach, `input` and `forward` decide.
     rules.push(format!("iifname \"{}\" accept", spec.control.interface));
     rules.push("iifname \"lo\" accept".to_owned());
-    rules.push(format!("{INVALID} drop"));
     rules.push("ip daddr . meta l4proto . th dport @open_ports accept".to_owned());
     rules.push("ip daddr . meta l4proto . th dport . ip saddr @open_port_ranges accept".to_owned());
     rules.push("ip daddr . icmp type . icmp code . ip saddr @open_icmp accept".to_owned());
     rules.push("ip daddr . meta l4proto . ip saddr @open_protocols accept".to_owned());
     rules.push("drop".to_owned());
-    ruleset.base_chain("gate", ("filter", "prerouting", -150, "accept"), rules);
+    ruleset.base_chain("gate", ("nat", "prerouting", -102, "accept"), rules);
 }
 
 /// Whether the sets of these rules stay within bounds.

@@ -27,14 +27,21 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
         return vpc::add_spoofing(spec, side, ruleset);
     }
     let mut rules = Vec::new();
+    // Guests first, and what is right first: most packets end at the first rule.
     for network in &spec.guest_networks {
         let interface = &network.interface;
-        let cidr = network.gateway.trunc();
+        rules.push(format!(
+            "iifname \"{interface}\" ip saddr {} accept",
+            network.gateway.trunc()
+        ));
         // A guest without an address asks for one.
         rules.push(format!(
             "iifname \"{interface}\" ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept"
         ));
-        rules.push(format!("iifname \"{interface}\" ip saddr != {cidr} drop"));
+        rules.push(format!("iifname \"{interface}\" drop"));
+    }
+    for network in &spec.guest_networks {
+        let cidr = network.gateway.trunc();
         rules.push(format!("iifname \"{public}\" ip saddr {cidr} drop"));
     }
     rules.push(format!(

@@ -67,6 +67,12 @@ pub(super) fn sysctls(spec: &RouterSpec) -> BTreeMap<String, Sysctl> {
     for interface in inner.into_iter().chain([spec.public.interface.as_str()]) {
         sysctls.insert(format!("net.ipv4.conf.{interface}.forwarding"), required("1"));
     }
+    // Most packets are not for the router itself: it does not look for a socket of its own before it looks for a route.
+    let off = Sysctl {
+        value: "0".to_owned(),
+        required: false,
+    };
+    sysctls.insert("net.ipv4.ip_early_demux".to_owned(), off);
     conntrack(spec, &mut sysctls);
     sysctls
 }
