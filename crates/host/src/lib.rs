@@ -16,6 +16,7 @@ use outgate_model::host::{
 };
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
+use outgate_model::trace::{TraceQuery, Traced};
 use outgate_model::{GuestSpec, RouterSpec};
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,12 @@ pub trait Host: Send + Sync + Debug {
     /// A router's health checks, run now.
     async fn router_health(&self, id: RouterId) -> Result<Vec<HealthCheck>, HostError> {
         Err(none_here(format!("checking the health of router {id}")))
+    }
+
+    /// The way of a packet through a router, by the model of its spec and by its kernel.
+    async fn trace_flow(&self, id: RouterId, query: &TraceQuery) -> Result<Traced, HostError> {
+        let _ = query;
+        Err(none_here(format!("following a packet through router {id}")))
     }
 
     /// Runs a program in a router's namespaces.

@@ -34,6 +34,7 @@ use outgate_model::host::{
 };
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
+use outgate_model::trace::{TraceQuery, Traced};
 use outgate_model::{GuestSpec, RouterSpec};
 use tokio::sync::{RwLock, broadcast};
 
@@ -171,6 +172,10 @@ impl Host for NamespaceHost {
 
     async fn router_sessions(&self, id: RouterId, query: &SessionQuery) -> Result<SessionPage, HostError> {
         self.shared.sessions(id, query).await
+    }
+
+    async fn trace_flow(&self, id: RouterId, query: &TraceQuery) -> Result<Traced, HostError> {
+        self.shared.trace_flow(id, query).await
     }
 
     async fn router_health(&self, id: RouterId) -> Result<Vec<HealthCheck>, HostError> {

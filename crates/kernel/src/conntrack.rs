@@ -54,6 +54,8 @@ const CPU_EARLY_DROP: u16 = 11;
 
 /// `IPS_SEEN_REPLY`: both sides have sent packets.
 pub const STATUS_SEEN_REPLY: u32 = 1 << 1;
+/// `IPS_ASSURED`: it has sent enough not to make room for others when the table is full.
+pub const STATUS_ASSURED: u32 = 1 << 2;
 /// `IPS_SRC_NAT`: the source address is translated.
 pub const STATUS_SOURCE_NAT: u32 = 1 << 4;
 /// `IPS_DST_NAT`: the destination address is translated.

@@ -6,12 +6,15 @@
 pub mod arp;
 pub mod conntrack;
 pub mod error;
+mod frame;
+pub mod inject;
 pub mod iptables;
 pub mod link;
 pub mod mount;
 pub mod namespace;
 mod netlink;
 pub mod nft;
+pub mod nft_trace;
 pub mod process;
 mod program;
 pub mod sysctl;

@@ -97,6 +97,11 @@ pub(crate) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// The family in the netfilter header; 0 without one.
+    pub(crate) fn family(&self) -> u8 {
+        self.payload.first().copied().unwrap_or_default()
+    }
+
     /// The attributes behind the netfilter header.
     pub(crate) fn attributes(&self) -> &'a [u8] {
         self.payload.get(NETFILTER_HEADER..).unwrap_or_default()

@@ -35,6 +35,14 @@ pub fn list_all() -> Result<String, KernelError> {
     run(&["nft", "-n", "-s", "list", "ruleset"], "")
 }
 
+/// Every table without its sets' elements, each rule with its handle: the words behind a trace.
+///
+/// # Errors
+/// When nft cannot be run or refuses.
+pub fn list_rules_with_handles() -> Result<String, KernelError> {
+    run(&["nft", "-n", "-s", "-t", "-a", "list", "ruleset"], "")
+}
+
 /// One table as JSON, libnftables' schema.
 ///
 /// # Errors

@@ -2,22 +2,25 @@
 //! Tables of somebody else in a listing.
 
 use crate::ruleset::TABLE;
-use crate::usage;
+use crate::{trace, usage};
+
+/// Whether `family name` is a table of Outgate's, or iptables' nat. That of a trace is there while one runs.
+pub fn is_own_table(table: &str) -> bool {
+    let Some(name) = table.strip_prefix("ip ") else {
+        return false;
+    };
+    [TABLE, usage::TABLE, trace::TABLE, "nat"].contains(&name)
+}
 
 /// `family name` of each table of `nft list ruleset` that is neither one of ours nor iptables' nat, and that holds more than
 /// empty chains which let everything pass: the router's network belongs to its spec alone.
 pub fn foreign_tables(listing: &str) -> Vec<String> {
-    let own = [
-        format!("ip {TABLE}"),
-        format!("ip {}", usage::TABLE),
-        "ip nat".to_owned(),
-    ];
     let mut foreign = Vec::new();
     let mut table = None;
     for line in listing.lines() {
         if let Some(head) = line.strip_prefix("table ") {
             let name = head.trim_end_matches(" {");
-            table = Some(name).filter(|name| !own.iter().any(|own| own == name));
+            table = Some(name).filter(|name| !is_own_table(name));
         }
         let text = line.trim();
         let is_harmless = text.is_empty()
@@ -44,6 +47,7 @@ mod tests {
             table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority 0; policy accept;\n\t}\n}\n\
             table inet empty {\n}\n\
             table ip outgate_usage {\n\tchain c {\n\t\tdrop\n\t}\n}\n\
+            table ip outgate_trace {\n\tchain leaves {\n\t\tdrop\n\t}\n}\n\
             table inet a {\n\tchain c {\n\t\ttype filter hook input priority 0; policy drop;\n\t}\n}\n\
             table bridge b {\n\tchain c {\n\t\tdrop\n\t}\n}\n";
         assert_eq!(foreign_tables(listing), ["inet a", "bridge b"]);

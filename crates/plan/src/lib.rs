@@ -16,10 +16,11 @@ pub mod router_plan;
 pub mod ruleset;
 pub mod sessions;
 mod sides;
+pub mod trace;
 pub mod usage;
 
 pub use diff::{Changes, ServiceAction, Step, diff, iptables_restore};
-pub use foreign::foreign_tables;
+pub use foreign::{foreign_tables, is_own_table};
 pub use parse::{ParseError, parse_ruleset};
 pub use plan::{check, plan};
 pub use router_plan::RouterPlan;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use outgate_model::RouterSpec;
 use outgate_model::host::{Applied, Check, HostEvent, LbStatistics, Run, RunOutput};
 use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
+use outgate_model::trace::{TraceQuery, Traced, WAIT_MAX_MILLIS};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -121,6 +122,21 @@ impl RouterClient {
     pub async fn health(&self) -> Result<Vec<HealthCheck>, RouterError> {
         match self.ask(&Request::Health, PATIENCE).await? {
             Reply::Health(checks) => Ok(checks),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The way of a packet.
+    ///
+    /// # Errors
+    /// The router's own; [`RouterError::Unreachable`] when it does not answer.
+    pub async fn trace(&self, query: &TraceQuery) -> Result<Traced, RouterError> {
+        let waits = Duration::from_millis(query.wait_millis.unwrap_or(0).min(WAIT_MAX_MILLIS));
+        match self
+            .ask(&Request::Trace(query.clone()), PATIENCE.saturating_add(waits))
+            .await?
+        {
+            Reply::Traced(traced) => Ok(*traced),
             other => Err(unexpected(&other)),
         }
     }

@@ -20,7 +20,7 @@ use outgate_model::stats::{
 use outgate_plan::drops;
 use outgate_plan::usage::{self, Count, Counted};
 
-pub use listing::sessions;
+pub use listing::{session, sessions};
 pub use meter::Meter;
 
 use crate::RouterError;

@@ -15,6 +15,7 @@ pub mod process;
 pub mod protocol;
 pub mod services;
 pub mod spec_file;
+pub mod trace;
 pub mod verify;
 
 pub use client::RouterClient;

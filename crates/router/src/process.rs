@@ -16,7 +16,7 @@ use tokio::sync::broadcast;
 use crate::cloud_log::{self, CloudLog};
 use crate::contain::{CONTROL_DIR, contain};
 use crate::insight::Meter;
-use crate::{RouterError, init};
+use crate::{RouterError, init, trace};
 
 /// So many events wait for a reader that is slow; it misses the oldest beyond.
 const EVENTS_MAX: usize = 256;
@@ -60,7 +60,11 @@ fn work(options: &ServeOptions, dir: &Path, log: &CloudLog) -> Result<(), Router
         events: broadcast::channel(EVENTS_MAX).0,
         looking: tokio::sync::Mutex::new(()),
         meter: Arc::default(),
+        tracing: tokio::sync::Mutex::new(()),
     });
+    if let Err(error) = trace::clear() {
+        log.warn(&format!("what a trace has left stays: {error}"));
+    }
     let watch = Watch::open().map_err(|e| RouterError::failed("watching the kernel", e))?;
     let agent = agent::start(Arc::clone(&shared), dir, log.clone(), watch)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -83,6 +87,8 @@ struct Shared {
     looking: tokio::sync::Mutex<()>,
     /// What guests carry, from look to look.
     meter: Arc<Mutex<Meter>>,
+    /// Held by whoever follows a packet.
+    tracing: tokio::sync::Mutex<()>,
 }
 
 impl Shared {

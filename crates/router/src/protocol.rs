@@ -6,6 +6,7 @@ use outgate_model::RouterSpec;
 use outgate_model::host::{Applied, Check, HostEvent, LbStatistics, Run, RunOutput};
 use outgate_model::id::RouterId;
 use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
+use outgate_model::trace::{TraceQuery, Traced};
 use serde::{Deserialize, Serialize};
 
 use crate::RouterError;
@@ -38,6 +39,8 @@ pub enum Request {
     Sessions(SessionQuery),
     /// Are you well? Answered by [`Reply::Health`].
     Health,
+    /// Follow a packet. Answered by [`Reply::Traced`].
+    Trace(TraceQuery),
     /// Run a command. Answered by [`Reply::Output`].
     Run(Run),
     /// Tell what you notice from now on: [`Reply::Listening`], then [`Reply::Event`] again and again.
@@ -62,6 +65,8 @@ pub enum Reply {
     Sessions(SessionPage),
     /// What the health checks found.
     Health(Vec<HealthCheck>),
+    /// The way of a packet.
+    Traced(Box<Traced>),
     /// What the command printed.
     Output(RunOutput),
     /// Events follow; none from now on is missed.

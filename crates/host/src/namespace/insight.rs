@@ -4,6 +4,7 @@
 use outgate_model::host::LbStatistics;
 use outgate_model::id::RouterId;
 use outgate_model::stats::{HealthCheck, RouterStats, SessionPage, SessionQuery};
+use outgate_model::trace::{TraceQuery, Traced};
 use outgate_router::{RouterClient, RouterError};
 
 use super::Shared;
@@ -29,6 +30,11 @@ impl Shared {
     /// See [`crate::Host::router_health`].
     pub(super) async fn health(&self, id: RouterId) -> Result<Vec<HealthCheck>, HostError> {
         self.ask(id, async |router| router.health().await).await
+    }
+
+    /// See [`crate::Host::trace_flow`].
+    pub(super) async fn trace_flow(&self, id: RouterId, query: &TraceQuery) -> Result<Traced, HostError> {
+        self.ask(id, async |router| router.trace(query).await).await
     }
 
     /// See [`crate::Host::load_balancer_statistics`].

@@ -3,9 +3,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use outgate_kernel::conntrack;
+use outgate_kernel::conntrack::{self, Flow};
 use outgate_model::RouterSpec;
-use outgate_model::stats::{SESSIONS_MAX, SessionPage, SessionQuery};
+use outgate_model::stats::{SESSIONS_MAX, SessionEntry, SessionPage, SessionQuery};
 
 use super::flow::{Ends, Sides};
 use crate::RouterError;
@@ -16,8 +16,7 @@ use crate::RouterError;
 /// When the kernel cannot be read.
 pub fn sessions(spec: &RouterSpec, query: &SessionQuery) -> Result<SessionPage, RouterError> {
     let sides = Sides::of(spec);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    let now = now_nanos();
     let take = query.take.min(SESSIONS_MAX);
     let end = query.skip.saturating_add(take);
     let mut page = SessionPage::default();
@@ -32,6 +31,16 @@ pub fn sessions(spec: &RouterSpec, query: &SessionQuery) -> Result<SessionPage, 
     })
     .map_err(|e| RouterError::failed("listing sessions", e))?;
     Ok(page)
+}
+
+/// One session, as it is listed.
+pub fn session(spec: &RouterSpec, flow: &Flow) -> SessionEntry {
+    Sides::of(spec).entry(flow, now_nanos())
+}
+
+fn now_nanos() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn is<T: PartialEq>(wanted: Option<T>, there: T) -> bool {

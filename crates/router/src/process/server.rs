@@ -20,7 +20,7 @@ use super::agent::{Mailbox, Message};
 use crate::protocol::{LINE_MAX, Reply, Request, SOCKET};
 use crate::services::control;
 use crate::verify::verify;
-use crate::{RouterError, command, fast_path, insight};
+use crate::{RouterError, command, fast_path, insight, trace};
 
 /// So many connections are served at a time; others wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -141,6 +141,12 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
             .await
             .map(Reply::Health)
         }
+        Request::Trace(query) => {
+            let status = ask(agent, Message::Observe).await?;
+            let work = move |spec: &RouterSpec| trace::follow(spec, &query, &status.fastpath);
+            let traced = with_spec(&shared.tracing, shared, "tracing", work).await?;
+            Ok(Reply::Traced(Box::new(traced)))
+        }
         Request::Run(run) => {
             let output = spawn_blocking(move || command::run(&run)).await;
             output
@@ -157,7 +163,17 @@ async fn look<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce(&RouterSpec) -> Result<T, RouterError> + Send + 'static,
 ) -> Result<T, RouterError> {
-    let _turn = shared.looking.lock().await;
+    with_spec(&shared.looking, shared, doing, work).await
+}
+
+/// Does something that takes its time, one at a time under `turn`.
+async fn with_spec<T: Send + 'static>(
+    turn: &tokio::sync::Mutex<()>,
+    shared: &Arc<Shared>,
+    doing: &'static str,
+    work: impl FnOnce(&RouterSpec) -> Result<T, RouterError> + Send + 'static,
+) -> Result<T, RouterError> {
+    let _turn = turn.lock().await;
     let spec = shared
         .spec()
         .ok_or_else(|| RouterError::failed(doing, "the router has no spec yet"))?;
