@@ -34,6 +34,7 @@ const NOT_COVERED: &[&str] = &[
     "releaseIpAddress",
     "verifyRouter",
     "diagnoseNetwork",
+    "traceFlow",
     "renewVirtualMachineLease",
     "upgradeRouterTemplate",
     "scaleVirtualMachine",

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::output::Style;
-use crate::{api, completions, doctor, exit, guest, lab, man, openapi, router, server, verify};
+use crate::{api, completions, doctor, exit, guest, lab, man, openapi, router, server, trace, verify};
 
 /// Source NAT for clouds: many private networks reach the outside through few public addresses.
 ///
@@ -36,6 +36,7 @@ Examples:
   outgate lab shell guest1        a shell in a guest
   outgate api listNetworks        any command of the CloudStack API, here or elsewhere
   outgate doctor                  what is wrong, where, and what to do about it
+  outgate trace --src 10.1.1.2 --dst 198.51.100.10:80   what becomes of a packet, and why
   outgate verify r-2-VM           the seven steps that show whether source NAT works
   outgate lab down                leave nothing behind
   outgate server --help           run the management server itself
@@ -54,6 +55,8 @@ pub enum Command {
     Api(Box<api::Args>),
     /// Name what is wrong with a network's source NAT, the first broken link first, and mend it
     Doctor(doctor::Args),
+    /// Explain what a router does with one packet, by its rules and by its kernel
+    Trace(Box<trace::Args>),
     /// Show step by step whether a router's source NAT works
     Verify(verify::Args),
     /// A virtual router's own process (started by the host driver)
@@ -99,6 +102,7 @@ pub fn run(command: Command, output: Style) -> anyhow::Result<()> {
         Command::Server(args) => server::run(*args),
         Command::Lab(command) => lab::run(command, format),
         Command::Doctor(args) => doctor::run(&args, format),
+        Command::Trace(args) => trace::run(&args, format),
         Command::Verify(args) => verify::run(&args, format),
         Command::Router(command) => router::run(command),
         Command::Guest(command) => guest::run(command),

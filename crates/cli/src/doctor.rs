@@ -37,7 +37,7 @@ pub struct Args {
     patient: Option<String>,
     /// What packets of a guest are followed to: ADDRESS for a ping, ADDRESS:PORT for TCP
     #[arg(long, value_name = "ADDRESS[:PORT]")]
-    to: Option<Destination>,
+    to: Option<End>,
     /// The protocol: icmp, tcp, or udp (judged by the rules only)
     #[arg(long, value_parser = ["icmp", "tcp", "udp"])]
     protocol: Option<String>,
@@ -51,12 +51,12 @@ pub struct Args {
 
 /// An address, with a port or without.
 #[derive(Debug, Clone, Copy)]
-struct Destination {
-    address: Ipv4Addr,
-    port: Option<u16>,
+pub(crate) struct End {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) port: Option<u16>,
 }
 
-impl std::str::FromStr for Destination {
+impl std::str::FromStr for End {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -76,7 +76,7 @@ fn wrong(text: &str) -> String {
 /// Asks the server, mends if asked to, and prints.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<()> {
     let client = Client::connect(&args.target)?;
-    let mut params = patient(&client, args.patient.as_deref())?;
+    let mut params = patient(&client, EVERYBODY, args.patient.as_deref())?;
     params.extend(flow(args));
     let mut diagnosis = examine(&client, &params)?;
     let mut done = Vec::new();
@@ -134,20 +134,33 @@ fn flow(args: &Args) -> Vec<(String, String)> {
     params
 }
 
-/// The parameter that names whom to examine.
-fn patient(client: &Client, wanted: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
-    let kinds = [
-        ("listNetworks", "networkid"),
-        ("listVPCs", "vpcid"),
-        ("listVirtualMachines", "virtualmachineid"),
-        ("listRouters", "routerid"),
-    ];
+/// The commands that list what may be examined, the parameter that names it, and its kind in words.
+type Kinds = &'static [(&'static str, &'static str, &'static str)];
+
+/// Networks and VPCs.
+pub(crate) const NETWORKS: Kinds = &[
+    ("listNetworks", "networkid", "network"),
+    ("listVPCs", "vpcid", "VPC"),
+];
+/// Guests.
+pub(crate) const GUESTS: Kinds = &[("listVirtualMachines", "virtualmachineid", "guest")];
+/// Routers.
+pub(crate) const ROUTERS: Kinds = &[("listRouters", "routerid", "router")];
+/// All of them.
+const EVERYBODY: Kinds = &[NETWORKS[0], NETWORKS[1], GUESTS[0], ROUTERS[0]];
+
+/// The parameter that names whom to examine: the one of that name or id, or the first one without a name.
+pub(crate) fn patient(
+    client: &Client,
+    kinds: Kinds,
+    wanted: Option<&str>,
+) -> anyhow::Result<Vec<(String, String)>> {
     let mut names = Vec::new();
-    for (command, param) in kinds {
+    for &(command, param, _) in kinds {
         // Users may not list routers, and older servers have no VPCs.
         let found = match client.list(command, EVERYTHING) {
             Ok(found) => found,
-            Err(_) if param == "routerid" || param == "vpcid" => continue,
+            Err(_) if kinds.len() > 1 && (param == "routerid" || param == "vpcid") => continue,
             Err(error) => return Err(error),
         };
         let mut matches = found
@@ -161,9 +174,11 @@ fn patient(client: &Client, wanted: Option<&str>) -> anyhow::Result<Vec<(String,
         }
         names.extend(found.iter().filter_map(|o| o["name"].as_str().map(str::to_owned)));
     }
+    let words: Vec<&str> = kinds.iter().map(|(_, _, words)| *words).collect();
     match wanted {
         Some(name) => anyhow::bail!(
-            "there is no network, VPC, router or guest {name}; there are: {}",
+            "there is no {} {name}; there are: {}",
+            words.join(" or "),
             names.join(", ")
         ),
         None => anyhow::bail!("there is no network yet; make one: outgate api createNetwork"),

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 /// It was tried and failed, or a check did not pass.
 pub const FAILED: u8 = 1;
+/// What should be and what is disagree.
+pub const DISAGREE: u8 = 3;
 /// The command line or the configuration is wrong; nothing was tried.
 pub const USAGE: u8 = 64;
 /// Something that is needed is not there: a server that does not answer, a program that is not installed.

@@ -3,6 +3,7 @@
 //! [`outgate_doctor`] name the first broken link. Changes nothing.
 
 mod gather;
+pub mod trace;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

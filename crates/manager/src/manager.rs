@@ -124,6 +124,8 @@ pub(crate) struct Inner {
     turn: RwLock<()>,
     /// Turns of the doctor.
     pub(crate) diagnoses: tokio::sync::Semaphore,
+    /// Turns of traces.
+    pub(crate) traces: tokio::sync::Semaphore,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -167,6 +169,7 @@ impl Manager {
             leading: watch::Sender::new(false),
             turn: RwLock::new(()),
             diagnoses: tokio::sync::Semaphore::new(diagnose::AT_ONCE),
+            traces: tokio::sync::Semaphore::new(diagnose::trace::AT_ONCE),
             stop: watch::Sender::new(false),
             tasks: Mutex::new(Vec::new()),
         };

@@ -33,7 +33,8 @@ pub const COMMANDS: &[Command] = &[
     ),
 ];
 
-const PATIENT: &[Param] = &[
+/// Whose router it is about.
+pub(super) const PATIENT: &[Param] = &[
     Param::optional("networkid", Kind::Uuid(Of::Network), "the network to examine"),
     Param::optional("vpcid", Kind::Uuid(Of::Vpc), "the VPC to examine"),
     Param::optional(
@@ -94,7 +95,7 @@ async fn renew(call: &Call<'_>) -> Result<Object, Refused> {
 }
 
 /// Exactly one of the four.
-fn patient(call: &Call<'_>) -> Result<Patient, ApiError> {
+pub(super) fn patient(call: &Call<'_>) -> Result<Patient, ApiError> {
     let params = &call.params;
     let all = [
         params.id("networkid").map(|id| Patient::Network(NetworkId(id))),

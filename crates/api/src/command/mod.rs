@@ -38,6 +38,7 @@ mod supported;
 mod tag;
 mod template;
 mod tenancy;
+mod trace;
 mod usage;
 mod vpc;
 mod vpc_offering;
@@ -356,6 +357,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         insight::COMMANDS,
         diagnostics::COMMANDS,
         diagnosis::COMMANDS,
+        trace::COMMANDS,
         job::COMMANDS,
         event::COMMANDS,
         usage::COMMANDS,

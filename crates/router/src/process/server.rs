@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use outgate_model::RouterSpec;
 use outgate_model::stats::RouterStats;
+use outgate_model::trace::{TraceQuery, Traced};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, oneshot};
@@ -17,7 +18,7 @@ use tokio::task::spawn_blocking;
 
 use super::Shared;
 use super::agent::{Mailbox, Message};
-use crate::protocol::{LINE_MAX, Reply, Request, SOCKET};
+use crate::protocol::{LINE_MAX, Reply, Request, SOCKET, Status};
 use crate::services::control;
 use crate::verify::verify;
 use crate::{RouterError, command, fast_path, insight, trace};
@@ -143,9 +144,7 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
         }
         Request::Trace(query) => {
             let status = ask(agent, Message::Observe).await?;
-            let work = move |spec: &RouterSpec| trace::follow(spec, &query, &status.fastpath);
-            let traced = with_spec(&shared.tracing, shared, "tracing", work).await?;
-            Ok(Reply::Traced(Box::new(traced)))
+            follow(shared, &query, &status).await.map(Reply::Traced)
         }
         Request::Run(run) => {
             let output = spawn_blocking(move || command::run(&run)).await;
@@ -155,6 +154,27 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
         }
         Request::Events => Ok(Reply::Listening),
     }
+}
+
+/// Follows a packet, once more if the router became something else meanwhile: rules and kernel were of two generations.
+async fn follow(
+    shared: &Arc<Shared>,
+    query: &TraceQuery,
+    status: &Status,
+) -> Result<Box<Traced>, RouterError> {
+    let once = || {
+        let (query, fast_path) = (query.clone(), status.fastpath.clone());
+        let work = move |spec: &RouterSpec| trace::follow(spec, &query, &fast_path);
+        with_spec(&shared.tracing, shared, "tracing", work)
+    };
+    let traced = once().await?;
+    let is_current = shared
+        .spec()
+        .is_some_and(|spec| spec.generation == traced.generation);
+    if is_current || query.wait_millis.is_some() {
+        return Ok(Box::new(traced));
+    }
+    once().await.map(Box::new)
 }
 
 /// Does something that reads and takes its time. One at a time: each may look at every session.

@@ -64,7 +64,8 @@ pub(super) fn route_words(stdout: &str, stderr: &str) -> String {
         "Invalid cross-device link" => "its source lies behind another interface (rp_filter)",
         "Network is unreachable" => "there is no route",
         "No route to host" => "there is no route, or net.ipv4.ip_forward is off",
-        "Invalid argument" => "such addresses are never routed (martian)",
+        "Invalid argument" => "it leads nowhere: a blackhole, or an address that is never routed (martian)",
+        "Permission denied" => "a routing rule or route prohibits it",
         _ => return refused.to_owned(),
     };
     format!("{refused}: {means}")

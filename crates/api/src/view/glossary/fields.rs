@@ -14,6 +14,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("affinitygroup", "always empty"),
     ("age", "since how many seconds it is"),
     (
+        "agree",
+        "whether the rules and the kernel say the same of the packet",
+    ),
+    (
         "algorithm",
         "how sessions are spread: roundrobin, leastconn or source",
     ),
@@ -77,6 +81,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("cmd", "the command"),
     ("code", "a stable number"),
     ("command", "what was run"),
+    (
+        "comparison",
+        "what the rules and the kernel say of the packet, in one sentence",
+    ),
     ("completed", "when it ended"),
     ("component", "the part of the system that it concerns"),
     (
@@ -105,6 +113,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("deploymentplanner", "how guests are placed"),
     ("description", "what it is, in words"),
     ("destcidrlist", "destination CIDRs, joined by commas"),
+    ("destination", "to whom"),
     ("destinationipaddress", "the address of the other end"),
     (
         "destinationphysicalnetworkid",
@@ -170,7 +179,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("extradhcpoption", "further DHCP options"),
     (
         "fastpath",
-        "the router's fast path: whether it runs, packets it carried (hits) and those left to the kernel (misses), by reason",
+        "the router's fast path: whether it runs, packets it carried (hits) and those left to the kernel (misses), by reason; of a traced flow whether it carries that, and why",
     ),
     (
         "finding",
@@ -242,6 +251,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("insideipaddress", "the inside address"),
     ("insideport", "the inside port"),
     ("instancename", "its name on the host"),
+    ("interface", "the router's interface that the packet comes in on"),
     ("internaldns1", "the first resolver of system VMs"),
     ("internaldns2", "the second resolver of system VMs"),
     ("internetprotocol", "IPv4"),
@@ -298,6 +308,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("jobresultcode", "0, or the error's code"),
     ("jobresulttype", "object"),
     ("jobstatus", "0 pending, 1 done, 2 failed"),
+    ("kernel", "the way of the packet through the router's kernel"),
     ("key", "the key"),
     ("keypairs", "names of the SSH keys"),
     ("kvmnetworklabel", "the bridge on KVM hosts"),
@@ -385,6 +396,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("params", "its parameters"),
     ("parent", "the id of the domain above"),
     ("pass", "whether it is as it should be"),
+    ("passes", "whether the packet passes"),
     ("passwordenabled", "whether its password can be reset"),
     ("path", "the path: ROOT/sales"),
     ("percentused", "how much of it is used, in percent"),
@@ -490,6 +502,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("servicelist", "the services"),
     ("serviceofferingdetails", "details of the service offering"),
     ("servicestate", "whether its services run"),
+    ("session", "the session that the flow has already"),
     ("sessionid", "its id"),
     ("sessionkey", "what each later call of the session repeats"),
     ("sessions", "how many sessions there are"),
@@ -500,6 +513,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("since", "the version that brought it"),
     ("size", "the size in bytes"),
     ("softwareversion", "the version that runs"),
+    ("source", "who sends it"),
     ("sourcecidrlist", "source CIDRs, joined by commas"),
     ("sourceip", "the source's address"),
     ("sourcenatsupported", "whether it does source NAT"),
@@ -520,6 +534,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("stderr", "what the program printed as errors"),
     ("stdout", "what the program printed"),
     ("step", "the number of the step"),
+    ("steps", "the way of the packet by the rules, step by step"),
     ("stickinesspolicy", "the rule's stickiness policy, if it has one"),
     ("storagetype", "where disks lie: local or shared"),
     ("strechedl2subnet", "always false"),
@@ -567,7 +582,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("usersource", "where the user comes from"),
     ("value", "the value"),
     ("vcpu", "CPU cores"),
-    ("verdict", "the first broken link, or healthy"),
+    (
+        "verdict",
+        "the first broken link, or healthy; of a packet what becomes of it",
+    ),
     ("verification", "the steps and whether each is as it should be"),
     ("version", "its version"),
     ("vgpu", "always absent"),
