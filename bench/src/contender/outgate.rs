@@ -102,6 +102,7 @@ fn spec(fast_path: Option<Hook>) -> anyhow::Result<RouterSpec> {
             addresses: vec![PublicAddress {
                 address: PUBLIC.parse()?,
                 source_nat: true,
+                source_nat_pool: false,
                 static_nat: None,
                 firewall: Vec::new(),
                 port_forwarding: Vec::new(),

@@ -73,6 +73,8 @@ const NOT_COVERED: &[&str] = &[
     "listUsageTypes",
     "removeRawUsageRecords",
     "migrateNetwork",
+    "addSourceNatAddress",
+    "removeSourceNatAddress",
     "listDomainChildren",
     "lockAccount",
     "enableUser",
@@ -228,4 +230,7 @@ const EXTRA: &[&str] = &[
     // Of IP forwarding rules, which libcloud reads unguarded.
     "startport",
     "endport",
+    // Outgate's own.
+    "sourcenatrole",
+    "sourcenataddresses",
 ];

@@ -93,11 +93,11 @@ pub struct RouterSeen {
     pub ports: Vec<PortsUsed>,
 }
 
-/// How many ports of a public address are in use towards one destination.
+/// How many ports of a public address, or of a source NAT pool, are in use towards one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortsUsed {
-    /// The public address.
-    pub address: Ipv4Addr,
+    /// The public address; of a pool its addresses, joined by `, `.
+    pub address: String,
     /// `TCP` or `UDP`.
     pub protocol: String,
     /// The destination with its port.

@@ -194,7 +194,7 @@ causes! {
     ConntrackFull "conntrack-full" Capacity: "the connection tracking table is full",
         "raise nf_conntrack_max, lower nf_conntrack_tcp_timeout_established, or limit the guest with the most sessions";
     PortsExhausted "ports-exhausted" Capacity: "no port of the source NAT address is left for a destination",
-        "add a public address, give the guest that uses most of them static NAT, or shorten the timeouts";
+        "add a source NAT address (addSourceNatAddress), give the guest that uses most of them static NAT, or shorten the timeouts";
     EgressDenies "egress-denies" Policy: "the egress policy denies it",
         "add or remove the egress rule that decides: createEgressFirewallRule, deleteEgressFirewallRule";
     ReversePath "reverse-path" Path: "the router drops replies because they come in on another interface than it would answer on (rp_filter)",
@@ -222,7 +222,7 @@ causes! {
     Ipsec "ipsec" Path: "IPsec without NAT traversal",
         "switch NAT traversal on at both ends (UDP 4500): ESP has no ports, so only one guest can use it to a peer, and AH never passes a translation";
     InsertFailed "insert-failed" Capacity: "connection tracking could not take new sessions in",
-        "two sessions wanted the same ports at once or none was left: add a public address";
+        "two sessions wanted the same ports at once or none was left: add a source NAT address (addSourceNatAddress)";
     DatabaseDiffers "database-differs" Control: "the router has not taken over what the database says",
         "restart the network with cleanup=true; the error says why it could not be applied";
     SshUnreachable "ssh-unreachable" Control: "the router's sshd cannot be reached on the control network",
@@ -232,7 +232,7 @@ causes! {
     ConntrackNear "conntrack-near" Capacity: "the connection tracking table is nearly full",
         "raise nf_conntrack_max, lower nf_conntrack_tcp_timeout_established, or limit the guest with the most sessions";
     PortsNear "ports-near" Capacity: "the ports of the source NAT address towards a destination are nearly used up",
-        "add a public address, give the guest that uses most of them static NAT, or shorten the timeouts";
+        "add a source NAT address (addSourceNatAddress), give the guest that uses most of them static NAT, or shorten the timeouts";
     PolicyRoute "policy-route" Configuration: "the router has routing rules that are not its own",
         "remove them: ip rule del in the router; restart the network with cleanup=true";
     LinkErrors "link-errors" Host: "an interface of the host loses some frames",

@@ -262,7 +262,7 @@ fn a_full_table_and_used_up_ports_come_before_the_network() {
     assert_eq!(causes(&evidence), [Cause::ConntrackFull]);
     seen(&mut evidence).after = files(11, 7);
     seen(&mut evidence).ports = vec![PortsUsed {
-        address: Ipv4Addr::new(203, 0, 113, 10),
+        address: "203.0.113.10".to_owned(),
         protocol: "TCP".to_owned(),
         destination: "198.51.100.10:443".to_owned(),
         used: 64_512,

@@ -112,7 +112,15 @@ impl View<'_> {
         of_network.chain(vpc.into_iter().flat_map(|id| self.public_ips_of_vpc(id)))
     }
 
-    /// The address through which a realm's guests leave.
+    /// The addresses through which a realm's guests leave, in the order in which they are taken.
+    pub fn source_nat_pool_of(&self, realm: Realm) -> Vec<&Stored<PublicIp>> {
+        let of_realm = self.public_ips_of_realm(realm);
+        let mut pool: Vec<_> = of_realm.filter(|ip| ip.is_source_nat()).collect();
+        pool.sort_by_key(|ip| (!ip.source_nat, ip.address));
+        pool
+    }
+
+    /// The address through which a realm's guests leave by default.
     pub fn source_nat_of(&self, realm: Realm) -> Option<&Stored<PublicIp>> {
         self.public_ips_of_realm(realm).find(|ip| ip.source_nat)
     }

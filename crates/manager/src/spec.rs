@@ -283,7 +283,7 @@ fn public_side(
     rules: &[Arc<FirewallRule>],
 ) -> Result<PublicSide, SpecError> {
     let mut ips = source.ips_of(realm);
-    ips.sort_by_key(|ip| (!ip.source_nat, ip.address));
+    ips.sort_by_key(|ip| (!ip.source_nat, !ip.source_nat_pool, ip.address));
     let mut firewall = ingress_by_ip(rules);
     let mut forwards = forwards_by_ip(source, networks);
     let mut balancers = balancing::by_ip(source, networks);
@@ -297,6 +297,7 @@ fn public_side(
         addresses.push(PublicAddress {
             address: Ipv4Net::new_assert(ip.address, range.gateway.prefix_len()),
             source_nat: ip.source_nat,
+            source_nat_pool: ip.source_nat_pool,
             static_nat: ip.static_nat.map(|s| s.address),
             firewall: firewall.remove(&ip.id).unwrap_or_default(),
             port_forwarding: forwards.remove(&ip.id).unwrap_or_default(),

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use common::{World, ports, tcp};
+use outgate_manager::command::request::{AddSourceNat, RemoveSourceNat, WantedAddress};
 use outgate_manager::command::request::{
     AssociateIp, CreateEgressRule, DeleteEgressRule, DeleteFirewallRule, DeleteNetwork, DeletePortForwarding,
     DestroyGuest, DestroyRouter, DisableStaticNat, DisassociateIp, RebootGuest, RebootRouter, RestartNetwork,
@@ -54,6 +55,8 @@ enum Step {
     StaticNat(u8, u8),
     NoStaticNat(u8),
     SourceNat(u8, u8),
+    AddSourceNat(u8, Option<u8>),
+    RemoveSourceNat(u8),
     Restart(u8, bool),
     StopRouter(u8),
     StartRouter(u8),
@@ -89,6 +92,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (n(), n()).prop_map(|(a, b)| Step::StaticNat(a, b)),
         1 => n().prop_map(Step::NoStaticNat),
         3 => (n(), n()).prop_map(|(a, b)| Step::SourceNat(a, b)),
+        3 => (n(), proptest::option::of(n())).prop_map(|(a, b)| Step::AddSourceNat(a, b)),
+        2 => n().prop_map(Step::RemoveSourceNat),
         1 => (n(), any::<bool>()).prop_map(|(a, b)| Step::Restart(a, b)),
         1 => n().prop_map(Step::StopRouter),
         1 => n().prop_map(Step::StartRouter),
@@ -196,6 +201,23 @@ async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>
                 ..UpdateNetwork::of(network(n)?)
             };
             manager.update_network(admin, request).await
+        }
+        Step::AddSourceNat(n, address) => {
+            let address = match address {
+                Some(n) => Some(WantedAddress::Id(ip(n)?)),
+                None => None,
+            };
+            let (network, vpc) = (Some(network(n)?), None);
+            let request = AddSourceNat {
+                network,
+                vpc,
+                address,
+            };
+            manager.add_source_nat(admin, request).await
+        }
+        Step::RemoveSourceNat(n) => {
+            let request = RemoveSourceNat { id: ip(n)? };
+            manager.remove_source_nat(admin, request).await
         }
         Step::Restart(n, cleanup) => {
             manager
@@ -367,7 +389,7 @@ fn check(world: &World) {
             ip.address
         );
         assert!(
-            !(ip.source_nat && ip.static_nat.is_some()),
+            !(ip.is_source_nat() && ip.static_nat.is_some()) && !(ip.source_nat && ip.source_nat_pool),
             "{} is source NAT and static NAT",
             ip.address
         );
@@ -393,6 +415,8 @@ fn check_network(world: &World, view: &View<'_>, network: &Network) {
         .public_ips_of_network(network.id)
         .filter(|ip| ip.source_nat)
         .count();
+    let pool = view.source_nat_pool_of(network.realm()).len();
+    assert!(pool >= source_nat && pool <= outgate_model::router_spec::POOL_MAX);
     match network.phase {
         NetworkPhase::Implemented => assert_eq!(source_nat, 1, "network {}", network.id),
         NetworkPhase::Allocated | NetworkPhase::Destroyed => assert!(source_nat <= 1),

@@ -25,6 +25,8 @@ pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, Stat
 
 /// The version of this document's shape that this build writes and reads.
 pub const SPEC_VERSION: u32 = 1;
+/// At most so many addresses make up a source NAT pool: more ports than a router can track sessions.
+pub const POOL_MAX: usize = 16;
 
 /// Everything a router must be. Unknown fields are refused: a spec from a newer server is not half understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,9 +96,13 @@ pub struct PublicSide {
 pub struct PublicAddress {
     /// The address with the prefix length of its range: `203.0.113.10/24`.
     pub address: Ipv4Net,
-    /// Whether guests leave through this address. Exactly one address of a router has it.
+    /// Whether guests leave through this address. Exactly one address of a router has it: the default of its pool.
     pub source_nat: bool,
-    /// The guest address that owns this public address entirely (static NAT). Never together with `source_nat`
+    /// Whether guests leave through this address too, once the ports of those before it run short: an additional address
+    /// of the source NAT pool. Never together with `source_nat`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_nat_pool: bool,
+    /// The guest address that owns this public address entirely (static NAT). Never together with source NAT
     /// or with port forwarding.
     pub static_nat: Option<Ipv4Addr>,
     /// What may come in to this address, before translation. Nothing else does. Empty on a VPC's router, where
@@ -296,8 +302,16 @@ impl RouterSpec {
         self.vpc.as_ref().map_or(&[], |vpc| &vpc.static_routes)
     }
 
-    /// The address that guests leave through; a valid spec has exactly one.
+    /// The address that guests leave through by default; a valid spec has exactly one.
     pub fn source_nat_address(&self) -> Option<&PublicAddress> {
         self.public.addresses.iter().find(|a| a.source_nat)
+    }
+
+    /// The addresses that guests leave through, in the order in which they are taken: the default, then the additional
+    /// ones.
+    pub fn source_nat_pool(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let additional = self.public.addresses.iter().filter(|a| a.source_nat_pool);
+        let pool = self.source_nat_address().into_iter().chain(additional);
+        pool.map(|a| a.address.addr())
     }
 }

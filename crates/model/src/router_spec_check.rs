@@ -10,7 +10,9 @@ use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 
-use crate::router_spec::{Conntrack, Egress, GuestNetwork, PublicAddress, RouterSpec, SPEC_VERSION};
+use crate::router_spec::{
+    Conntrack, Egress, GuestNetwork, POOL_MAX, PublicAddress, RouterSpec, SPEC_VERSION,
+};
 use crate::{FieldError, MacAddr, Protocol};
 
 /// IPv4's smallest MTU, RFC 791.
@@ -170,6 +172,13 @@ fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
         source_nat,
         "exactly one source NAT address",
     );
+    let pool = source_nat + public.addresses.iter().filter(|a| a.source_nat_pool).count();
+    check.require(
+        pool <= POOL_MAX,
+        "addresses",
+        pool,
+        "at most 16 addresses in the source NAT pool",
+    );
     let reachable = public
         .addresses
         .iter()
@@ -216,6 +225,12 @@ fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
 }
 
 fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut Check<'_>) {
+    check.require(
+        !(address.source_nat && address.source_nat_pool),
+        "source_nat_pool",
+        true,
+        "false for the default source NAT address",
+    );
     if let Some(guest) = address.static_nat {
         check.require(
             spec.is_guest_address(guest),
@@ -224,7 +239,7 @@ fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut 
             "a guest's address in a guest network",
         );
         check.require(
-            !address.source_nat,
+            !address.source_nat && !address.source_nat_pool,
             "static_nat",
             guest,
             "an address that is not the source NAT address",

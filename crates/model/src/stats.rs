@@ -132,6 +132,19 @@ pub struct Census {
     pub uncertain: u32,
 }
 
+impl Census {
+    /// How many ports of these addresses together are in use towards one destination.
+    pub fn ports_towards(&self, pool: &[Ipv4Addr], protocol: u8, to: &DestinationUse) -> u32 {
+        let of_pool = self.addresses.iter().filter(|a| pool.contains(&a.address));
+        let protocols = of_pool.flat_map(|a| &a.protocols);
+        let busiest = protocols
+            .filter(|p| p.protocol == protocol)
+            .flat_map(|p| &p.busiest);
+        let same = busiest.filter(|d| (d.address, d.port) == (to.address, to.port));
+        same.map(|d| d.ports).sum()
+    }
+}
+
 /// What the NAT log did since it began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NatLogUse {

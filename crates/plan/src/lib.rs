@@ -11,6 +11,7 @@ mod foreign;
 pub mod packet;
 pub mod parse;
 pub mod plan;
+pub mod pool;
 mod rights;
 pub mod router_plan;
 pub mod ruleset;

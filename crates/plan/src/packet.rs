@@ -164,7 +164,8 @@ pub enum Verdict {
     Forward {
         /// On which interface.
         out: String,
-        /// With which source address. The source port stays, if it is free.
+        /// With which source address; of a source NAT pool the default, where it has a port left for the destination and the
+        /// guest was not moved. The source port stays, if it is free.
         source: Ipv4Addr,
         /// To which address.
         destination: Ipv4Addr,

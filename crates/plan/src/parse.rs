@@ -5,7 +5,7 @@
 //! would read again. What somebody else put into the table is read as well, so that it shows up as a difference.
 
 use crate::Ruleset;
-use crate::ruleset::{Chain, Hook, Set, TABLE};
+use crate::ruleset::{Chain, Hook, Memory, Set, TABLE};
 
 /// Why a listing could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,13 +113,21 @@ fn set(lines: &mut Lines<'_>, map: bool) -> Result<Set, ParseError> {
         key_type: String::new(),
         data_type: None,
         interval: false,
+        memory: None,
         elements: Default::default(),
     };
     let mut foreign = String::new();
     loop {
         let (_, text) = lines.expect()?;
         if text == "}" {
-            set.key_type.push_str(&foreign);
+            match memory(&foreign) {
+                // What packets have written there is as it should be, whatever it is.
+                Some(memory) => {
+                    set.memory = Some(memory);
+                    set.elements.clear();
+                }
+                None => set.key_type.push_str(&foreign),
+            }
             return Ok(set);
         }
         if let Some(types) = text.strip_prefix("type ") {
@@ -139,6 +147,16 @@ fn set(lines: &mut Lines<'_>, map: bool) -> Result<Set, ParseError> {
             foreign.push_str(text);
         }
     }
+}
+
+/// What a set's lines say of a memory: `; size 4096; flags dynamic,timeout; timeout 60s`, and nothing else.
+fn memory(lines: &str) -> Option<Memory> {
+    let lines = lines.strip_prefix("; size ")?;
+    let (size, secs) = lines.split_once("; flags dynamic,timeout; timeout ")?;
+    Some(Memory {
+        size: size.parse().ok()?,
+        secs: secs.strip_suffix('s')?.parse().ok()?,
+    })
 }
 
 /// Elements, separated by commas, over as many lines as nft finds pretty.

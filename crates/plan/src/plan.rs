@@ -12,6 +12,7 @@ mod haproxy;
 mod iptables;
 mod links;
 mod nat;
+mod pool;
 mod routes;
 mod spoofing;
 mod sshd;

@@ -102,7 +102,8 @@ pub(crate) fn balanced(public: &PublicAddress, header: Header, source: Ipv4Addr)
     })
 }
 
-/// The address with which a guest leaves: its static NAT address, or the source NAT address.
+/// The address with which a guest leaves: its static NAT address, or the source NAT address. Of a pool the default: with
+/// which other one a session leaves that finds no port there, only the kernel knows.
 pub(crate) fn external(spec: &RouterSpec, guest: Ipv4Addr) -> Option<Ipv4Addr> {
     let own = spec.public.addresses.iter().find(|a| a.static_nat == Some(guest));
     own.or_else(|| spec.source_nat_address())

@@ -27,8 +27,20 @@ pub struct Set {
     pub data_type: Option<String>,
     /// Whether elements may be ranges and prefixes (`flags interval`).
     pub interval: bool,
-    /// Elements in nft's own numeric form (`203.0.113.10 . 6 . 80`), with their data for maps.
+    /// What the router's rules note down in it themselves, packet by packet; `None` for a set whose elements are planned.
+    pub memory: Option<Memory>,
+    /// Elements in nft's own numeric form (`203.0.113.10 . 6 . 80`), with their data for maps. Always empty for a memory:
+    /// what it holds is nobody's plan.
     pub elements: BTreeMap<String, Option<String>>,
+}
+
+/// How much a set remembers that rules write to, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// At most so many elements. When it is full, nothing more is noted down.
+    pub size: u32,
+    /// After so many seconds an element is forgotten.
+    pub secs: u32,
 }
 
 /// A chain.
@@ -84,6 +96,12 @@ impl Set {
         text.push('\n');
         if self.interval {
             text.push_str("\t\tflags interval\n");
+        }
+        if let Some(Memory { size, secs }) = self.memory {
+            let _ = writeln!(
+                text,
+                "\t\tsize {size}\n\t\tflags dynamic,timeout\n\t\ttimeout {secs}s"
+            );
         }
         if !self.elements.is_empty() {
             text.push_str("\t\telements = { ");

@@ -54,6 +54,13 @@ fn source_nat() {
     golden("source_nat");
 }
 
+/// With a pool a session gets the default address; one whose destination has no port left there the next; who was moved
+/// stays moved. With one address there is none of this.
+#[test]
+fn source_nat_pool() {
+    golden("source_nat_pool");
+}
+
 /// A port forward opens nothing by itself: firewall rules gate it, by the public port. A range onto the same ports is
 /// one element; a range onto others is one element a port.
 #[test]

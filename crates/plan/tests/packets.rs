@@ -106,6 +106,21 @@ fn a_guest_leaves_with_the_source_nat_address() {
 }
 
 #[test]
+fn a_guest_leaves_with_the_default_address_of_a_pool_whatever_else_is_in_it() {
+    let mut spec = spec();
+    spec.public.addresses.insert(
+        0,
+        outgate_model::router_spec::PublicAddress {
+            source_nat_pool: true,
+            ..public(11)
+        },
+    );
+    let packet = packet("eth0", [10, 1, 1, 5], [198, 51, 100, 7], tcp(443));
+    let leaves = forward("eth2", [203, 0, 113, 10], [198, 51, 100, 7], Some(443));
+    assert_eq!(verdict(&spec, &packet), leaves);
+}
+
+#[test]
 fn nothing_unsolicited_comes_in() {
     for header in [
         tcp(22),

@@ -92,6 +92,25 @@ fn sessions_on_the_former_source_nat_address_live_until_it_is_released() {
 }
 
 #[test]
+fn sessions_on_an_address_of_the_pool_live_when_it_is_removed_until_it_is_released() {
+    let mut pool = spec();
+    pool.public
+        .addresses
+        .push(outgate_model::router_spec::PublicAddress {
+            source_nat_pool: true,
+            ..public(11)
+        });
+    let mut removed = pool.clone();
+    removed.public.addresses[1].source_nat_pool = false;
+    let additional = outgoing([203, 0, 113, 11]);
+    for (old, new) in [(&spec(), &pool), (&pool, &removed)] {
+        assert!(!narrowed(old, new) && may_live(new, &outgoing([203, 0, 113, 10])));
+        assert!(may_live(new, &additional));
+    }
+    assert!(narrowed(&removed, &spec()) && !may_live(&spec(), &additional));
+}
+
+#[test]
 fn an_address_given_to_one_guest_is_no_longer_anothers() {
     let mut new = spec();
     new.public

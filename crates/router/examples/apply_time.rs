@@ -172,6 +172,7 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
     let address = PublicAddress {
         address: "203.0.113.10/24".parse()?,
         source_nat: true,
+        source_nat_pool: false,
         static_nat: None,
         firewall: firewall.collect::<Result<_>>()?,
         port_forwarding,

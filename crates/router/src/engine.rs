@@ -7,6 +7,7 @@ mod announce;
 mod fast_path;
 mod leases;
 mod observe;
+mod pool;
 mod sessions;
 mod steps;
 mod usage;
@@ -51,6 +52,8 @@ pub struct Engine {
     /// Addresses whose neighbours are still being told.
     announcements: Vec<announce::Announcement>,
     fast_path: fast_path::Driver,
+    /// When the rules of a source NAT pool were told what the sessions say; `None`: it is due.
+    pool_look: Option<pool::Look>,
 }
 
 /// What the router must be.
@@ -99,6 +102,7 @@ impl Engine {
             doubts_leases: true,
             announcements: Vec::new(),
             fast_path: fast_path::Driver::default(),
+            pool_look: None,
         })
     }
 
@@ -175,6 +179,8 @@ impl Engine {
         self.doubts_sessions = true;
         let sessions_cut = sessions::cut(before.as_ref().map(|target| &target.spec), spec)?;
         self.doubts_sessions = false;
+        self.pool_look = None;
+        self.remember_pool();
         self.drive_fast_path(seen);
         Ok(Applied {
             generation: spec.generation,
@@ -208,6 +214,10 @@ impl Engine {
     pub fn heal(&mut self) -> Result<Option<Repair>, RouterError> {
         let seen = self.suspensions();
         let repair = self.look_and_repair();
+        if matches!(repair, Ok(Some(_))) {
+            self.pool_look = None;
+        }
+        self.remember_pool();
         match &repair {
             Ok(None | Some(Repair { error: None, .. })) => self.drive_fast_path(seen),
             _ => self.suspend_fast_path(),

@@ -41,10 +41,8 @@ fn public_interface(spec: &RouterSpec) -> Check {
 
 fn nat_rules(spec: &RouterSpec) -> Check {
     let interface = &spec.public.interface;
-    let address = spec
-        .source_nat_address()
-        .map(|a| a.address.addr().to_string())
-        .unwrap_or_default();
+    let pool: Vec<String> = spec.source_nat_pool().map(|a| a.to_string()).collect();
+    let address = pool.join(", ");
     let remedy = format!(
         "there must be a rule that translates what leaves through {interface} to {address}; \
          look for \"Failed to apply nat rules\" in /var/log/cloud.log, then restart the network"
@@ -56,9 +54,14 @@ fn nat_rules(spec: &RouterSpec) -> Check {
         &remedy,
         |seen| {
             let out = format!("-o {interface} ");
-            let to = format!("--to-source {address}");
-            seen.lines()
-                .any(|line| line.contains(&out) && (line.ends_with(&to) || line.contains("-j MASQUERADE")))
+            let lines: Vec<_> = seen.lines().filter(|line| line.contains(&out)).collect();
+            let translates = |address: &String| {
+                let to = format!("--to-source {address}");
+                lines
+                    .iter()
+                    .any(|line| line.ends_with(&to) || line.contains("-j MASQUERADE"))
+            };
+            !pool.is_empty() && pool.iter().all(translates)
         },
     )
 }

@@ -326,7 +326,7 @@ fn matches_held(look: &Look<'_>, params: &Params, ip: &PublicIp) -> bool {
         && filter.id("vlanid", ip.range.0)
         && filter.maybe_id("physicalnetworkid", physical)
         && filter.maybe_id("networkid", physical)
-        && filter.flag("issourcenat", ip.source_nat)
+        && filter.flag("issourcenat", ip.is_source_nat())
         && filter.flag("isstaticnat", ip.static_nat.is_some())
         && filter.flag("forvirtualnetwork", true)
         && filter.flag(

@@ -129,6 +129,8 @@ const USAGE: &[Field] = &[
     ("portlimit", "integer"),
     ("portsused", "integer"),
     ("percentused", "integer"),
+    ("pooladdresses", "integer"),
+    ("poolpercentused", "integer"),
     ("exhaustedin", "integer"),
     ("remedy", "string"),
     ("protocol", "list"),
@@ -343,6 +345,8 @@ fn address_usage(
     view::put(&mut object, "portlimit", PORTS);
     view::put(&mut object, "portsused", address.fullest);
     view::put(&mut object, "percentused", address.percent);
+    view::put(&mut object, "pooladdresses", address.pool);
+    view::put(&mut object, "poolpercentused", address.pool_percent);
     view::put(&mut object, "exhaustedin", address.lasts_secs);
     view::put(&mut object, "remedy", &address.remedy);
     view::put(

@@ -32,6 +32,7 @@ mod router;
 mod scope;
 mod service_offering;
 mod session;
+mod source_nat;
 mod static_route;
 mod stickiness;
 mod supported;
@@ -345,6 +346,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         private_gateway::COMMANDS,
         static_route::COMMANDS,
         address::COMMANDS,
+        source_nat::COMMANDS,
         firewall::COMMANDS,
         forwarding::COMMANDS,
         ip_forwarding::COMMANDS,

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 
+use outgate_model::Realm;
 use outgate_model::key::Object as _;
 use outgate_model::object::{Guest, Network, PublicIp, PublicIpRange, Vpc, Zone};
 
@@ -13,6 +14,19 @@ use crate::wire::envelope::Object;
 /// CloudStack's word for what an address is that somebody holds.
 pub fn state(ip: &PublicIp) -> &'static str {
     if ip.reserved { "Reserved" } else { "Allocated" }
+}
+
+/// Outgate's own: which of its network's source NAT addresses it is.
+fn role(ip: &PublicIp) -> Option<&'static str> {
+    ip.is_source_nat()
+        .then_some(if ip.source_nat { "default" } else { "additional" })
+}
+
+/// Outgate's own: the addresses through which guests leave, the default first.
+pub fn source_nat(look: &Look<'_>, realm: Realm) -> Option<Vec<String>> {
+    let pool = look.view.source_nat_pool_of(realm);
+    let addresses: Vec<_> = pool.iter().map(|ip| ip.address.to_string()).collect();
+    (!addresses.is_empty()).then_some(addresses)
 }
 
 view! {
@@ -26,7 +40,8 @@ view! {
     "ipaddress" string = ip.address;
     "state" string = state(ip);
     "allocated" date = date::format(ip.created);
-    "issourcenat" boolean = ip.source_nat;
+    "issourcenat" boolean = ip.is_source_nat();
+    "sourcenatrole" string = role(ip);
     "isstaticnat" boolean = ip.static_nat.is_some();
     "forvirtualnetwork" boolean = true;
     "issystem" boolean = false;

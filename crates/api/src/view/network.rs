@@ -8,7 +8,7 @@ use outgate_model::object::{
 };
 use outgate_model::router_spec::EgressPolicy;
 
-use crate::view::{Look, network_offering, service, view};
+use crate::view::{Look, address, network_offering, service, view};
 use crate::wire::date;
 
 /// The physical network that carries a network; for those made before that was written down, the zone's first.
@@ -61,6 +61,7 @@ view! {
     "networkcidr" string = network.cidr();
     "reservediprange" string = reserved(network);
     "gateway" string = network.gateway.addr();
+    "sourcenataddresses" list = address::source_nat(look, network.realm());
     "netmask" string = network.gateway.netmask();
     "networkdomain" string = &network.domain;
     "dns1" string = dns.and_then(|dns| dns.first());

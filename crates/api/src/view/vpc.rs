@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `vpc`, with its tiers.
 
+use outgate_model::Realm;
 use outgate_model::key::Object as _;
 use outgate_model::object::{Vpc, VpcOffering, VpcPhase, Zone};
 
-use crate::view::{network, service, view};
+use crate::view::{address, network, service, view};
 use crate::wire::date;
 
 /// `state`. CloudStack calls a VPC without a router, and one on its way out, inactive.
@@ -32,6 +33,7 @@ view! {
     "networkdomain" string = &vpc.domain;
     "dns1" string = dns.first();
     "dns2" string = dns.get(1);
+    "sourcenataddresses" list = address::source_nat(look, Realm::Vpc(vpc.id));
     "publicmtu" integer = vpc.public_mtu.or(zone.map(|z| z.public_mtu));
     "zoneid" string = vpc.zone;
     "zonename" string = zone.map(|z| &z.name);

@@ -12,6 +12,14 @@ const EXTRA: &[&str] = &[
     "outgateversion",
     "startport",
     "endport",
+    "sourcenatrole",
+    "sourcenataddresses",
+];
+
+/// Commands of Outgate's own that answer as one of CloudStack's does.
+const LIKE: &[(&str, &str)] = &[
+    ("addSourceNatAddress", "associateIpAddress"),
+    ("removeSourceNatAddress", "associateIpAddress"),
 ];
 
 /// Fields that are null instead of absent: libcloud reads a router's `vpcid` unguarded.
@@ -93,7 +101,8 @@ fn declared_faults(name: &str, fields: &[Field], object: &Value) -> Vec<String> 
 
 /// What is wrong with one object of a command's reply.
 pub fn faults(reference: &Value, command: &str, object: &Value) -> Vec<String> {
-    let fields = &reference[command]["fields"];
+    let like = LIKE.iter().find(|(own, _)| *own == command);
+    let fields = &reference[like.map_or(command, |(_, theirs)| theirs)]["fields"];
     let object = object
         .as_object()
         .unwrap_or_else(|| panic!("{command}: no object: {object}"));

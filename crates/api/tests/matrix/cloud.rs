@@ -312,6 +312,8 @@ impl Cloud {
                 .await;
             addresses.push(text(&made, "id").to_owned());
         }
+        let more = format!("networkid={network}");
+        self.ok(keys, "addSourceNatAddress", &more).await;
         let [ip, own] = [&addresses[0], &addresses[1]];
         self.rules(keys, &network, &guest, ip, own, name).await;
         if command::find("createVPC").is_some() {

@@ -142,6 +142,7 @@ impl World {
                 addresses: vec![PublicAddress {
                     address: net(203, 0, 113, 10 + number, 24),
                     source_nat: true,
+                    source_nat_pool: false,
                     static_nat: None,
                     firewall: Vec::new(),
                     port_forwarding: Vec::new(),

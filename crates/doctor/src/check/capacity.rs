@@ -83,6 +83,6 @@ fn ports(case: &Case<'_>, used: &PortsUsed) -> Option<Finding> {
     seen.extend(heaviest.map(|(guest, count)| format!("guest {guest} uses {count} of them")));
     Some(Finding {
         fix: None,
-        ..case.in_router(cause, &address.to_string(), seen)
+        ..case.in_router(cause, address, seen)
     })
 }

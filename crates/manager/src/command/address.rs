@@ -27,7 +27,37 @@ pub(crate) struct Wanted {
     /// This one and no other; `field` names the parameter.
     pub address: Option<(&'static str, Ipv4Addr)>,
     /// Whether the realm's guests will leave through it.
-    pub source_nat: bool,
+    pub source_nat: SourceNat,
+}
+
+/// Whether a realm's guests leave through an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SourceNat {
+    /// They do not.
+    No,
+    /// They do unless its ports run short.
+    Default,
+    /// They do once the ports of those before it run short.
+    Additional,
+}
+
+impl SourceNat {
+    /// The default for a realm that has none yet.
+    pub fn unless_there(tx: &Tx<'_>, realm: Realm) -> Self {
+        match source_nat_of(tx, realm) {
+            Some(_) => Self::No,
+            None => Self::Default,
+        }
+    }
+
+    /// An address as one of these.
+    pub fn of(self, ip: PublicIp) -> PublicIp {
+        PublicIp {
+            source_nat: self == Self::Default,
+            source_nat_pool: self == Self::Additional,
+            ..ip
+        }
+    }
 }
 
 /// `associateIpAddress`.
@@ -63,7 +93,7 @@ pub(crate) fn associate(tx: &mut Tx<'_>, request: &AssociateIp) -> Result<Starte
                     account,
                     realm: None,
                     address,
-                    source_nat: false,
+                    source_nat: SourceNat::No,
                 },
             )?;
             let job = tx.job::<PublicIp>("associateIpAddress", ip.id.0, Goal::Stored);
@@ -83,7 +113,7 @@ fn associate_to_network(
     address: Option<(&'static str, Ipv4Addr)>,
 ) -> Result<Started, CommandError> {
     let zone = tx.known::<Zone>(network.zone)?;
-    let source_nat = source_nat_of(tx, network.realm()).is_none();
+    let source_nat = SourceNat::unless_there(tx, network.realm());
     let wanted = Wanted {
         account: network.account,
         realm: Some(network.realm()),
@@ -104,6 +134,11 @@ fn associate_to_network(
 /// `disassociateIpAddress`: its rules and its static NAT go with it.
 pub(crate) fn disassociate(tx: &mut Tx<'_>, request: &DisassociateIp) -> Result<Started, CommandError> {
     let ip = tx.own::<PublicIp>("id", request.id)?;
+    if ip.source_nat_pool {
+        let expected = "an address that is not a network's source NAT address; removeSourceNatAddress first, and let its \
+                        sessions end";
+        return Err(CommandError::invalid("id", ip.id, expected));
+    }
     if ip.source_nat {
         let expected = "an address that is not a network's source NAT address; name another one with updateNetwork or \
                         updateVPC sourcenatipaddress first";
@@ -158,13 +193,12 @@ pub(crate) fn acquire(tx: &mut Tx<'_>, zone: &Zone, wanted: Wanted) -> Result<Pu
         return acquire_as(tx, zone, wanted, |ip| ip);
     };
     let (network, vpc) = place_of(wanted.realm);
-    let next = PublicIp {
+    let next = wanted.source_nat.of(PublicIp {
         network,
         vpc,
-        source_nat: wanted.source_nat,
         reserved: false,
         ..PublicIp::clone(&kept)
-    };
+    });
     tx.draft.update(&kept, next.clone());
     let text = format!("acquired {}, which was reserved", kept.address);
     tx.event::<PublicIp>("NET.IPASSIGN", kept.account, kept.id.0, text);
@@ -189,7 +223,7 @@ pub(crate) fn acquire_as(
 ) -> Result<PublicIp, CommandError> {
     let (range, address) = pick::address(tx, zone, wanted)?;
     let (network, vpc) = place_of(wanted.realm);
-    let ip = adjust(PublicIp {
+    let ip = adjust(wanted.source_nat.of(PublicIp {
         id: PublicIpId::new(),
         address,
         range,
@@ -197,12 +231,13 @@ pub(crate) fn acquire_as(
         account: wanted.account,
         network,
         vpc,
-        source_nat: wanted.source_nat,
+        source_nat: false,
+        source_nat_pool: false,
         static_nat: None,
         reserved: false,
         hidden: false,
         created: Timestamp::now(),
-    });
+    }));
     tx.draft.claim(key::ip_claim(zone.id, address));
     tx.draft.create(&ip);
     let (kind, done) = match ip.reserved {

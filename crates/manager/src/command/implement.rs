@@ -8,7 +8,7 @@ use outgate_model::id::{HostId, NetworkId, RouterId, VpcId, ZoneId};
 use outgate_model::object::{Guest, Host, Network, NetworkPhase, Power, Router, Vpc, VpcPhase, Zone};
 use outgate_model::{MacAddr, Realm, key};
 
-use super::address::{self, Wanted};
+use super::address::{self, SourceNat, Wanted};
 use super::infra;
 use super::tx::Tx;
 use crate::CommandError;
@@ -45,7 +45,7 @@ pub(crate) fn realm_on(tx: &mut Tx<'_>, realm: Realm, host: Option<HostId>) -> R
             account: standing.account,
             realm: Some(realm),
             address: None,
-            source_nat: true,
+            source_nat: SourceNat::Default,
         };
         address::acquire(tx, &zone, wanted)?;
     }

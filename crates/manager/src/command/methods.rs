@@ -11,6 +11,7 @@ use outgate_model::job::JobState;
 use outgate_model::object::{LoadBalancerRule, RouterState};
 
 use super::request::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp};
+use super::request::{AddSourceNat, ReleaseIp, RemoveSourceNat, ReserveIp, UpdateIp};
 use super::request::{
     AssociateIp, Caller, CreateEgressRule, CreateFirewallRule, CreateNetwork, CreatePortForwarding,
     DeleteEgressRule, DeleteFirewallRule, DeleteNetwork, DeletePortForwarding, DeployGuest, DestroyGuest,
@@ -28,10 +29,11 @@ use super::request::{
     RegisterTemplate, ScaleGuest, ScaleRouter, UpdateGuest, UpdateServiceOffering, UpdateTemplate,
     UpgradeRouter,
 };
-use super::request::{ReleaseIp, ReserveIp, UpdateIp};
 use super::reserve;
 use super::tx::Tx;
-use super::{address, firewall, forwarding, guest, network, network_offering, router, static_nat};
+use super::{
+    address, firewall, forwarding, guest, network, network_offering, router, source_nat_pool, static_nat,
+};
 use super::{balancing, guest_life, ip_forwarding, nic, provided, secondary_ip, stickiness};
 use crate::{CommandError, Manager, reconcile};
 
@@ -77,6 +79,10 @@ commands! {
     associate_ip(AssociateIp) -> Started = address::associate;
     /// Releases a public address with its rules.
     disassociate_ip(DisassociateIp) -> Started = address::disassociate;
+    /// Gives a network or a VPC one more source NAT address.
+    add_source_nat(AddSourceNat) -> Started = |tx, request| source_nat_pool::add(tx, *request);
+    /// Takes an additional source NAT address out of its pool.
+    remove_source_nat(RemoveSourceNat) -> Started = |tx, request| source_nat_pool::remove(tx, *request);
     /// Keeps a free public address for an account.
     reserve_ip(ReserveIp) -> PublicIpId = reserve::reserve;
     /// Gives a reserved public address back.

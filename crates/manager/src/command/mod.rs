@@ -39,6 +39,7 @@ mod reserve;
 mod router;
 mod secondary_ip;
 mod source_nat;
+mod source_nat_pool;
 mod static_nat;
 mod stickiness;
 mod subnet;

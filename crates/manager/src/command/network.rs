@@ -12,7 +12,7 @@ use outgate_model::id::NetworkId;
 use outgate_model::job::Goal;
 use outgate_model::object::{Network, NetworkOffering, NetworkPhase, NetworkSettings, Power, Router, Zone};
 
-use super::address::{self, Wanted};
+use super::address::{self, SourceNat, Wanted};
 use super::request::{CreateNetwork, DeleteNetwork, RestartNetwork, Started};
 use super::subnet::{self, WantedSubnet};
 use super::tx::Tx;
@@ -40,7 +40,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateNetwork) -> Result<Network
             account: network.account,
             realm: Some(network.realm()),
             address,
-            source_nat: true,
+            source_nat: SourceNat::Default,
         };
         address::acquire(tx, &zone, wanted)?;
     }

@@ -233,7 +233,7 @@ impl Tx<'_> {
         }
         let forward = || self.view.forwards_of_ip(ip.id).next();
         let other = match forward() {
-            _ if ip.source_nat => format!("source NAT of network {}", network.id),
+            _ if ip.is_source_nat() => format!("source NAT of network {}", network.id),
             Some(rule) if wanted != Service::PortForwarding => format!("port forwarding rule {}", rule.id),
             None if wanted != Service::Lb => match self.view.balancers_of_ip(ip.id).next() {
                 Some(rule) => format!("load balancer rule {}", rule.id),

@@ -20,7 +20,7 @@ pub use acl::{
     AclUser, CreateAclItem, CreateAclList, DeleteAclItem, DeleteAclList, MatchChange, MoveAclItem,
     NamedProtocol, ReplaceAclList, UpdateAclItem, UpdateAclList,
 };
-pub use address::{ReleaseIp, ReserveIp, UpdateIp};
+pub use address::{AddSourceNat, ReleaseIp, RemoveSourceNat, ReserveIp, UpdateIp, WantedAddress};
 pub use balancing::{
     ChangeMembers, CreateHealthCheck, CreateLoadBalancer, CreateStickiness, DeleteHealthCheck,
     DeleteLoadBalancer, DeleteStickiness, UpdateHealthCheck, UpdateLoadBalancer, UpdateStickiness,

@@ -6,7 +6,7 @@ use outgate_model::job::Goal;
 use outgate_model::key;
 use outgate_model::object::{PublicIp, PublicIpRange, Zone};
 
-use super::address::{self, Wanted};
+use super::address::{self, SourceNat, Wanted};
 use super::request::{ReleaseIp, ReserveIp, Started, UpdateIp};
 use super::tx::Tx;
 use crate::CommandError;
@@ -31,7 +31,7 @@ pub(crate) fn reserve(tx: &mut Tx<'_>, request: &ReserveIp) -> Result<PublicIpId
         account: account.id,
         realm: None,
         address: Some((FIELD, free)),
-        source_nat: false,
+        source_nat: SourceNat::No,
     };
     let ip = address::acquire_as(tx, &zone, wanted, |ip| PublicIp {
         id: request.id,

@@ -14,7 +14,7 @@ use crate::CommandError;
 pub(crate) fn enable(tx: &mut Tx<'_>, request: EnableStaticNat) -> Result<Option<JobId>, CommandError> {
     let ip = tx.own::<PublicIp>("ipaddressid", request.public_ip)?;
     let guest = tx.own::<Guest>("virtualmachineid", request.guest)?;
-    if ip.source_nat {
+    if ip.is_source_nat() {
         let expected = "an address that is not a network's source NAT address";
         return Err(CommandError::invalid("ipaddressid", ip.id, expected));
     }

@@ -19,7 +19,7 @@ use outgate_model::id::VpcId;
 use outgate_model::job::Goal;
 use outgate_model::object::{Network, NetworkPhase, Power, PublicIp, Router, Vpc, VpcPhase, Zone};
 
-use super::address::{self, Wanted};
+use super::address::{self, SourceNat, Wanted};
 use super::request::{AssociateIpToVpc, CreateVpc, DeleteVpc, RestartVpc, Started, UpdateVpc};
 use super::tx::Tx;
 use super::{checks, implement, infra, source_nat, subnet, tenancy};
@@ -69,7 +69,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateVpc) -> Result<Started, Co
             account: account.id,
             realm: Some(Realm::Vpc(vpc.id)),
             address: request.source_nat_address.map(|a| ("sourcenatipaddress", a)),
-            source_nat: true,
+            source_nat: SourceNat::Default,
         };
         address::acquire(tx, &zone, wanted)?;
     }
@@ -233,7 +233,7 @@ pub(crate) fn associate(tx: &mut Tx<'_>, request: AssociateIpToVpc) -> Result<St
         account: vpc.account,
         realm: Some(realm),
         address: request.address.map(|address| ("ipaddress", address)),
-        source_nat: address::source_nat_of(tx, realm).is_none(),
+        source_nat: SourceNat::unless_there(tx, realm),
     };
     let ip = address::acquire(tx, &zone, wanted)?;
     let generation = tx.draft.touch(tx.view, realm);

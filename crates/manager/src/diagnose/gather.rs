@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs the doctor's programs, all side by side, each with a deadline. What fails is no evidence.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use outgate_model::RouterSpec;
 use outgate_model::host::{Run, RunOutput};
 use outgate_model::id::{GuestId, RouterId};
 use outgate_model::router_spec::GuestNetwork;
-use outgate_model::stats::{AddressUse, Census, PORTS};
+use outgate_model::stats::{Census, DestinationUse, PORTS};
 use tokio::task::JoinHandle;
 
 /// What a program may take beyond its own deadline before nobody waits for it any more.
@@ -101,7 +102,7 @@ pub(super) async fn all(
             let stats = census.await.ok().and_then(Result::ok).and_then(Result::ok);
             seen.ports = stats
                 .and_then(|s| s.census)
-                .map(|census| ports(&census))
+                .map(|census| ports(&spec, &census))
                 .unwrap_or_default();
             seen.after = after
                 .output()
@@ -122,28 +123,50 @@ pub(super) async fn all(
     evidence.host = watched.await.ok().flatten();
 }
 
-/// The destinations of each address that use most of its ports.
-fn ports(census: &Census) -> Vec<PortsUsed> {
-    let of_address = |address: &AddressUse| -> Vec<PortsUsed> {
+/// The destinations that use most ports of each address. A source NAT pool counts as one: when one address has no port
+/// left, new sessions use the next.
+fn ports(spec: &RouterSpec, census: &Census) -> Vec<PortsUsed> {
+    let pool: Vec<Ipv4Addr> = spec.source_nat_pool().collect();
+    let mut told = BTreeSet::new();
+    let mut all = Vec::new();
+    for address in &census.addresses {
+        let of = if pool.contains(&address.address) {
+            pool.clone()
+        } else {
+            vec![address.address]
+        };
         let heaviest = address.guests.first().map(|g| (g.address, u64::from(g.sessions)));
-        let protocols = address.protocols.iter();
-        let busiest = protocols.flat_map(|p| p.busiest.iter().map(move |to| (p.protocol, to)));
-        busiest
-            .map(|(protocol, to)| PortsUsed {
-                address: address.address,
-                protocol: match protocol {
-                    6 => "TCP".to_owned(),
-                    17 => "UDP".to_owned(),
-                    other => format!("protocol {other}"),
-                },
-                destination: format!("{}:{}", to.address, to.port),
-                used: u64::from(to.ports),
-                of: u64::from(PORTS),
-                heaviest,
-            })
-            .collect()
-    };
-    census.addresses.iter().flat_map(of_address).collect()
+        for protocol in &address.protocols {
+            for to in &protocol.busiest {
+                if told.insert((of.clone(), protocol.protocol, to.address, to.port)) {
+                    let used = census.ports_towards(&of, protocol.protocol, to);
+                    all.push(ports_used(&of, protocol.protocol, to, (used, heaviest)));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn ports_used(
+    of: &[Ipv4Addr],
+    protocol: u8,
+    to: &DestinationUse,
+    (used, heaviest): (u32, Option<(Ipv4Addr, u64)>),
+) -> PortsUsed {
+    let addresses: Vec<_> = of.iter().map(ToString::to_string).collect();
+    PortsUsed {
+        address: addresses.join(", "),
+        protocol: match protocol {
+            6 => "TCP".to_owned(),
+            17 => "UDP".to_owned(),
+            other => format!("protocol {other}"),
+        },
+        destination: format!("{}:{}", to.address, to.port),
+        used: u64::from(used),
+        of: u64::from(PORTS) * of.len() as u64,
+        heaviest,
+    }
 }
 
 fn network<'a>(spec: &'a RouterSpec, guest: &GuestSeen) -> Option<&'a GuestNetwork> {

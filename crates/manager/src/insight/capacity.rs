@@ -8,7 +8,8 @@ use outgate_host::{Host, HostError};
 use outgate_model::id::RouterId;
 use outgate_model::object::{AlertKind, Router};
 use outgate_model::stats::{
-    AddressUse, DestinationUse, GuestUse, PORTS, ProtocolUse, RouterStats, SessionPage, SessionQuery, Traffic,
+    AddressUse, Census, DestinationUse, GuestUse, PORTS, ProtocolUse, RouterStats, SessionPage, SessionQuery,
+    Traffic,
 };
 
 use super::samples::fullest;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use crate::alerts::{self, Warning};
 use crate::command::Caller;
 use crate::manager::{CommitError, Manager};
-use crate::mirror::Stored;
+use crate::mirror::{Stored, View};
 use crate::reconcile::answer;
 use crate::{CommandError, settings};
 
@@ -57,6 +58,12 @@ pub struct AddressCapacity {
     pub fullest: u32,
     /// The same, as percentage of [`PORTS`].
     pub percent: u32,
+    /// How many addresses guests may leave through in its place: those of its source NAT pool, itself among them. 1 for an
+    /// address that is in no pool.
+    pub pool: u32,
+    /// The ports in use towards that destination on all of them, as percentage of what they have. What the router warns of:
+    /// when one address has no port left, new sessions use the next.
+    pub pool_percent: u32,
     /// In how many seconds they run out, if it goes on as lately.
     pub lasts_secs: Option<u64>,
     /// What to do about it, once it is above the threshold.
@@ -89,8 +96,40 @@ fn busiest(address: &AddressUse) -> Option<(&ProtocolUse, &DestinationUse)> {
     each.max_by_key(|(_, destination)| destination.ports)
 }
 
+/// The addresses that take over for one another.
+struct Pool(Vec<Ipv4Addr>);
+
+impl Pool {
+    /// The source NAT pool of the router's network or VPC.
+    fn of(view: &View<'_>, router: &Router) -> Self {
+        let pool = view.source_nat_pool_of(router.realm);
+        Self(pool.iter().map(|ip| ip.address).collect())
+    }
+
+    /// Those that take over for this address, itself among them.
+    fn beside(&self, address: Ipv4Addr) -> Vec<Ipv4Addr> {
+        if self.0.contains(&address) {
+            self.0.clone()
+        } else {
+            vec![address]
+        }
+    }
+
+    /// How many addresses stand in for this one, and how much of their ports towards its busiest destination is in use, in
+    /// percent.
+    fn used(&self, census: &Census, address: &AddressUse) -> (u32, u32) {
+        let pool = self.beside(address.address);
+        let count = u32::try_from(pool.len()).unwrap_or(u32::MAX);
+        let towards = |(protocol, to): (&ProtocolUse, &DestinationUse)| {
+            census.ports_towards(&pool, protocol.protocol, to)
+        };
+        let ports = busiest(address).map_or(0, towards);
+        (count, percent(ports, PORTS.saturating_mul(count)))
+    }
+}
+
 /// What is the matter with an address, and what to do.
-fn remedy(address: &AddressUse) -> Option<String> {
+fn remedy(address: &AddressUse, pool: u32) -> Option<String> {
     let (protocol, destination) = busiest(address)?;
     let name = protocol_name(protocol.protocol);
     let heaviest = address.guests.first().map_or_else(
@@ -99,10 +138,14 @@ fn remedy(address: &AddressUse) -> Option<String> {
              address, sessions, ..
          }| { format!("; guest {address} has {sessions} of its sessions") },
     );
+    let others = match pool {
+        0 | 1 => String::new(),
+        _ => format!(", and the {pool} addresses of its source NAT pool together are nearly used up"),
+    };
     Some(format!(
-        "{} of the {PORTS} {name} ports of {} are in use towards {}:{}{heaviest}. Add a public address to the network, give \
-         the heaviest guest one of its own (enableStaticNat), shorten the timeouts (router.conntrack.*), or limit what the \
-         guest may reach (createEgressFirewallRule)",
+        "{} of the {PORTS} {name} ports of {} are in use towards {}:{}{others}{heaviest}. Add a source NAT address \
+         (addSourceNatAddress), give the heaviest guest an address of its own (enableStaticNat), shorten the timeouts \
+         (router.conntrack.*), or limit what the guest may reach (createEgressFirewallRule)",
         destination.ports, address.address, destination.address, destination.port
     ))
 }
@@ -119,19 +162,24 @@ impl Manager {
         let stats = self.latest_look(id, host.as_ref()).await?;
         let threshold = self.threshold();
         let samples = self.inner.insight.samples();
+        let pool = Pool::of(&self.view(), &router);
+        let census = stats.census.clone().unwrap_or_default();
         let of = |used: &AddressUse| {
             let fullest = fullest(used);
             let percent = percent(fullest, PORTS);
+            let (count, pool_percent) = pool.used(&census, used);
             AddressCapacity {
                 traffic: traffic_of(&stats, used.address),
                 fullest,
                 percent,
                 lasts_secs: samples.ports_last(id, used.address),
-                remedy: remedy(used).filter(|_| percent >= threshold),
+                remedy: remedy(used, count).filter(|_| pool_percent >= threshold),
+                pool: count,
+                pool_percent,
                 used: used.clone(),
             }
         };
-        let addresses = stats.census.iter().flat_map(|c| &c.addresses).map(of).collect();
+        let addresses = census.addresses.iter().map(of).collect();
         Ok(Some(Capacity {
             table_lasts_secs: samples.sessions_last(id, stats.table.limit),
             addresses,
@@ -209,7 +257,7 @@ struct Watched {
     description: String,
 }
 
-fn watched(router: &Router, stats: &RouterStats) -> Vec<Watched> {
+fn watched(router: &Router, stats: &RouterStats, pool: &Pool) -> Vec<Watched> {
     let table = &stats.table;
     let sessions = Watched {
         about: format!("sessions of router {}", router.id),
@@ -220,12 +268,22 @@ fn watched(router: &Router, stats: &RouterStats) -> Vec<Watched> {
             router.name, table.sessions, table.limit
         ),
     };
-    let census = stats.census.iter().flat_map(|census| &census.addresses);
-    let ports = census.map(|address| Watched {
-        about: ports_of(router.id, address.address),
-        percent: percent(fullest(address), PORTS),
-        description: format!("router {}: {}", router.name, remedy(address).unwrap_or_default()),
-    });
+    let of_census = |census: &Census| -> Vec<Watched> {
+        let each = census.addresses.iter().map(|address| {
+            let (count, percent) = pool.used(census, address);
+            Watched {
+                about: ports_of(router.id, address.address),
+                percent,
+                description: format!(
+                    "router {}: {}",
+                    router.name,
+                    remedy(address, count).unwrap_or_default()
+                ),
+            }
+        });
+        each.collect()
+    };
+    let ports = stats.census.iter().flat_map(of_census);
     ports.chain([sessions]).collect()
 }
 
@@ -247,7 +305,7 @@ pub(super) async fn warn(
                     about,
                     percent,
                     description,
-                } in watched(router, stats)
+                } in watched(router, stats, &Pool::of(view, router))
                 {
                     if percent >= threshold {
                         let warning = Warning {
@@ -304,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_remedy_names_the_ports_the_destination_and_the_heaviest_guest() {
-        let text = remedy(&used(60_000)).unwrap();
+        let text = remedy(&used(60_000), 1).unwrap();
         for word in [
             "60000",
             "64512",
@@ -312,15 +370,42 @@ mod tests {
             "203.0.113.10",
             "198.51.100.1:53",
             "10.1.1.11",
+            "addSourceNatAddress",
         ] {
             assert!(text.contains(word), "{word} in {text}");
         }
         assert_eq!(
-            remedy(&AddressUse {
-                protocols: Vec::new(),
-                ..used(0)
-            }),
+            remedy(
+                &AddressUse {
+                    protocols: Vec::new(),
+                    ..used(0)
+                },
+                1
+            ),
             None
+        );
+    }
+
+    #[test]
+    fn an_address_without_ports_is_no_trouble_while_the_next_of_its_pool_has_some() {
+        let first = used(64_000);
+        let [own, next, foreign] = [10, 11, 12].map(|n| Ipv4Addr::new(203, 0, 113, n));
+        let second = |ports| AddressUse {
+            address: next,
+            ..used(ports)
+        };
+        let census = |ports| Census {
+            addresses: vec![first.clone(), second(ports)],
+            uncertain: 0,
+        };
+        let pool = Pool(vec![own, next]);
+        assert_eq!(pool.used(&census(0), &first), (2, 49));
+        assert_eq!(pool.used(&census(64_000), &first), (2, 99));
+        assert_eq!(Pool(vec![own]).used(&census(0), &first), (1, 99));
+        assert_eq!(
+            Pool(vec![foreign, next]).used(&census(0), &first),
+            (1, 99),
+            "not of the pool"
         );
     }
 

@@ -25,7 +25,7 @@ fn there(view: &View<'_>) -> Vec<Held> {
         name: ip.address.to_string(),
         account: ip.account,
         zone: ip.zone,
-        source_nat: ip.source_nat,
+        source_nat: ip.is_source_nat(),
         network: ip.network,
         vpc: ip.vpc,
         offering: None,

@@ -186,8 +186,12 @@ pub struct PublicIp {
     /// The VPC whose router holds it; `network` is set too once a rule leads to a tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpc: Option<VpcId>,
-    /// Whether the guests of the network, or of all tiers, leave through it.
+    /// Whether the guests of the network, or of all tiers, leave through it by default.
     pub source_nat: bool,
+    /// Whether they leave through it too, once the ports of the others run short: an additional address of the source NAT
+    /// pool. Never together with `source_nat`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub source_nat_pool: bool,
     /// The guest that owns it entirely.
     pub static_nat: Option<StaticNat>,
     /// Whether its account only keeps it (`reserveIpAddress`) and has not acquired it.
@@ -198,6 +202,13 @@ pub struct PublicIp {
     pub hidden: bool,
     /// When it was acquired.
     pub created: jiff::Timestamp,
+}
+
+impl PublicIp {
+    /// Whether guests leave through it, by default or once the others' ports run short.
+    pub fn is_source_nat(&self) -> bool {
+        self.source_nat || self.source_nat_pool
+    }
 }
 
 #[cfg(test)]

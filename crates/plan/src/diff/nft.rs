@@ -61,6 +61,7 @@ impl Changes {
                 seen.key_type == want.key_type
                     && seen.data_type == want.data_type
                     && seen.interval == want.interval
+                    && seen.memory == want.memory
             };
             if !wanted.sets.get(name).is_none_or(same) {
                 self.differences

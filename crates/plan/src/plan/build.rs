@@ -4,9 +4,11 @@
 //! Rules are written in the exact form that `nft -n -s list table` (1.0.6) prints, so that what is wanted and what the
 //! kernel holds compare as text. In that form connection states and statuses are numbers:
 
+use std::collections::BTreeMap;
+
 use crate::Ruleset;
 use crate::drops::counted_rules;
-use crate::ruleset::{Chain, Hook, Set};
+use crate::ruleset::{Chain, Hook, Memory, Set};
 
 /// `ct state established,related`.
 pub(crate) const KNOWN: &str = "ct state 0x2,0x4";
@@ -40,9 +42,22 @@ impl Ruleset {
             key_type: key.to_owned(),
             data_type: None,
             interval: matches!(holds, Holds::Spans),
+            memory: None,
             elements: elements.map(|e| (e, None)).collect(),
         };
         self.sets.insert(name.into(), set);
+    }
+
+    /// A set that rules write to.
+    pub(super) fn memory(&mut self, name: String, key: &str, memory: Memory) {
+        let set = Set {
+            key_type: key.to_owned(),
+            data_type: None,
+            interval: false,
+            memory: Some(memory),
+            elements: BTreeMap::new(),
+        };
+        self.sets.insert(name, set);
     }
 
     pub(super) fn map(
@@ -56,6 +71,7 @@ impl Ruleset {
             key_type: key.to_owned(),
             data_type: Some(data.to_owned()),
             interval: matches!(holds, Holds::Spans),
+            memory: None,
             elements: elements.map(|(k, d)| (k, Some(d))).collect(),
         };
         self.sets.insert(name.to_owned(), set);

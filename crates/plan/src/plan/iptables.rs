@@ -10,8 +10,6 @@ pub(super) fn postrouting(spec: &RouterSpec) -> Vec<String> {
             spec.public.interface
         )
     };
-    spec.source_nat_address()
-        .map(|a| rule(a.address.addr()))
-        .into_iter()
-        .collect()
+    // The first is the one that would translate; the others say what else the pool has.
+    spec.source_nat_pool().map(rule).collect()
 }

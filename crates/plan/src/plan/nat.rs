@@ -9,6 +9,7 @@ use outgate_model::RouterSpec;
 use outgate_model::router_spec::PortForward;
 
 use super::build::{Holds, TRANSLATED};
+use super::pool;
 use crate::Ruleset;
 use crate::area;
 
@@ -21,6 +22,7 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
         "dnat to ip daddr map @static_nat_in".to_owned(),
     ];
     ruleset.base_chain("nat_prerouting", ("nat", "prerouting", -101, "accept"), inbound);
+    pool::add(spec, ruleset);
     ruleset.base_chain(
         "nat_postrouting",
         ("nat", "postrouting", 99, "accept"),
@@ -34,39 +36,37 @@ fn outbound(spec: &RouterSpec) -> Vec<String> {
         "oifname \"{}\" snat to ip saddr map @static_nat_out",
         spec.public.interface
     )];
-    let Some(source_nat) = spec.source_nat_address().map(|a| a.address.addr()) else {
+    let Some(source_nat) = pool::translation(spec) else {
         return rules;
     };
     if spec.vpc.is_some() {
-        rules.extend(vpc_outbound(spec, source_nat));
+        rules.extend(vpc_outbound(spec, &source_nat));
         return rules;
     }
     for network in &spec.guest_networks {
         let cidr = network.gateway.trunc();
         rules.push(format!(
-            "oifname \"{}\" ip saddr {cidr} snat to {source_nat}",
+            "oifname \"{}\" ip saddr {cidr} {source_nat}",
             spec.public.interface
         ));
         // Hairpinning: the other guest sees the sender's external address (RFC 4787 REQ-9).
-        let hairpin = format!(
-            "oifname \"{}\" {TRANSLATED} ip saddr {cidr} snat to",
-            network.interface
-        );
-        rules.push(format!("{hairpin} ip saddr map @static_nat_out"));
+        let hairpin = format!("oifname \"{}\" {TRANSLATED} ip saddr {cidr}", network.interface);
+        rules.push(format!("{hairpin} snat to ip saddr map @static_nat_out"));
         rules.push(format!("{hairpin} {source_nat}"));
     }
     rules
 }
 
-/// One source NAT address for all tiers, towards the outside and for hairpins; a private gateway's own address.
-fn vpc_outbound(spec: &RouterSpec, source_nat: Ipv4Addr) -> Vec<String> {
-    let hairpin = format!("oifname @tiers {TRANSLATED} ip saddr @tier_networks snat to");
+/// One source NAT address, or one pool of them, for all tiers, towards the outside and for hairpins; a private gateway's
+/// own address.
+fn vpc_outbound(spec: &RouterSpec, source_nat: &str) -> Vec<String> {
+    let hairpin = format!("oifname @tiers {TRANSLATED} ip saddr @tier_networks");
     let mut rules = vec![
         format!(
-            "oifname \"{}\" ip saddr @tier_networks snat to {source_nat}",
+            "oifname \"{}\" ip saddr @tier_networks {source_nat}",
             spec.public.interface
         ),
-        format!("{hairpin} ip saddr map @static_nat_out"),
+        format!("{hairpin} snat to ip saddr map @static_nat_out"),
         format!("{hairpin} {source_nat}"),
     ];
     let gateways = spec.private_gateways().iter().filter(|g| g.source_nat);

@@ -84,6 +84,7 @@ pub fn public(n: u8) -> PublicAddress {
     PublicAddress {
         address: format!("203.0.113.{n}/24").parse().unwrap(),
         source_nat: false,
+        source_nat_pool: false,
         static_nat: None,
         firewall: Vec::new(),
         port_forwarding: Vec::new(),

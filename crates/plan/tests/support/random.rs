@@ -223,7 +223,7 @@ fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
         2 => guest().prop_map(Use::Static),
     ];
     let all = vec(proptest::option::weighted(0.8, (usage, firewall())), 4);
-    (all, 0_usize..4).prop_map(|(all, chosen)| {
+    (all, 0_usize..4, any::<bool>()).prop_map(|(all, chosen, pool)| {
         let mut addresses: Vec<PublicAddress> = Vec::new();
         let mut owners = Vec::new();
         for (i, entry) in all.into_iter().enumerate() {
@@ -251,6 +251,9 @@ fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
         let chosen = chosen % addresses.len();
         addresses[chosen].source_nat = true;
         addresses[chosen].static_nat = None;
+        for (i, address) in addresses.iter_mut().enumerate() {
+            address.source_nat_pool = pool && i != chosen && address.static_nat.is_none();
+        }
         addresses
     })
 }

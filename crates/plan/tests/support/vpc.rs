@@ -212,13 +212,15 @@ fn balancers(forwards: &[PortForward]) -> Vec<LoadBalancer> {
 
 fn addresses() -> impl Strategy<Value = Vec<PublicAddress>> {
     let balanced = (vec(balancer(), 0..4), guest());
-    (forwards(), forwards(), guest(), balanced).prop_map(|(first, second, owner, (mut balancers, member))| {
+    let all = (forwards(), forwards(), guest(), balanced, any::<bool>());
+    all.prop_map(|(first, second, owner, (mut balancers, member), pool)| {
         let source_nat = PublicAddress {
             source_nat: true,
             port_forwarding: first,
             ..public(10)
         };
         let mut shared = PublicAddress {
+            source_nat_pool: pool,
             port_forwarding: second,
             ..public(11)
         };

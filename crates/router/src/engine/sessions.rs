@@ -31,7 +31,8 @@ pub(super) fn cut(before: Option<&RouterSpec>, now: &RouterSpec) -> Result<u64, 
     conntrack::delete(&doomed).map_err(failed)
 }
 
-fn session(flow: &Flow) -> Session {
+/// As the pure part judges it.
+pub(super) fn session(flow: &Flow) -> Session {
     let direction = |tuple: &conntrack::Tuple| sessions::Flow {
         source: tuple.source,
         destination: tuple.destination,

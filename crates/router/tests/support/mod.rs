@@ -196,6 +196,7 @@ pub fn spec() -> RouterSpec {
             addresses: vec![PublicAddress {
                 address: "203.0.113.10/24".parse().unwrap(),
                 source_nat: true,
+                source_nat_pool: false,
                 static_nat: None,
                 firewall: Vec::new(),
                 port_forwarding: Vec::new(),

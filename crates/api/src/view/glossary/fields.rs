@@ -404,6 +404,14 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("physicalnetworkname", "the name of the physical network"),
     ("podipaddress", "its address in the pod"),
     ("podname", "the name of the pod"),
+    (
+        "pooladdresses",
+        "how many addresses its source NAT pool has, itself among them; 1 when it is in none",
+    ),
+    (
+        "poolpercentused",
+        "the ports in use towards that destination on all of them, in percent of what they have",
+    ),
     ("pooltype", "the kind of pool"),
     ("port", "the port"),
     ("portableipserviceenabled", "always false"),
@@ -516,6 +524,14 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("source", "who sends it"),
     ("sourcecidrlist", "source CIDRs, joined by commas"),
     ("sourceip", "the source's address"),
+    (
+        "sourcenataddresses",
+        "the addresses through which guests leave, the default first",
+    ),
+    (
+        "sourcenatrole",
+        "default, or additional: taken when the ports of those before it run short",
+    ),
     ("sourcenatsupported", "whether it does source NAT"),
     ("sourceport", "the source's port"),
     ("specifyasnumber", "whether admins name its AS number"),

@@ -182,7 +182,7 @@ fn one_purpose_each(tx: &Tx<'_>, network: &Network, offering: &NetworkOffering) 
         let mut balancers = tx.view.balancers_of_ip(ip.id);
         let balancer = balancers.find(|rule| tx.draft.staged::<LoadBalancerRule>(rule.id).is_none());
         let purposes: Vec<String> = [
-            ip.source_nat.then(|| "source NAT".to_owned()),
+            ip.is_source_nat().then(|| "source NAT".to_owned()),
             forward.map(|rule| format!("port forwarding rule {}", rule.id)),
             balancer.map(|rule| format!("load balancer rule {}", rule.id)),
         ]

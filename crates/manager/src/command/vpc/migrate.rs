@@ -206,6 +206,7 @@ fn move_addresses(tx: &mut Tx<'_>, network: &Network, vpc: &Vpc) -> Result<(), C
             vpc: Some(vpc.id),
             network: tied.then_some(network.id),
             source_nat: ip.source_nat && keeps,
+            source_nat_pool: ip.source_nat_pool && keeps,
             ..PublicIp::clone(&ip)
         };
         tx.draft.update(&ip, next);
