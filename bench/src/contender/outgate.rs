@@ -131,6 +131,7 @@ fn spec(fast_path: Option<Hook>) -> anyhow::Result<RouterSpec> {
             authorized_keys: Vec::new(),
         },
         nat_log: None,
+        jobs: Vec::new(),
         fastpath: fast_path.map_or(FastPathMode::Off, |_| FastPathMode::Required),
     })
 }

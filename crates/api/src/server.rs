@@ -177,17 +177,19 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         reply
     });
     // The reply's key names the command; queries hold signatures and are never logged.
-    let key = reply
+    let (key, inner) = reply
         .body
         .as_object()
-        .and_then(|o| o.keys().next())
-        .map_or("", String::as_str);
+        .and_then(|o| o.iter().next())
+        .map_or(("", None), |(key, inner)| (key.as_str(), Some(inner)));
+    let job = inner.and_then(|inner| inner.get("jobid")?.as_str());
     tracing::info!(
         request = number,
         %method,
         answer = key,
         status = reply.status,
         millis = started.elapsed().as_millis(),
+        job,
         error = reply.description.as_deref(),
     );
     let mut response = rendered(&reply);

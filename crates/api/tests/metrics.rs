@@ -24,8 +24,8 @@ use outgate_model::Ipv4Range;
 use outgate_model::id::{NetworkId, RouterId};
 use outgate_model::object::Router;
 use outgate_model::stats::{
-    AddressTraffic, AddressUse, Census, DestinationUse, FastPathStatus, GuestUse, InterfaceDrops, NatLogUse,
-    NetworkTraffic, ProtocolUse, RouterStats, RouterWork, TableUse, Traffic,
+    AddressTraffic, AddressUse, Census, DestinationUse, DropReason, Dropped, FastPathStatus, GuestUse,
+    InterfaceDrops, NatLogUse, NetworkTraffic, ProtocolUse, RouterStats, RouterWork, TableUse, Traffic,
 };
 use outgate_testkit::Exposition;
 use world::World;
@@ -139,6 +139,11 @@ fn stats(network: NetworkId, addresses: &[Ipv4Addr]) -> RouterStats {
             addresses: addresses.iter().map(used).collect(),
             uncertain: 0,
         }),
+        dropped: vec![Dropped {
+            reason: DropReason::Egress,
+            packets: 5,
+            bytes: 300,
+        }],
         drops: ["eth0", "eth1", "eth2"].map(drops).to_vec(),
         work: RouterWork {
             applies: 7,
@@ -247,6 +252,11 @@ async fn a_scrape_tells_what_a_router_said_and_what_the_api_answered() {
             "outgate_router_drops_total",
             vec![mine, ("reason", "conntrack_insert_failed")],
             3.0,
+        ),
+        (
+            "outgate_router_drops_total",
+            vec![mine, ("reason", "egress")],
+            5.0,
         ),
         (
             "outgate_router_interface_drops_total",

@@ -13,6 +13,12 @@ pub enum LogFormat {
     Json,
 }
 
+/// The format that the environment names, for processes that get no flag: the lab's and the routers' own.
+pub fn format_of_environment() -> LogFormat {
+    let named = std::env::var("OUTGATE_LOG_FORMAT").unwrap_or_default();
+    <LogFormat as clap::ValueEnum>::from_str(&named, true).unwrap_or_default()
+}
+
 /// Starts logging. `OUTGATE_LOG` chooses what is logged, in `tracing`'s filter syntax; `info` without it.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("OUTGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));

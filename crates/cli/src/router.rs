@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use outgate_model::id::RouterId;
 use outgate_router::ServeOptions;
 
-use crate::logging::{self, LogFormat};
+use crate::logging;
 
 /// What a router's process can be told.
 #[derive(Debug, clap::Subcommand)]
@@ -35,7 +35,7 @@ pub struct Serve {
 /// Runs the router until it is ended.
 pub fn run(command: Command) -> anyhow::Result<()> {
     let Command::Serve(args) = command;
-    logging::start(LogFormat::Text);
+    logging::start(logging::format_of_environment());
     let options = ServeOptions {
         dir: args.dir,
         id: args.id,

@@ -5,6 +5,7 @@
 mod networks;
 mod routers;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +14,8 @@ use outgate_metrics::catalog as m;
 use outgate_metrics::{Bounds, Histogram, Page};
 use outgate_model::host::Applied;
 use outgate_model::object::{
-    Alert, FirewallRule, Guest, LoadBalancerRule, Network, PortForwardingRule, PublicIp, Router, Vpc, Zone,
+    Alert, AlertKind, FirewallRule, Guest, LoadBalancerRule, Network, PortForwardingRule, PublicIp, Router,
+    Vpc, Zone,
 };
 
 use crate::capacity::Resource;
@@ -99,11 +101,12 @@ impl Manager {
         for ((kind, level), count) in tally.events.all() {
             page.put(&m::EVENTS, [&kind, level], count);
         }
+        let failures = tally.job_failures.all();
         for (command, seen) in tally.jobs.all() {
             page.histogram(&m::JOB_SECONDS, [&command], &seen);
-        }
-        for (command, count) in tally.job_failures.all() {
-            page.put(&m::JOB_FAILURES, [&command], count);
+            // None is told too: a counter that begins with its first failure hides it.
+            let failed = failures.get(&command).copied().unwrap_or(0);
+            page.put(&m::JOB_FAILURES, [&command], failed);
         }
     }
 }
@@ -135,7 +138,15 @@ fn stored(view: &View<'_>, page: &mut Page) {
             page.put(&m::CAPACITY, [&zone.name, resource], capacity.total);
         }
     }
-    let mut alerts = std::collections::BTreeMap::<&str, u64>::new();
+    let watched = [
+        AlertKind::PublicIp,
+        AlertKind::Vlan,
+        AlertKind::Host,
+        AlertKind::Guest,
+        AlertKind::Router,
+        AlertKind::Ports,
+    ];
+    let mut alerts: BTreeMap<&str, u64> = watched.into_iter().map(|kind| (kind.name(), 0)).collect();
     for alert in view.all::<Alert>().filter(|alert| !alert.archived) {
         *alerts.entry(alert.kind.name()).or_default() += 1;
     }

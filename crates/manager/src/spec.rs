@@ -244,6 +244,7 @@ pub fn router_spec(
         },
         fastpath: settings.fastpath,
         nat_log: nat_log(source, settings.nat_log_collector, standing.zone),
+        jobs: Vec::new(),
     }))
 }
 

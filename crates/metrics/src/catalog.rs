@@ -97,7 +97,7 @@ metrics! {
     SESSIONS_LAST = Gauge "outgate_router_sessions_exhaustion_seconds" ["router"]
         "In how many seconds that table is full, if its use goes on as lately; absent while it does not rise.";
     DROPS = Counter "outgate_router_drops_total" ["router", "reason"]
-        "Packets that a router dropped: conntrack_invalid (of no session, and can begin none), conntrack_insert_failed (its ports were taken), conntrack_full.";
+        "Packets that a router dropped, by rules: spoofed, invalid (of no session, and can begin none), unsolicited, egress, acl, noway, router (for itself); or by the kernel: conntrack_insert_failed (ports were taken), conntrack_full.";
     EARLY_DROPS = Counter "outgate_router_conntrack_early_drops_total" ["router"]
         "Sessions without an answer that made room for others in a full table.";
     INTERFACE_DROPS = Counter "outgate_router_interface_drops_total" ["router", "interface", "direction"]

@@ -15,7 +15,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{FirewallRuleId, NetworkId, PortForwardingRuleId, RouterId};
+use crate::id::{FirewallRuleId, JobId, NetworkId, PortForwardingRuleId, RouterId};
 use crate::{MacAddr, Match, PortRange, Protocol};
 
 pub use fast_path::FastPathMode;
@@ -27,6 +27,9 @@ pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, Stat
 pub const SPEC_VERSION: u32 = 1;
 /// At most so many addresses make up a source NAT pool: more ports than a router can track sessions.
 pub const POOL_MAX: usize = 16;
+
+/// At most so many jobs are named in a spec.
+pub const JOBS_NAMED: usize = 8;
 
 /// Everything a router must be. Unknown fields are refused: a spec from a newer server is not half understood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +63,10 @@ pub struct RouterSpec {
     /// Whether eBPF programs translate packets of established sessions.
     #[serde(default, skip_serializing_if = "FastPathMode::is_off")]
     pub fastpath: FastPathMode,
+    /// The jobs that asked for what is new in this generation, for logs: at most [`JOBS_NAMED`]. No part of what the router
+    /// must be: it forgets them once the spec is applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobId>,
 }
 
 /// The management side of a router.

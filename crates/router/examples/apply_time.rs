@@ -203,6 +203,7 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
             authorized_keys: Vec::new(),
         },
         nat_log: None,
+        jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,
     })
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use outgate_model::id::JobId;
 
 /// Its place in the router.
 pub const PATH: &str = "/var/log/cloud.log";
@@ -28,7 +29,19 @@ pub enum Level {
 #[derive(Debug, Clone)]
 pub struct CloudLog {
     path: Arc<PathBuf>,
-    lock: Arc<Mutex<()>>,
+    /// What lines end with; held by who writes one.
+    about: Arc<Mutex<String>>,
+}
+
+/// While this lives, lines say what they are about.
+#[derive(Debug)]
+#[must_use]
+pub struct About(Arc<Mutex<String>>);
+
+impl Drop for About {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl CloudLog {
@@ -36,8 +49,19 @@ impl CloudLog {
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self {
             path: Arc::new(path.as_ref().to_owned()),
-            lock: Arc::default(),
+            about: Arc::default(),
         }
+    }
+
+    /// Ends each line with these jobs, until the value goes.
+    pub fn about(&self, jobs: &[JobId]) -> About {
+        let words: Vec<String> = jobs.iter().map(|job| format!("job {job}")).collect();
+        let text = match words.is_empty() {
+            true => String::new(),
+            false => format!(" [{}]", words.join(", ")),
+        };
+        *self.about.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        About(Arc::clone(&self.about))
     }
 
     /// As wanted.
@@ -64,10 +88,9 @@ impl CloudLog {
     }
 
     fn line(&self, level: Level, text: &str) {
-        let _one_at_a_time = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = self
-            .open()
-            .and_then(|mut file| file.write_all(line(Timestamp::now(), level, text).as_bytes()));
+        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = line(Timestamp::now(), level, &format!("{text}{about}"));
+        let written = self.open().and_then(|mut file| file.write_all(text.as_bytes()));
         if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "cannot write the router's log");
         }
@@ -105,6 +128,23 @@ mod tests {
             line,
             "2026-11-24 01:40:12.123 ERROR Failed to apply nat rules: no | such thing\n"
         );
+    }
+
+    #[test]
+    fn lines_name_the_jobs_that_they_are_about_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = CloudLog::new(dir.path().join("cloud.log"));
+        let (one, two) = (JobId::new(), JobId::new());
+        let about = log.about(&[one, two]);
+        log.clone().info("applied");
+        drop(about);
+        log.info("repaired");
+        let text = std::fs::read_to_string(dir.path().join("cloud.log")).unwrap();
+        assert!(
+            text.contains(&format!("applied [job {one}, job {two}]\n")),
+            "{text}"
+        );
+        assert!(text.ends_with("repaired\n"), "{text}");
     }
 
     #[test]

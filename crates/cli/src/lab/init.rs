@@ -39,7 +39,7 @@ pub struct Init {
 /// Runs the lab until SIGTERM.
 pub fn run(args: &Init) -> anyhow::Result<()> {
     let mut parent = Parent::from_stdout()?;
-    logging::start(logging::LogFormat::Text);
+    logging::start(logging::format_of_environment());
     // Without a record of this process nobody could end it: it waits until `lab up` has written one.
     parent.expect("go")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -221,7 +221,13 @@ fn reap(services: &mut [Service]) -> anyhow::Result<()> {
 
 /// The environment that everything in the lab starts with.
 pub fn environment(command: &mut Command) -> &mut Command {
-    let kept = ["TERM", "RUST_LOG", "RUST_BACKTRACE", "OUTGATE_LOG"];
+    let kept = [
+        "TERM",
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+        "OUTGATE_LOG",
+        "OUTGATE_LOG_FORMAT",
+    ];
     let kept: Vec<_> = kept
         .iter()
         .filter_map(|name| std::env::var_os(name).map(|value| (*name, value)))

@@ -171,6 +171,7 @@ impl World {
                 authorized_keys: vec![self.public_key.clone()],
             },
             nat_log: None,
+            jobs: Vec::new(),
             fastpath: outgate_model::router_spec::FastPathMode::Off,
         }
     }

@@ -34,9 +34,15 @@ pub struct Lab {
 impl Lab {
     /// Builds a lab: one network, two guests, egress allowed.
     pub fn up() -> Self {
+        Self::started_by(&[])
+    }
+
+    /// The same, started by `prefix` in front of the program: `env NAME=value`.
+    pub fn started_by(prefix: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let lab = common::Lab::new(&format!("t{}-{number}", std::process::id()));
+        let mut lab = common::Lab::new(&format!("t{}-{number}", std::process::id()));
+        lab.prefix = prefix.iter().map(|word| (*word).to_owned()).collect();
         lab.ok(&["lab", "up"]);
         let credentials = Credentials::read(&lab.dir().join("cloudstack.ini")).expect("credentials");
         Self {

@@ -100,11 +100,13 @@ fn sessions(router: &Router, stats: &RouterStats, samples: &Samples, page: &mut 
 fn drops(name: &str, stats: &RouterStats, page: &mut Page) {
     let table = &stats.table;
     for (reason, count) in [
-        ("conntrack_invalid", table.invalid),
         ("conntrack_insert_failed", table.insert_failed),
         ("conntrack_full", table.dropped),
     ] {
         page.put(&m::DROPS, [name, reason], count);
+    }
+    for dropped in &stats.dropped {
+        page.put(&m::DROPS, [name, dropped.reason.name()], dropped.packets);
     }
     page.put(&m::EARLY_DROPS, [name], table.early_dropped);
     for drops in &stats.drops {

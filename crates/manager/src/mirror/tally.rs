@@ -43,6 +43,13 @@ impl Tally {
                 let took = job.completed.unwrap_or(job.created).duration_since(job.created);
                 // A clock that was set back makes it no time at all.
                 let took = Duration::try_from(took).unwrap_or_default();
+                let (id, command) = (job.id, &job.command);
+                match &job.state {
+                    JobState::Failed { text, .. } => {
+                        tracing::warn!(job = %id, command, ?took, error = text, "a job failed");
+                    }
+                    _ => tracing::info!(job = %id, command, ?took, "a job is done"),
+                }
                 self.jobs.observe(job.command.clone(), took);
                 if matches!(job.state, JobState::Failed { .. }) {
                     self.job_failures.add(job.command.clone());

@@ -5,15 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use outgate_host::{Host, HostError};
+use outgate_model::host::Applied;
 use outgate_model::id::{GuestId, HostId, NetworkId, RouterId, VpcId};
 use outgate_model::key;
 use outgate_model::object::{
     Guest, Network, NetworkPhase, NetworkSettings, Power, PublicIp, Router, Vpc, VpcPhase,
 };
-use outgate_model::{GuestSpec, Realm};
+use outgate_model::{GuestSpec, Realm, RouterSpec};
 use outgate_store::Revision;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::moved;
 use super::observed::{self, Failure, GuestSeen, Seen};
@@ -182,7 +184,10 @@ async fn make_router(
         insight::read_last(manager, router).await;
     }
     let made = match spec.validate() {
-        Ok(()) => answer(manager, host.ensure_router(spec, router.boot)).await,
+        Ok(()) => {
+            let asked = answer(manager, host.ensure_router(spec, router.boot));
+            asked.instrument(span(spec)).await
+        }
         Err(problems) => {
             let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
             Err(HostError::BadSpec {
@@ -194,21 +199,38 @@ async fn make_router(
     match made {
         Ok(applied) => {
             manager.inner.counted.applied(&applied);
-            tracing::debug!(
-                router = router.name,
-                generation = applied.generation,
-                changes = applied.changes.len(),
-                "applied"
-            );
+            span(spec).in_scope(|| told(&applied, !spec.jobs.is_empty()));
             observed::router(manager, router.id, Seen::up(router.boot, applied)).await?;
             memo.router = Some((router.id, target));
             Ok(())
         }
         Err(failure) => {
             manager.inner.counted.not_applied(failure.refused);
+            span(spec).in_scope(|| tracing::warn!(%failure, "not applied"));
             observed::router_failed(manager, router.id, spec.generation, &failure).await?;
             Err(failure)
         }
+    }
+}
+
+/// What is logged meanwhile names the router and the jobs that wait for it.
+fn span(spec: &RouterSpec) -> tracing::Span {
+    let jobs: Vec<_> = spec.jobs.iter().map(ToString::to_string).collect();
+    tracing::info_span!(
+        "apply",
+        router = spec.name,
+        generation = spec.generation,
+        jobs = jobs.join(" ")
+    )
+}
+
+/// What came of it; a look that changed nothing and that nobody waits for is no news.
+fn told(applied: &Applied, is_news: bool) {
+    let (changes, micros) = (applied.changes.len(), applied.micros);
+    if is_news || changes > 0 {
+        tracing::info!(changes, micros, "applied");
+    } else {
+        tracing::debug!(changes, micros, "applied");
     }
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is to be done for one realm: read from the mirror, without a look at any host.
 
-use outgate_model::id::{NetworkId, RouterId};
+use outgate_model::id::{JobId, NetworkId, RouterId};
 use outgate_model::object::{Guest, GuestObserved, Network, NetworkPhase, Power, Router};
+use outgate_model::router_spec::JOBS_NAMED;
 use outgate_model::{Realm, RouterSpec};
 
 use crate::mirror::{Stored, View};
@@ -52,11 +53,14 @@ pub(super) fn look(
     };
     let router = view.router_of(realm).cloned();
     let runs = router.as_ref().is_some_and(|r| r.power == Power::On);
-    let spec = if runs {
+    let mut spec = if runs {
         router_spec(Source::stored(view), settings, realm)?
     } else {
         None
     };
+    if let (Some(spec), Some(router)) = (&mut spec, &router) {
+        spec.jobs = jobs(view, router);
+    }
     let mut work = Work {
         realm,
         phase: standing.phase,
@@ -75,6 +79,20 @@ pub(super) fn look(
         add_guests(view, &network, &mut work);
     }
     Ok(Some(work))
+}
+
+/// The jobs that wait for a router, for its log. One of another version is not told: it refuses what it does not know.
+fn jobs(view: &View<'_>, router: &Router) -> Vec<JobId> {
+    let version = view
+        .router_observed(router.id)
+        .and_then(|seen| seen.version.as_deref());
+    if version.is_some_and(|version| version != env!("CARGO_PKG_VERSION")) {
+        return Vec::new();
+    }
+    let waiting = view
+        .pending_jobs()
+        .filter(|job| view.realm_of_goal(&job.until) == Some(router.realm));
+    waiting.map(|job| job.id).take(JOBS_NAMED).collect()
 }
 
 fn add_guests(view: &View<'_>, network: &Network, work: &mut Work) {

@@ -75,6 +75,7 @@ pub fn spec() -> RouterSpec {
             authorized_keys: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ root@lab".to_owned()],
         },
         nat_log: None,
+        jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,
     }
 }

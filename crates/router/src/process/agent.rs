@@ -181,7 +181,9 @@ impl Agent {
                 self.pace.soon(Instant::now());
             }
             match mailbox.recv_timeout(self.pace.wait(Instant::now())) {
-                Ok(Message::Apply(spec, reply)) => {
+                Ok(Message::Apply(mut spec, reply)) => {
+                    let jobs = std::mem::take(&mut spec.jobs);
+                    let _about = self.log.about(&jobs);
                     let result = self.apply_and_keep(&spec);
                     // The asker may have gone.
                     let _ = reply.send(result);

@@ -225,6 +225,7 @@ pub fn spec() -> RouterSpec {
             authorized_keys: vec![public_key()],
         },
         nat_log: None,
+        jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,
     }
 }
