@@ -13,8 +13,8 @@ use outgate_fastpath::Hook;
 use outgate_model::RouterSpec;
 use outgate_model::id::{NetworkId, RouterId};
 use outgate_model::router_spec::{
-    Conntrack, ControlSide, Egress, EgressPolicy, FastPathMode, GuestNetwork, PublicAddress, PublicSide,
-    SPEC_VERSION, Ssh,
+    Conntrack, ControlSide, Egress, EgressPolicy, FastPathMode, FastPathSettings, GuestNetwork,
+    PublicAddress, PublicSide, SPEC_VERSION, Ssh,
 };
 use outgate_router::cloud_log::CloudLog;
 use outgate_router::{Engine, contain};
@@ -133,5 +133,6 @@ fn spec(fast_path: Option<Hook>) -> anyhow::Result<RouterSpec> {
         nat_log: None,
         jobs: Vec::new(),
         fastpath: fast_path.map_or(FastPathMode::Off, |_| FastPathMode::Required),
+        fastpath_settings: FastPathSettings::default(),
     })
 }

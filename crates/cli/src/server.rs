@@ -172,6 +172,7 @@ fn manager_config(config: &Config) -> ManagerConfig {
         router: RouterSettings {
             authorized_keys: vec![config.authorized_key.clone()],
             fastpath: config.fastpath,
+            fastpath_hook: config.fastpath_hook,
             nat_log_collector: config.nat_log_collector,
             ..RouterSettings::default()
         },

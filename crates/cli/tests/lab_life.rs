@@ -50,6 +50,45 @@ fn a_lab_comes_up_proves_its_job_and_goes_without_a_trace() {
 }
 
 #[test]
+fn a_lab_with_a_fast_path_says_in_verify_that_it_is_on_and_why_it_is_not() {
+    let lab = Lab::new("fast");
+    let mut up = lab.command(&["lab", "up", "-o", "json"]);
+    let up = up.env("OUTGATE_FASTPATH", "auto").output().unwrap();
+    assert!(up.status.success(), "{}", lab.log());
+    let up: serde_json::Value = serde_json::from_slice(&up.stdout).unwrap();
+    let router = up["built"]["router"].as_str().unwrap();
+    let seen = || {
+        let report = lab.json(&["verify", router, "-o", "json"]);
+        let checks = report.as_array().unwrap().iter();
+        let mut fast = checks.filter(|check| check["title"] == "Fast path");
+        fast.next()
+            .map(|check| check["seen"].as_str().unwrap().to_owned())
+    };
+    // A connection long enough to be established, beside which the programs see ARP at least.
+    lab.ok(&["lab", "exec", "guest1", "--", "ping", "-c", "3", "8.8.8.8"]);
+    eventually("the fast path is on", || {
+        seen().is_some_and(|seen| seen.starts_with("on at tcx: "))
+    });
+
+    // The same server, told to use XDP, which no veth bears: the kernel does all of it.
+    let other = Lab::new("slow");
+    let mut up = other.command(&["lab", "up", "-o", "json"]);
+    let up = up
+        .env("OUTGATE_FASTPATH", "auto")
+        .env("OUTGATE_FASTPATH_HOOK", "xdp")
+        .output()
+        .unwrap();
+    assert!(up.status.success(), "{}", other.log());
+    let up: serde_json::Value = serde_json::from_slice(&up.stdout).unwrap();
+    let router = up["built"]["router"].as_str().unwrap();
+    let table = other.ok(&["verify", router]);
+    assert!(
+        table.contains("the kernel does all of it: XDP does not fit eth"),
+        "{table}"
+    );
+}
+
+#[test]
 fn the_seven_steps_pass_and_a_command_reaches_each_place() {
     let lab = Lab::new("steps");
     let up = lab.json(&["lab", "up", "-o", "json"]);

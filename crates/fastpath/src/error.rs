@@ -30,6 +30,15 @@ pub enum FastPathError {
         /// Why.
         source: io::Error,
     },
+    /// XDP was asked for where it does harm.
+    #[error(
+        "XDP does not fit {interface}, a software device or one that shapes: its packets' checksums would stay unfinished, \
+         or its queue be passed by; tcx or auto fits"
+    )]
+    NotForXdp {
+        /// `eth0`.
+        interface: String,
+    },
     /// A map could not be read or written.
     #[error("the map {map} of the fast path: {source}")]
     Map {

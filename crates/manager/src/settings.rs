@@ -161,6 +161,11 @@ settings! {
     CONNTRACK_MAX = "router.conntrack.max", "Network",
         "Sessions that a router may track; a router that runs takes a change at once",
         Form::Number(1_024, 16_777_216), 262_144, Zone;
+    /// How much memory a router's fast path takes.
+    FASTPATH_MEMORY = "router.fastpath.memory", "Network",
+        "MiB that the leases of a router's fast path take at most, where it has one (outgate server --fastpath); a \
+         change restarts the fast path and breaks no session",
+        Form::Number(1, 1_024), 32, Zone;
     /// How long an idle TCP session lives.
     CONNTRACK_TCP = "router.conntrack.tcp.timeout.established", "Network",
         "Seconds that an idle TCP session is kept (RFC 5382: at least 7440)", Form::Number(60, 432_000), 7_440, Zone;
@@ -210,7 +215,7 @@ settings! {
 }
 
 /// The settings that routers are made from.
-const OF_ROUTERS: [&Known; 8] = [
+const OF_ROUTERS: [&Known; 9] = [
     &CONNTRACK_MAX,
     &CONNTRACK_TCP,
     &CONNTRACK_UDP,
@@ -219,6 +224,7 @@ const OF_ROUTERS: [&Known; 8] = [
     &NAT_LOG,
     &NAT_LOG_RATE,
     &NAT_LOG_SIZE,
+    &FASTPATH_MEMORY,
 ];
 
 /// Whether a change of this setting changes what routers must be.

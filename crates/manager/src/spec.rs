@@ -18,8 +18,8 @@ use outgate_model::object::{
 };
 use outgate_model::object::{Setting, SettingScope};
 use outgate_model::router_spec::{
-    self, Conntrack, ControlSide, Egress, EgressRule, FastPathMode, GuestNetwork, Lease, NatLog, PortForward,
-    PublicAddress, PublicSide, SPEC_VERSION, Ssh,
+    self, Conntrack, ControlSide, Egress, EgressRule, FastPathHook, FastPathMode, FastPathSettings,
+    GuestNetwork, Lease, NatLog, PortForward, PublicAddress, PublicSide, SPEC_VERSION, Ssh,
 };
 use outgate_model::{GuestSpec, MacAddr, Realm, RouterSpec};
 
@@ -43,6 +43,8 @@ pub struct RouterSettings {
     pub authorized_keys: Vec<String>,
     /// Whether routers have a fast path.
     pub fastpath: FastPathMode,
+    /// Where its programs see packets.
+    pub fastpath_hook: FastPathHook,
 }
 
 impl Default for RouterSettings {
@@ -54,6 +56,7 @@ impl Default for RouterSettings {
             ssh_port: 3922,
             authorized_keys: Vec::new(),
             fastpath: FastPathMode::Off,
+            fastpath_hook: FastPathHook::Auto,
         }
     }
 }
@@ -243,6 +246,7 @@ pub fn router_spec(
             authorized_keys: settings.authorized_keys.clone(),
         },
         fastpath: settings.fastpath,
+        fastpath_settings: fastpath(source, settings.fastpath_hook, standing.zone),
         nat_log: nat_log(source, settings.nat_log_collector, standing.zone),
         jobs: Vec::new(),
     }))
@@ -262,6 +266,16 @@ fn conntrack(source: Source<'_>, server: &Conntrack, zone: ZoneId) -> Conntrack 
         udp_secs: value(&settings::CONNTRACK_UDP, server.udp_secs),
         udp_stream_secs: value(&settings::CONNTRACK_UDP_STREAM, server.udp_stream_secs),
         icmp_secs: value(&settings::CONNTRACK_ICMP, server.icmp_secs),
+    }
+}
+
+/// How a fast path is made, where there is one.
+fn fastpath(source: Source<'_>, hook: FastPathHook, zone: ZoneId) -> FastPathSettings {
+    let known = &settings::FASTPATH_MEMORY;
+    let mib = source.setting(known, zone).unwrap_or(known.default);
+    FastPathSettings {
+        hook,
+        memory_mib: u32::try_from(mib).unwrap_or(FastPathSettings::default().memory_mib),
     }
 }
 

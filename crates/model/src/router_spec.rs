@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{FirewallRuleId, JobId, NetworkId, PortForwardingRuleId, RouterId};
 use crate::{MacAddr, Match, PortRange, Protocol};
 
-pub use fast_path::FastPathMode;
+pub use fast_path::{FastPathHook, FastPathMode, FastPathSettings};
 pub use load_balancer::LoadBalancer;
 pub use nat_log::NatLog;
 pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, StaticRoute, VpcSide};
@@ -67,6 +67,9 @@ pub struct RouterSpec {
     /// must be: it forgets them once the spec is applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<JobId>,
+    /// How they are made.
+    #[serde(default, skip_serializing_if = "FastPathSettings::is_default")]
+    pub fastpath_settings: FastPathSettings,
 }
 
 /// The management side of a router.

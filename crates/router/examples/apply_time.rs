@@ -205,5 +205,6 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
         nat_log: None,
         jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,
+        fastpath_settings: outgate_model::router_spec::FastPathSettings::default(),
     })
 }

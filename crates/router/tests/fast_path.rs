@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use outgate_kernel::watch::Watch;
 use outgate_model::id::FirewallRuleId;
-use outgate_model::router_spec::{EgressRule, FastPathMode};
+use outgate_model::router_spec::{EgressRule, FastPathHook, FastPathMode, FastPathSettings};
 use outgate_model::{Match, PortRange, Protocol, RouterSpec};
 use outgate_router::fast_path::{self, FastPathStatus};
 use outgate_router::insight;
@@ -208,4 +208,38 @@ fn a_packet_that_the_programs_leave_alone_is_said_why() {
     assert!(counters["not_ours"] >= 6, "{counters:?}");
     let check = fast_path::check(&status(&world)).unwrap();
     assert!(check.pass && check.seen.contains("not_ours"), "{check:?}");
+}
+
+#[test]
+fn hook_and_memory_are_the_specs_and_xdp_is_refused_where_it_would_do_harm() {
+    let world = World::new();
+    let mut spec = fast_spec();
+    for memory_mib in [32, 1] {
+        spec.fastpath_settings = FastPathSettings {
+            hook: FastPathHook::Tcx,
+            memory_mib,
+        };
+        spec.generation += 1;
+        world.apply(&spec);
+        let now = status(&world);
+        assert_eq!((now.hook.as_deref(), now.reason), (Some("tcx"), None));
+    }
+    let flow = flow(&world);
+    spec.fastpath_settings.hook = FastPathHook::Xdp;
+    spec.fastpath = FastPathMode::Auto;
+    spec.generation += 1;
+    world.apply(&spec);
+    let now = status(&world);
+    assert!(!now.running, "{now:?}");
+    let check = now.check().unwrap();
+    assert!(
+        check.pass && check.seen.contains("XDP does not fit eth"),
+        "{check:?}"
+    );
+    spec.fastpath = FastPathMode::Required;
+    spec.generation += 1;
+    let refused = spec.clone();
+    let error = world.router(move |engine| engine.apply(&refused).expect_err("it must have it"));
+    assert!(error.to_string().contains("XDP does not fit eth"), "{error}");
+    assert_eq!(flow.stream.stop().lost(), 0, "the kernel carries on");
 }

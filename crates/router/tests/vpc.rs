@@ -9,9 +9,9 @@
 
 mod support;
 
-use outgate_model::router_spec::{AclAction, AclDirection};
+use outgate_model::router_spec::{AclAction, AclDirection, FastPathMode};
 use outgate_model::{IcmpMatch, Match, RouterSpec};
-use outgate_testkit::{TcpProbe, UdpEcho, UdpStream};
+use outgate_testkit::{TcpProbe, UdpEcho, UdpStream, wait_until};
 use support::vpc::{
     LIMIT, SHORT, VpcWorld, acl, add_gateway, at, default_allow, default_deny, forward, item, serve, tcp,
     tier, vpc,
@@ -345,4 +345,37 @@ fn a_replaced_acl_cuts_what_lost_its_right_and_nothing_else() {
     );
     kept.iter_mut().for_each(|s| s.echo(b"after").unwrap());
     drop((lost_in, lost_out));
+}
+
+#[test]
+fn tiers_and_the_outside_are_reached_through_the_fast_path_until_an_acl_says_no() {
+    let world = world(2);
+    let mut spec = vpc([tier(1, default_allow()), tier(2, default_allow())]);
+    spec.fastpath = FastPathMode::Required;
+    world.apply(&spec);
+    let hits = || {
+        let status = world.router(|engine| engine.fast_path());
+        status.counters.get("hit").copied().unwrap_or_default()
+    };
+    let outside = UdpEcho::start(&world.internet, at(OUTSIDE, 9)).unwrap();
+    let inside = UdpEcho::start(world.guests(2), at([10, 0, 2, 5], 9)).unwrap();
+    for (what, to) in [("the outside", outside.address), ("another tier", inside.address)] {
+        let before = hits();
+        let stream = UdpStream::start(world.guests(1), to, 500).unwrap();
+        wait_until(LIMIT * 4, what, || (hits() > before + 400).then_some(())).unwrap();
+        let loss = stream.stop();
+        assert_eq!(loss.lost(), 0, "to {what}: {loss:?}");
+    }
+    let stream = UdpStream::start(world.guests(1), inside.address, 500).unwrap();
+    wait_until(LIMIT * 4, "it comes back", || {
+        (stream.received() > 200).then_some(())
+    })
+    .unwrap();
+    next(&mut spec).guest_networks[1].acl = Some(default_deny());
+    world.apply(&spec);
+    // What was under way when the rules changed may still arrive.
+    std::thread::sleep(SHORT);
+    let received = stream.received();
+    std::thread::sleep(SHORT);
+    assert_eq!(stream.received(), received, "the ACL holds for the fast path too");
 }

@@ -227,6 +227,8 @@ pub fn environment(command: &mut Command) -> &mut Command {
         "RUST_BACKTRACE",
         "OUTGATE_LOG",
         "OUTGATE_LOG_FORMAT",
+        "OUTGATE_FASTPATH",
+        "OUTGATE_FASTPATH_HOOK",
     ];
     let kept: Vec<_> = kept
         .iter()

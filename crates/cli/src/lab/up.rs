@@ -29,7 +29,8 @@ already is only described; one that was killed comes back as it was.
 
 Examples:
   outgate lab up
-  outgate lab up --instance two --port 8090")]
+  outgate lab up --instance two --port 8090
+  OUTGATE_FASTPATH=auto outgate lab up     routers have a fast path (root only); outgate verify tells of it")]
 pub struct Up {
     /// Name of the lab; labs with different names live side by side
     #[arg(long, default_value = "default", env = "OUTGATE_INSTANCE")]

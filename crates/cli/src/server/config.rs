@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
-use outgate_model::router_spec::FastPathMode;
+use outgate_model::router_spec::{FastPathHook, FastPathMode};
 use outgate_model::{FieldError, Ipv4Range};
 
 use crate::exit::Usage;
@@ -59,6 +59,10 @@ pub struct Args {
     /// have it), required. What it carries is not in the byte counts of single sessions
     #[arg(long, env = "OUTGATE_FASTPATH", default_value = "off")]
     fastpath: String,
+    /// Where these programs see packets: tcx (traffic control: every interface), xdp (drivers: NICs only), auto (xdp where
+    /// all of a router's interfaces can, else tcx)
+    #[arg(long, env = "OUTGATE_FASTPATH_HOOK", default_value = "auto")]
+    fastpath_hook: String,
     /// IPFIX collector of routers' session records, on the control network: 169.254.0.1:4739. What is recorded is a
     /// setting of zones, router.natlog.enabled
     #[arg(long, env = "OUTGATE_NAT_LOG_COLLECTOR")]
@@ -142,6 +146,8 @@ pub struct Config {
     pub authorized_key: String,
     /// Whether routers have a fast path.
     pub fastpath: FastPathMode,
+    /// Where its programs see packets.
+    pub fastpath_hook: FastPathHook,
     /// How logs are written.
     pub log_format: LogFormat,
     /// The zone's name.
@@ -213,6 +219,7 @@ impl Args {
         let nat_log_collector = collector(self.nat_log_collector.as_deref(), problems);
         let authorized_key = public_key(&self.ssh_key, problems);
         let fastpath = problems.read("--fastpath", &self.fastpath, "off, auto or required");
+        let fastpath_hook = problems.read("--fastpath-hook", &self.fastpath_hook, "auto, tcx or xdp");
         let gateway = problems.read::<Ipv4Net>(
             "--public-gateway",
             zone.public_gateway.as_deref().unwrap_or_default(),
@@ -248,6 +255,7 @@ impl Args {
             ssh_key: self.ssh_key,
             authorized_key: authorized_key?,
             fastpath: fastpath?,
+            fastpath_hook: fastpath_hook?,
             log_format: self.log_format,
             zone: zone.zone,
             public_bridge: zone.public_bridge,

@@ -173,6 +173,7 @@ impl World {
             nat_log: None,
             jobs: Vec::new(),
             fastpath: outgate_model::router_spec::FastPathMode::Off,
+            fastpath_settings: outgate_model::router_spec::FastPathSettings::default(),
         }
     }
 

@@ -45,3 +45,62 @@ impl FromStr for FastPathMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("neither off, auto nor required")]
 pub struct NoFastPathMode;
+
+/// Where the fast path's programs see packets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FastPathHook {
+    /// XDP if all of the router's interfaces are NICs whose drivers can do it, else tcx.
+    #[default]
+    Auto,
+    /// Traffic control: fits every interface.
+    Tcx,
+    /// The drivers: for NICs only.
+    Xdp,
+}
+
+/// `auto`, `tcx`, `xdp`.
+impl FromStr for FastPathHook {
+    type Err = NoFastPathHook;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "tcx" => Ok(Self::Tcx),
+            "xdp" => Ok(Self::Xdp),
+            _ => Err(NoFastPathHook),
+        }
+    }
+}
+
+/// A word that is no [`FastPathHook`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither auto, tcx nor xdp")]
+pub struct NoFastPathHook;
+
+/// How a router's fast path is made, where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FastPathSettings {
+    /// Where its programs see packets.
+    pub hook: FastPathHook,
+    /// How much memory its leases take at most, in MiB, 1 to 1,024; 128 bytes for each session and CPU
+    /// that carries it.
+    pub memory_mib: u32,
+}
+
+impl Default for FastPathSettings {
+    fn default() -> Self {
+        Self {
+            hook: FastPathHook::Auto,
+            memory_mib: 32,
+        }
+    }
+}
+
+impl FastPathSettings {
+    /// Whether nobody has asked for anything else.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}

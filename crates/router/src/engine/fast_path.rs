@@ -12,7 +12,7 @@ use outgate_fastpath::{FastPath, FastPathError, Hook, Port, Reason, Settings, Ti
 use outgate_kernel::link::LinkState;
 use outgate_kernel::sysctl;
 use outgate_model::RouterSpec;
-use outgate_model::router_spec::FastPathMode;
+use outgate_model::router_spec::{FastPathHook, FastPathMode};
 
 use super::Engine;
 use crate::RouterError;
@@ -21,8 +21,8 @@ use carried::Past;
 
 /// A kernel that could not have it is asked again after so long.
 const RETRY: Duration = Duration::from_secs(60);
-/// Two leases a session, one for each direction, up to so many: 32 MiB.
-const LEASES_MAX: u32 = 1 << 19;
+/// So many leases are a MiB.
+const LEASES_OF_MIB: u32 = 1 << 14;
 /// What conntrack must not insist on when it does not see every packet, and what it insists on by itself. A checksum that
 /// is wrong stays wrong, for the receiver to see, on the fast path; so it does beside it.
 const RELAXED: [(&str, &str, &str); 3] = [
@@ -179,23 +179,28 @@ impl Engine {
             }
         };
         let ports = ports(spec, &links);
-        let hook = self.fast_path.hook.unwrap_or_else(|| Hook::best(&ports));
-        if self
-            .fast_path
-            .loaded
-            .as_ref()
-            .is_some_and(|fast| fast.settings().hook != hook)
-        {
+        let hook = match self.fast_path.hook {
+            Some(hook) => hook,
+            None => hook(spec, &ports)?,
+        };
+        let settings = Settings {
+            hook,
+            // Two for a session, one for each direction.
+            leases: spec
+                .conntrack
+                .max
+                .saturating_mul(2)
+                .min(spec.fastpath_settings.memory_mib.saturating_mul(LEASES_OF_MIB)),
+            accounts: 4_095,
+            ..Settings::default()
+        };
+        let loaded = self.fast_path.loaded.as_ref();
+        if loaded.is_some_and(|fast| fast.settings() != settings) {
             self.unload();
         }
         if self.fast_path.loaded.is_none() {
             self.fast_path.past = Past::load();
-            let fast = FastPath::load(Settings {
-                hook,
-                leases: spec.conntrack.max.saturating_mul(2).min(LEASES_MAX),
-                accounts: 4_095,
-                ..Settings::default()
-            })?;
+            let fast = FastPath::load(settings)?;
             self.fast_path.brake.hold(Some(fast.control().clone()));
             self.fast_path.loaded = Some(fast);
             self.log.info(&format!("the fast path is loaded, at {hook}"));
@@ -239,6 +244,20 @@ impl Engine {
             }
         }
         self.fast_path.relaxed = relaxed;
+    }
+}
+
+/// Where the programs have to see packets.
+fn hook(spec: &RouterSpec, ports: &[Port]) -> Result<Hook, FastPathError> {
+    match spec.fastpath_settings.hook {
+        FastPathHook::Auto => Ok(Hook::best(ports)),
+        FastPathHook::Tcx => Ok(Hook::Tcx),
+        FastPathHook::Xdp => match ports.iter().find(|port| !port.is_nic) {
+            Some(port) => Err(FastPathError::NotForXdp {
+                interface: port.name.clone(),
+            }),
+            None => Ok(Hook::Xdp),
+        },
     }
 }
 

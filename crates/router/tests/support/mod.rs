@@ -227,6 +227,7 @@ pub fn spec() -> RouterSpec {
         nat_log: None,
         jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,
+        fastpath_settings: outgate_model::router_spec::FastPathSettings::default(),
     }
 }
 
