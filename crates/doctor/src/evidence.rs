@@ -160,9 +160,13 @@ pub struct FlowSeen {
     pub large: Option<Pinged>,
     /// The largest size in bytes that did get through, where large ones did not.
     pub fits: Option<u32>,
+    /// The router's interface towards the destination: the public one, another tier's or a private gateway's.
+    pub leaves_by: String,
+    /// The next hop towards the destination beside the upstream gateway, and who answered for it.
+    pub next_hop: Option<(Ipv4Addr, Vec<MacAddr>)>,
     /// What passed the router's guest side.
     pub inside: Option<Captured>,
-    /// What passed the router's public side.
+    /// What passed the side towards the destination.
     pub outside: Option<Captured>,
     /// What the router's resolver said to the guest.
     pub dns: Option<Resolved>,

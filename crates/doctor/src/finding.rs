@@ -197,6 +197,8 @@ causes! {
         "add a source NAT address (addSourceNatAddress), give the guest that uses most of them static NAT, or shorten the timeouts";
     EgressDenies "egress-denies" Policy: "the egress policy denies it",
         "add or remove the egress rule that decides: createEgressFirewallRule, deleteEgressFirewallRule";
+    AclDenies "acl-denies" Policy: "a network ACL denies it",
+        "add an item before the one that decides, or change that: createNetworkACL, updateNetworkACLItem, deleteNetworkACL";
     ReversePath "reverse-path" Path: "the router drops replies because they come in on another interface than it would answer on (rp_filter)",
         "remove the route or routing rule that leads elsewhere: replies must come back on the interface that requests leave on";
     NeverEnters "never-enters" Path: "the guest's packets never enter the router",
@@ -207,6 +209,8 @@ causes! {
         "the rules of the router drop them: restart the network with cleanup=true";
     ReplyIgnored "reply-ignored" Path: "replies leave the router and the guest does not take them",
         "look at the guest's own firewall and at its port on the host's bridge";
+    NextHopSilent "next-hop-silent" Path: "the next hop beyond the router does not answer ARP",
+        "look at the machine with that address: it is down, has another address, or its port on the host's bridge is blocked";
     NoReply "no-reply" Path: "packets leave the router and no reply comes back: the trouble is outside",
         "ask the provider: a firewall or a route beyond the upstream gateway drops them, or the destination is down";
     PacketsLost "packets-lost" Path: "some packets are lost on the way",

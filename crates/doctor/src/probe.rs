@@ -153,6 +153,15 @@ pub fn upstream(spec: &RouterSpec) -> Run {
     arping(&["-c", "2"], spec, spec.public.gateway)
 }
 
+/// Who has the address of a next hop beside the upstream gateway.
+pub fn next_hop(interface: &str, address: Ipv4Addr) -> Run {
+    let address = address.to_string();
+    run(
+        &["arping", "-w", "2", "-I", interface, "-c", "2", &address],
+        4_000,
+    )
+}
+
 /// Who else has the source NAT address: duplicate address detection (RFC 5227), which no answer of ours disturbs.
 pub fn rivals(spec: &RouterSpec, address: Ipv4Addr) -> Run {
     arping(&["-D", "-c", "2"], spec, address)

@@ -124,6 +124,7 @@ fn healthy() -> Evidence {
             target: FAR,
             ..Flow::default()
         },
+        leaves_by: "eth2".to_owned(),
         small: Some(pinged(5)),
         large: Some(pinged(3)),
         ..FlowSeen::default()
@@ -302,7 +303,7 @@ fn denied_packets_are_policy_and_need_no_other_finding() {
     let diagnosis = diagnose(&evidence);
     assert_eq!(diagnosis.findings.len(), 1);
     assert_eq!(diagnosis.findings[0].cause, Cause::EgressDenies);
-    assert!(diagnosis.findings[0].evidence[1].contains("default policy is deny"));
+    assert!(diagnosis.findings[0].evidence[1].contains("the default is deny"));
 }
 
 #[test]

@@ -1,33 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sessions by the ten thousand, each of one UDP packet that a guest sends to somebody who answers nothing.
+//! Sessions by the ten thousand: of one UDP packet each, that a guest sends to somebody who answers nothing, or written
+//! into the router's table as ones that were answered, which the kernel does not give up for new ones.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Stdio;
 
 use outgate_testkit::{RawSender, udp_packet};
+use serde_json::Value;
 
 use super::Clinic;
-use crate::support::ip;
+use crate::support::{ip, text};
+
+const SILENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 
 impl Clinic {
-    /// A session from each of these ports of guest1 to each of these ports outside.
-    pub fn sessions(&self, from: std::ops::RangeInclusive<u16>, to: std::ops::RangeInclusive<u16>) {
+    /// A session from each of these ports of guest1 to port 9 outside.
+    pub fn sessions(&self, from: std::ops::RangeInclusive<u16>) {
         let sender = RawSender::new(&self.lab.namespace("guest1")).expect("guest1");
         let guest = ip(&self.lab.guest("guest1")["nic"][0]);
-        let silent = Ipv4Addr::new(198, 51, 100, 10);
-        for port in to {
+        for from in from {
+            let packet = udp_packet(SocketAddrV4::new(guest, from), SocketAddrV4::new(SILENT, 9), b"x");
+            sender.send(&packet, SILENT).expect("it leaves");
+        }
+    }
+
+    /// Writes sessions from each of these ports of guest1 to each of these ports outside into the router's table, as
+    /// answered ones that live for an hour; stops when the kernel takes no more.
+    pub fn hold(&self, from: std::ops::RangeInclusive<u16>, to: std::ops::RangeInclusive<u16>) {
+        let (guest, public) = (
+            ip(&self.lab.guest("guest1")["nic"][0]),
+            ip(&self.lab.source_nat()),
+        );
+        let mut lines = String::new();
+        for to in to {
             for from in from.clone() {
-                let to = SocketAddrV4::new(silent, port);
-                let packet = udp_packet(SocketAddrV4::new(guest, from), to, b"x");
-                sender.send(&packet, silent).expect("it leaves");
+                let _ = writeln!(
+                    lines,
+                    "-A -p udp -s {guest} -d {SILENT} --sport {from} --dport {to} -r {SILENT} -q {public} \
+                     --reply-port-src {to} --reply-port-dst {from} -t 3600 -u SEEN_REPLY,ASSURED"
+                );
             }
         }
+        let mut child = self
+            .lab
+            .outgate(&["lab", "exec", &self.router_name(), "--", "conntrack", "-R", "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("outgate runs");
+        // It stops reading when the table is full.
+        let _ = child.stdin.take().expect("its input").write_all(lines.as_bytes());
+        child.wait().expect("it ends");
+    }
+
+    fn router_name(&self) -> String {
+        text(&self.lab.router(), "name").to_owned()
     }
 
     /// How many sessions the router holds.
     pub fn held(&self) -> u64 {
-        let name = self.lab.router()["name"].as_str().expect("a name").to_owned();
-        let count = self.lab.exec(&name, &["conntrack", "-C"]);
+        let count = self.lab.exec(&self.router_name(), &["conntrack", "-C"]);
         count.trim().parse().expect("a number")
+    }
+
+    /// Whether the router holds the session between these ports.
+    pub fn holds(&self, from: u16, to: u16) -> bool {
+        let (from, to) = (from.to_string(), to.to_string());
+        let list = [
+            "conntrack",
+            "-L",
+            "-p",
+            "udp",
+            "--orig-port-src",
+            &from,
+            "--orig-port-dst",
+            &to,
+        ];
+        self.lab.exec(&self.router_name(), &list).contains("[ASSURED]")
+    }
+
+    /// Whether a guest's ping is answered outside.
+    pub fn pings(&self, guest: &str) -> bool {
+        let ping = ["ping", "-c", "1", "-W", "1", "198.51.100.53"];
+        self.lab.try_exec(guest, &ping).status.success()
     }
 
     /// Ends every session.
@@ -35,10 +92,39 @@ impl Clinic {
         self.acts(&[("router", "conntrack -F")]);
     }
 
+    /// How the source NAT address is used.
+    pub fn usage(&self) -> Value {
+        let network = self.lab.network();
+        let used = self
+            .lab
+            .call("getSourceNatUsage", &[("networkid", text(&network, "id"))]);
+        used["sourcenatusage"][0].clone()
+    }
+
+    /// The alert about ports, if there is one.
+    pub fn ports_alert(&self) -> Option<String> {
+        let alerts = self.lab.list("listAlerts", &[]);
+        let mut words = alerts.iter().map(|alert| text(alert, "description"));
+        words
+            .find(|words| words.contains("ports of 203.0.113.10"))
+            .map(str::to_owned)
+    }
+
     /// The doctor must name this first and in time; takes a row down for the table.
     pub fn must_name(&mut self, name: &'static str, cause: &'static str, says: &'static str) {
+        self.must_name_for(&["lab-net"], name, cause, says);
+    }
+
+    /// The same, with these arguments of the doctor.
+    pub fn must_name_for(
+        &mut self,
+        ask: &[&str],
+        name: &'static str,
+        cause: &'static str,
+        says: &'static str,
+    ) {
         let fault = super::Fault::outside(name, &[], cause, says);
-        let (diagnosis, took) = self.doctor(fault.ask);
+        let (diagnosis, took) = self.doctor(ask);
         super::judge(&fault, &diagnosis, took).unwrap_or_else(|failure| panic!("{failure}"));
         println!("{name}: {cause} after {took:?}");
         self.row(&fault, &diagnosis, took);

@@ -171,7 +171,7 @@ pub const POLICY: &[Fault] = &[
         "egress default deny",
         &[("job", "updateNetwork id={network} networkofferingid={egress-deny}")],
         "egress-denies",
-        "the network's default policy is deny",
+        "the default is deny",
     )
     .undo(&[("job", "updateNetwork id={network} networkofferingid={egress-allow}")]),
     Fault::outside(
@@ -181,7 +181,7 @@ pub const POLICY: &[Fault] = &[
         "createEgressFirewallRule networkid={network} protocol=tcp startport=443 endport=443",
     )],
     "egress-denies",
-    "denies it",
+    "may not leave (egress rule",
 )
 .ask(&["guest1", "--to", "198.51.100.10:443"]),
 ];

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+pub mod vpc;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Command, Output};

@@ -3,7 +3,8 @@
 
 use std::net::Ipv4Addr;
 
-use outgate_plan::packet::{Header, Packet as ModelPacket, State, Verdict, verdict};
+use outgate_model::trace::TraceStep;
+use outgate_plan::packet::{Header, Packet as ModelPacket, Reason, State, Verdict, explain, verdict};
 
 use super::{Case, guest_place, outside};
 use crate::evidence::{FlowSeen, GuestSeen};
@@ -63,20 +64,26 @@ fn policy(case: &Case<'_>, flow: &FlowSeen, guest: &GuestSeen) -> Option<Finding
     let Verdict::Drop { why } = verdict(case.spec, &packet) else {
         return None;
     };
-    let network = case
-        .spec
-        .guest_networks
-        .iter()
-        .find(|n| n.interface == guest.interface)?;
-    let decides = match outgate_plan::packet::egress_rule(&network.egress, header, source, flow.flow.target) {
-        Some(rule) => format!("egress rule {} denies it", rule.id),
-        None if network.acl.is_none() => {
-            "no egress rule allows it and the network's default policy is deny".to_owned()
-        }
-        None => "see listNetworkACLs of the tier".to_owned(),
+    let decides = explain(case.spec, &packet)
+        .steps
+        .into_iter()
+        .find(|step| !step.pass);
+    let seen = [format!("{} from {source}: {why}", flow.flow)]
+        .into_iter()
+        .chain(decides.map(|step| decision(&step)));
+    let cause = if why == Reason::Acl {
+        Cause::AclDenies
+    } else {
+        Cause::EgressDenies
     };
-    let seen = vec![format!("{} from {source}: {why}", flow.flow), decides];
-    Some(outside(Cause::EgressDenies, guest_place(&guest.name), seen))
+    Some(outside(cause, guest_place(&guest.name), seen.collect()))
+}
+
+/// The rule that decides, with its id, so that it can be found and removed.
+fn decision(step: &TraceStep) -> String {
+    let rule = step.rule.as_ref();
+    let rule = rule.map(|rule| format!(" ({} {})", rule.kind.words(), rule.id));
+    format!("{}: {}{}", step.at, step.says, rule.unwrap_or_default())
 }
 
 fn header(flow: &FlowSeen) -> Header {
@@ -138,7 +145,7 @@ fn reply(flow: &FlowSeen, size: u32) -> impl Fn(&Packet) -> bool {
 const SMALL_SIZE: u32 = SMALL + HEADERS;
 
 fn path(case: &Case<'_>, flow: &FlowSeen, guest: &GuestSeen) -> Option<Finding> {
-    let (inside, outside) = (guest.interface.as_str(), case.spec.public.interface.as_str());
+    let (inside, outside) = (guest.interface.as_str(), flow.leaves_by.as_str());
     let said = flow
         .small
         .as_ref()
@@ -156,16 +163,9 @@ fn path(case: &Case<'_>, flow: &FlowSeen, guest: &GuestSeen) -> Option<Finding> 
             guest_place(&guest.name),
             format!("it never enters {inside}"),
         ),
-        Points { left: 0, .. } => (
-            Cause::NeverLeaves,
-            case.name(),
-            format!("it enters {inside} and never leaves {outside}: the router's rules or forwarding"),
-        ),
-        Points { returned: 0, .. } => (
-            Cause::NoReply,
-            format!("beyond {outside}"),
-            format!("it leaves {outside} and no reply comes back: outside the router"),
-        ),
+        Points { left: 0, .. } | Points { returned: 0, .. } => {
+            lost_beyond(case, flow, (inside, outside), points.left > 0)
+        }
         Points { delivered: 0, .. } => return Some(reply_lost(case, (inside, outside), said)),
         _ => (
             Cause::ReplyIgnored,
@@ -179,6 +179,35 @@ fn path(case: &Case<'_>, flow: &FlowSeen, guest: &GuestSeen) -> Option<Finding> 
         fix,
         ..self::outside(cause, place, seen)
     })
+}
+
+/// What stays in the router, or is lost beyond it.
+fn lost_beyond(
+    case: &Case<'_>,
+    flow: &FlowSeen,
+    (inside, outside): (&str, &str),
+    leaves: bool,
+) -> (Cause, String, String) {
+    let beyond = format!("beyond {outside}");
+    let text = if leaves {
+        format!("it leaves {outside} and no reply comes back")
+    } else {
+        format!("it enters {inside} and never leaves {outside}")
+    };
+    let silent = flow.next_hop.as_ref().filter(|(_, answers)| answers.is_empty());
+    match silent {
+        Some((hop, _)) => (
+            Cause::NextHopSilent,
+            beyond,
+            format!("{text}; arping -I {outside} {hop}: 0 answers"),
+        ),
+        None if leaves => (Cause::NoReply, beyond, format!("{text}: outside the router")),
+        None => (
+            Cause::NeverLeaves,
+            case.name(),
+            format!("{text}: the router's rules or forwarding"),
+        ),
+    }
 }
 
 fn reply_lost(case: &Case<'_>, (inside, outside): (&str, &str), said: Option<String>) -> Finding {
@@ -220,7 +249,7 @@ fn lossy(case: &Case<'_>, flow: &FlowSeen, guest: &GuestSeen) -> Option<Finding>
             returned,
             delivered,
         } = points;
-        let (inside, outside) = (&guest.interface, &case.spec.public.interface);
+        let (inside, outside) = (&guest.interface, &flow.leaves_by);
         seen.push(format!(
             "tcpdump: {entered} enter {inside}, {left} leave {outside}, {returned} come back, {delivered} reach {inside}"
         ));
@@ -257,7 +286,7 @@ fn mtu(case: &Case<'_>, flow: &FlowSeen, guest: &GuestSeen) -> Option<Finding> {
         })
         .next()
     };
-    let (inside, outside) = (&guest.interface, &case.spec.public.interface);
+    let (inside, outside) = (&guest.interface, &flow.leaves_by);
     let (cause, place) = match (told(&flow.outside), told(&flow.inside)) {
         (_, Some((from, mtu))) => {
             seen.push(format!(

@@ -115,7 +115,9 @@ fn without_symptoms(mut findings: Vec<Finding>, evidence: &Evidence) -> Vec<Find
         .map(|f| f.cause)
         .collect();
     let explained = |symptom: Cause| {
-        let is_before = |cause: &Cause| *cause < symptom || *cause == Cause::PortBlocked;
+        // A port of the bridge, or a table without room, cuts a guest off too.
+        let anywhere = [Cause::PortBlocked, Cause::ConntrackFull];
+        let is_before = |cause: &Cause| *cause < symptom || anywhere.contains(cause);
         explaining.iter().any(is_before)
     };
     findings.retain(|finding| !finding.cause.is_symptom() || !explained(finding.cause));

@@ -172,17 +172,20 @@ fn dhcp(case: &Case<'_>) -> Option<Finding> {
             .lines()
             .any(|line| line.split_whitespace().any(|word| word == wanted))
     };
-    let missing: Vec<String> = case
-        .spec
-        .guest_networks
-        .iter()
-        .flat_map(|n| {
-            [
-                format!("0.0.0.0%{}:67", n.interface),
-                format!("{}:53", n.gateway.addr()),
-            ]
-        })
-        .filter(|wanted| !listens(wanted))
+    // With several interfaces it answers requests on all of them by one socket.
+    let serves = |wanted: &str| {
+        let everywhere = wanted.starts_with("0.0.0.0%") && listens("0.0.0.0:67");
+        listens(wanted) || everywhere
+    };
+    let networks = case.spec.guest_networks.iter();
+    let wanted = networks.flat_map(|n| {
+        [
+            format!("0.0.0.0%{}:67", n.interface),
+            format!("{}:53", n.gateway.addr()),
+        ]
+    });
+    let missing: Vec<String> = wanted
+        .filter(|wanted| !serves(wanted))
         .map(|wanted| format!("ss -lntu: nobody listens on {wanted}"))
         .collect();
     (!missing.is_empty()).then(|| case.in_router(Cause::DhcpDown, "dnsmasq", missing))

@@ -367,24 +367,26 @@ async fn send(
 ) -> Option<FlowSeen> {
     let (guest, seen) = (*guests.get(sender)?, evidence.guests.get(sender)?);
     let network = network(spec, seen)?;
+    // Packets leave by the interface that replies come in on.
+    let leaves_by = outgate_plan::packet::comes_in_on(spec, flow.target).to_owned();
     let inside = Running::start(
         driver,
         Place::Router(router),
         probe::capture(&network.interface, &flow),
     );
-    let outside = Running::start(
-        driver,
-        Place::Router(router),
-        probe::capture(&spec.public.interface, &flow),
-    );
+    let outside = Running::start(driver, Place::Router(router), probe::capture(&leaves_by, &flow));
     tokio::time::sleep(Duration::from_millis(probe::HEAD_START)).await;
     let run = |run| Running::start(driver, Place::Guest(guest), run);
     let small = probe::small(&flow).map(run);
     let large = probe::large(&flow, network.mtu).map(run);
+    let hop = next_hop(spec, &leaves_by, flow.target);
+    let beyond =
+        hop.map(|hop| Running::start(driver, Place::Router(router), probe::next_hop(&leaves_by, hop)));
     let dns = (!network.upstream_dns.is_empty()).then(|| run(probe::resolve(network.gateway.addr())));
     let mut result = FlowSeen {
         guest: sender,
         flow,
+        leaves_by,
         ..FlowSeen::default()
     };
     result.small = answered(small, &flow).await;
@@ -392,6 +394,10 @@ async fn send(
     if let Some(dns) = dns {
         let output = dns.output().await;
         result.dns = output.and_then(|o| dns::resolved(&o.stdout, &o.stderr, o.code.is_some()));
+    }
+    if let (Some(hop), Some(beyond)) = (hop, beyond) {
+        let answers = beyond.output().await.and_then(|o| arping::answers(&o.stdout));
+        result.next_hop = answers.map(|answers| (hop, answers));
     }
     if is_too_large(&result) {
         result.fits = largest(driver, guest, &flow, network.mtu).await;
@@ -405,6 +411,16 @@ async fn send(
         .await
         .and_then(|o| tcpdump::captured(&o.stdout, &o.stderr));
     Some(result)
+}
+
+/// The next hop towards a destination inside or behind a private gateway.
+fn next_hop(spec: &RouterSpec, leaves_by: &str, target: Ipv4Addr) -> Option<Ipv4Addr> {
+    let routes = spec
+        .static_routes()
+        .iter()
+        .filter(|route| route.to.contains(&target));
+    let route = routes.max_by_key(|route| route.to.prefix_len());
+    (leaves_by != spec.public.interface).then(|| route.map_or(target, |route| route.via))
 }
 
 /// What ping said, or whether a connection was answered at all: a refusal is an answer too.
