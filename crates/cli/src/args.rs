@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::output::Style;
-use crate::{api, completions, doctor, exit, guest, lab, man, openapi, router, server, trace, verify};
+use crate::{api, completions, doctor, exit, guest, lab, man, openapi, router, server, top, trace, verify};
 
 /// Source NAT for clouds: many private networks reach the outside through few public addresses.
 ///
@@ -37,6 +37,7 @@ Examples:
   outgate api listNetworks        any command of the CloudStack API, here or elsewhere
   outgate doctor                  what is wrong, where, and what to do about it
   outgate trace --src 10.1.1.2 --dst 198.51.100.10:80   what becomes of a packet, and why
+  outgate top                     what the routers carry, live
   outgate verify r-2-VM           the seven steps that show whether source NAT works
   outgate lab down                leave nothing behind
   outgate server --help           run the management server itself
@@ -59,6 +60,8 @@ pub enum Command {
     Trace(Box<trace::Args>),
     /// Show step by step whether a router's source NAT works
     Verify(verify::Args),
+    /// Watch sessions, ports, rates, drops and the fast path of networks, live
+    Top(top::Args),
     /// A virtual router's own process (started by the host driver)
     #[command(subcommand, hide = true)]
     Router(router::Command),
@@ -104,6 +107,7 @@ pub fn run(command: Command, output: Style) -> anyhow::Result<()> {
         Command::Doctor(args) => doctor::run(&args, format),
         Command::Trace(args) => trace::run(&args, format),
         Command::Verify(args) => verify::run(&args, format),
+        Command::Top(args) => top::run(&args, format),
         Command::Router(command) => router::run(command),
         Command::Guest(command) => guest::run(command),
         Command::Openapi(args) => openapi::run(&args),

@@ -74,11 +74,16 @@ pub const EVERYTHING: &[(&str, &str)] = &[("listall", "true"), ("projectid", "-1
 impl Client {
     /// A client of the target's server. Nothing is asked yet.
     pub fn connect(target: &Target) -> anyhow::Result<Self> {
+        Self::connect_with(target, Options::default())
+    }
+
+    /// A client of the target's server that makes its requests so. Nothing is asked yet.
+    pub fn connect_with(target: &Target, options: Options) -> anyhow::Result<Self> {
         let path = match &target.credentials_file {
             Some(path) => path.clone(),
             None => target.instance.paths()?.credentials(),
         };
-        Self::with(Credentials::read(&path)?, Options::default())
+        Self::with(Credentials::read(&path)?, options)
     }
 
     /// A client with these credentials, without TLS.

@@ -15,6 +15,7 @@ mod openapi;
 mod output;
 mod router;
 mod server;
+mod top;
 mod trace;
 mod verify;
 
