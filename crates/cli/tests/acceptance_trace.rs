@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `outgate trace` in a lab: model and kernel of a router that runs as in production, by the command line of an operator.
-#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -225,7 +225,7 @@ fn verdict(bytes: &[u8]) -> Option<Verdict> {
 
 /// Addresses and ports of an IPv4 packet; what is missing or no IPv4 is left out.
 fn shown(network: &[u8], transport: Option<&[u8]>) -> Shown {
-    let is_ipv4 = network.first().is_some_and(|first| first >> 4 == 4);
+    let is_ipv4 = network.len() >= 20 && network.first().is_some_and(|first| first >> 4 == 4);
     let address = |at: usize| {
         let bytes: [u8; 4] = network.get(at..at + 4)?.try_into().ok()?;
         is_ipv4.then(|| Ipv4Addr::from(bytes))
@@ -289,6 +289,17 @@ mod tests {
             .collect();
         let expected = include_str!("../tests/nft_trace/recorded.txt");
         assert_eq!(lines.join("\n"), expected.trim_end());
+    }
+
+    #[test]
+    fn a_header_that_is_cut_off_or_no_ipv4_shows_nothing() {
+        let ports = [0x9c, 0x40, 0x01, 0xbb];
+        let mut header = [0_u8; 20];
+        (header[0], header[9]) = (0x45, 6);
+        assert_eq!(shown(&header, Some(&ports)).ports, Some((40_000, 443)));
+        assert_eq!(shown(&header[..19], Some(&ports)), Shown::default());
+        header[0] = 0x60;
+        assert_eq!(shown(&header, Some(&ports)), Shown::default());
     }
 
     proptest! {

@@ -3,21 +3,19 @@
 //! packet is waited for, the router puts one into its own interface, as if it had come in there. It takes the way that
 //! any packet takes, and ends where it would leave: nothing reaches a guest or the outside, and no session stays.
 
+mod fast_path;
 mod flows;
 mod path;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use outgate_kernel::conntrack::{Flow, STATUS_ASSURED, STATUS_SEEN_REPLY};
 use outgate_kernel::inject::{self, Injector};
 use outgate_kernel::nft_trace::{Event, Listener};
 use outgate_kernel::{KernelError, nft};
 use outgate_model::host::Run;
 use outgate_model::stats::Endpoint;
-use outgate_model::trace::{
-    FastPathSays, KernelPath, TraceProtocol, TraceQuery, TraceVerdict, Traced, WAIT_MAX_MILLIS,
-};
+use outgate_model::trace::{KernelPath, TraceProtocol, TraceQuery, TraceVerdict, Traced, WAIT_MAX_MILLIS};
 use outgate_model::{MacAddr, RouterSpec};
 use outgate_plan::packet::{Header, Packet, State, comes_in_on, explain};
 use outgate_plan::trace::{self as plan, Listing, Probe};
@@ -31,8 +29,6 @@ use flows::Flows;
 const QUIET: Duration = Duration::from_millis(1_000);
 /// How long `ip route get` may take.
 const ROUTE_MILLIS: u64 = 5_000;
-/// The kernel's number of TCP's ESTABLISHED.
-const ESTABLISHED: u8 = 3;
 
 /// Removes what a trace has left whose process ended in its middle.
 ///
@@ -192,7 +188,7 @@ impl Trace<'_> {
             from: end(source, source_port, protocol),
             to: end(destination, destination_port, protocol),
             generation: self.spec.generation,
-            fastpath: fast_path_says(fast_path, protocol, session, is_router),
+            fastpath: fast_path::says(fast_path, protocol, session, is_router),
             session: session.map(|flow| insight::session(self.spec, flow)),
             model,
             kernel,
@@ -257,41 +253,6 @@ fn header(probe: &Probe) -> Header {
 fn end(address: std::net::Ipv4Addr, port: u16, protocol: TraceProtocol) -> Endpoint {
     let port = if protocol == TraceProtocol::Icmp { 0 } else { port };
     Endpoint { address, port }
-}
-
-fn fast_path_says(
-    status: &FastPathStatus,
-    protocol: TraceProtocol,
-    session: Option<&Flow>,
-    to_router: bool,
-) -> FastPathSays {
-    let kernel = |why: &str| FastPathSays {
-        carries: false,
-        why: why.to_owned(),
-    };
-    let must = STATUS_SEEN_REPLY | STATUS_ASSURED;
-    match (session, &status.reason) {
-        _ if status.mode.is_off() => kernel("it is off: the kernel does all of it"),
-        (_, Some(reason)) if !status.running => kernel(&format!("it does not run: {reason}")),
-        _ if protocol == TraceProtocol::Icmp => kernel("it carries TCP and UDP only"),
-        _ if to_router => kernel("it is for the router itself"),
-        (None, _) => {
-            kernel("no session yet: its first packets are the kernel's; once it is settled, they are carried")
-        }
-        (Some(flow), _) if flow.status & must != must => {
-            kernel("the session is not settled: both sides must have sent packets")
-        }
-        (Some(flow), _) if flow.tcp_state.is_some_and(|state| state != ESTABLISHED) => {
-            kernel("the connection is being opened or ends: the kernel follows its state")
-        }
-        (Some(_), _) => FastPathSays {
-            carries: true,
-            why: format!(
-                "the session is settled: carried at {}, but for packets with options, fragments, SYN, FIN and RST",
-                status.hook.as_deref().unwrap_or("its hook")
-            ),
-        },
-    }
 }
 
 fn mac_of(spec: &RouterSpec, interface: &str) -> Option<MacAddr> {
