@@ -231,7 +231,7 @@ fn hook_and_memory_are_the_specs_and_xdp_is_refused_where_it_would_do_harm() {
     world.apply(&spec);
     let now = status(&world);
     assert!(!now.running, "{now:?}");
-    let check = now.check().unwrap();
+    let check = fast_path::check(&now).unwrap();
     assert!(
         check.pass && check.seen.contains("XDP does not fit eth"),
         "{check:?}"
