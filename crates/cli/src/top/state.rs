@@ -217,10 +217,12 @@ impl State {
         self
     }
 
-    /// The same reading again, by a server that shares it, changes nothing.
+    /// The same reading again, by a server that shares it, changes nothing. A router of an older version does not say when
+    /// it was read.
     fn take_in(&mut self, now: Reading) {
         let before = self.watched.get(&now.target);
-        if before.is_some_and(|before| before.now.millis == now.millis && now.silent.is_none()) {
+        let is_dated = now.millis > 0 && now.silent.is_none();
+        if is_dated && before.is_some_and(|before| before.now.millis == now.millis) {
             return;
         }
         let rates = before.and_then(|before| rates(&before.now, &now));

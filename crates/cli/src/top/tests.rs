@@ -254,6 +254,18 @@ fn keys_sort_filter_go_in_and_out_and_quit() {
 }
 
 #[test]
+fn a_router_that_does_not_say_when_it_was_read_is_shown_without_rates() {
+    let read = |sessions: u64| Event::Read {
+        at: String::new(),
+        targets: vec![target("old")],
+        readings: vec![Reading::of(&target("old"), &[json!({"sessions": sessions})])],
+    };
+    let state = State::new(String::new(), true).after(read(3)).after(read(4));
+    let old = &state.watched[&target("old")];
+    assert_eq!((old.now.sessions(), &old.rates), (4, &None));
+}
+
+#[test]
 fn a_reading_that_the_server_shared_again_keeps_the_rates() {
     let once = state();
     let again = once.clone().after(read(2));
