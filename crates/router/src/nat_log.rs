@@ -31,6 +31,8 @@ use sinks::Sinks;
 const RECEIVE_BUFFER: usize = 64 * 1024 * 1024;
 /// How often it looks whether it is still wanted.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long it lets sessions gather before it takes them: to be woken for each one costs more than to record it.
+const GATHER: Duration = Duration::from_millis(10);
 /// The wait after the kernel or a file refused.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -200,6 +202,7 @@ impl Writer {
             // All that came while it listed has been taken; later sessions may get the same numbers.
             if taken < conntrack::EVENTS_AT_ONCE {
                 listed = HashSet::new();
+                std::thread::sleep(GATHER);
             }
             let total = events.lost()?;
             refused += u64::from(total.wrapping_sub(dropped));

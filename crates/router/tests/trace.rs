@@ -92,6 +92,7 @@ fn rich_spec() -> RouterSpec {
     spec.public.addresses.push(PublicAddress {
         address: "203.0.113.11/24".parse().unwrap(),
         source_nat: false,
+        source_nat_pool: false,
         static_nat: Some(OTHER.into()),
         firewall: vec![FirewallRule {
             id: FirewallRuleId::new(),
