@@ -165,20 +165,7 @@ fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
         public.mtu,
         "68 to 65535 bytes",
     );
-    let source_nat = public.addresses.iter().filter(|a| a.source_nat).count();
-    check.require(
-        source_nat == 1,
-        "addresses",
-        source_nat,
-        "exactly one source NAT address",
-    );
-    let pool = source_nat + public.addresses.iter().filter(|a| a.source_nat_pool).count();
-    check.require(
-        pool <= POOL_MAX,
-        "addresses",
-        pool,
-        "at most 16 addresses in the source NAT pool",
-    );
+    check_source_nat(&public.addresses, check);
     let reachable = public
         .addresses
         .iter()
@@ -224,13 +211,37 @@ fn check_public(spec: &RouterSpec, check: &mut Check<'_>) {
     }
 }
 
-fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut Check<'_>) {
+/// One default source NAT address, and additional ones.
+fn check_source_nat(addresses: &[PublicAddress], check: &mut Check<'_>) {
+    let default = addresses.iter().filter(|a| a.source_nat).count();
     check.require(
-        !(address.source_nat && address.source_nat_pool),
-        "source_nat_pool",
-        true,
-        "false for the default source NAT address",
+        default == 1,
+        "addresses",
+        default,
+        "exactly one source NAT address",
     );
+    let additional = addresses.iter().filter(|a| a.source_nat_pool).count();
+    check.require(
+        default + additional <= POOL_MAX,
+        "addresses",
+        default + additional,
+        "at most 16 addresses in the source NAT pool",
+    );
+    for (i, _) in addresses
+        .iter()
+        .enumerate()
+        .filter(|(_, a)| a.source_nat && a.source_nat_pool)
+    {
+        check.at(Field::Item("addresses", i)).require(
+            false,
+            "source_nat_pool",
+            true,
+            "false for the default source NAT address",
+        );
+    }
+}
+
+fn check_public_address(spec: &RouterSpec, address: &PublicAddress, check: &mut Check<'_>) {
     if let Some(guest) = address.static_nat {
         check.require(
             spec.is_guest_address(guest),

@@ -267,3 +267,29 @@ fn exactly_the_source_nat_address_is_the_source_nat_address() {
     let others: Vec<&PublicAddress> = spec.public.addresses.iter().filter(|a| !a.source_nat).collect();
     assert_eq!(others.len(), 1);
 }
+
+#[test]
+fn a_pool_has_at_most_sixteen_addresses_and_its_default_is_not_an_additional_one() {
+    let mut spec = read(&sound()).unwrap();
+    spec.public.addresses[0].source_nat_pool = true;
+    let problems = spec.validate().unwrap_err();
+    assert_eq!(problems[0].field, "public.addresses[0].source_nat_pool");
+    spec.public.addresses[0].source_nat_pool = false;
+    for n in 100..115_u8 {
+        spec.public.addresses.push(PublicAddress {
+            address: format!("203.0.113.{n}/24").parse().unwrap(),
+            source_nat: false,
+            source_nat_pool: true,
+            static_nat: None,
+            firewall: Vec::new(),
+            port_forwarding: Vec::new(),
+            load_balancers: Vec::new(),
+        });
+    }
+    assert_eq!(spec.validate(), Ok(()), "sixteen");
+    let mut more = spec.clone();
+    let mut last = more.public.addresses.last().unwrap().clone();
+    last.address = "203.0.113.200/24".parse().unwrap();
+    more.public.addresses.push(last);
+    assert_eq!(more.validate().unwrap_err()[0].value, "17");
+}
