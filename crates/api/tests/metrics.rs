@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::too_many_lines,
     clippy::print_stdout,
     reason = "a test fails by panicking, and prints what it measured"
 )]

@@ -3,6 +3,7 @@
 //! finds its lines in the API's answer, the server's log and the router's.
 #![allow(
     clippy::expect_used,
+    clippy::too_many_lines,
     clippy::print_stderr,
     reason = "a test fails by panicking"
 )]
