@@ -176,7 +176,8 @@ impl Trace<'_> {
         let model = explain(self.spec, &packet);
         let (agree, comparison) = match &kernel {
             Some(kernel) => {
-                let (agree, says) = plan::compare(&model.verdict, &kernel.verdict);
+                let pool: Vec<_> = self.spec.source_nat_pool().collect();
+                let (agree, says) = plan::compare(&model.verdict, &kernel.verdict, &pool);
                 (Some(agree), says)
             }
             None => (None, format!("by the model it {}", model.verdict)),
