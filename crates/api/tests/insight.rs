@@ -133,6 +133,7 @@ impl Cloud {
                 limit: 262_144,
                 ..TableUse::default()
             },
+            refused: Vec::new(),
             census: Some(Census {
                 addresses: vec![used],
                 uncertain: 0,

@@ -73,6 +73,14 @@ pub fn list_named_counters(family: &str, table: &str) -> Result<Option<String>, 
     ))
 }
 
+/// One set of a table as JSON, libnftables' schema, with what its counters have counted.
+///
+/// # Errors
+/// When nft cannot be run or refuses.
+pub fn list_set(family: &str, table: &str, set: &str) -> Result<Option<String>, KernelError> {
+    absent_is_none(run(&["nft", "-j", "-n", "list", "set", family, table, set], ""))
+}
+
 fn absent_is_none(listed: Result<String, KernelError>) -> Result<Option<String>, KernelError> {
     match listed {
         Ok(text) => Ok(Some(text)),

@@ -10,6 +10,7 @@
 use outgate_model::id::SettingId;
 use outgate_model::object::{Setting, SettingScope};
 
+use crate::draft::Draft;
 use crate::mirror::View;
 
 /// Where a setting may be given another value than everywhere.
@@ -19,6 +20,8 @@ pub enum Narrower {
     Nowhere,
     /// In a zone.
     Zone,
+    /// In a zone, for a network offering or VPC offering, for a network or VPC: what routers are made from.
+    Router,
     /// In a domain or for an account.
     Account,
 }
@@ -29,6 +32,7 @@ impl Narrower {
         match self {
             Self::Nowhere => "everything",
             Self::Zone => "each zone",
+            Self::Router => "each zone, offering, network and VPC",
             Self::Account => "each domain or account",
         }
     }
@@ -160,37 +164,52 @@ settings! {
     /// How many sessions a router tracks.
     CONNTRACK_MAX = "router.conntrack.max", "Network",
         "Sessions that a router may track; a router that runs takes a change at once",
-        Form::Number(1_024, 16_777_216), 262_144, Zone;
+        Form::Number(1_024, 16_777_216), 262_144, Router;
     /// How much memory a router's fast path takes.
     FASTPATH_MEMORY = "router.fastpath.memory", "Network",
         "MiB that the leases of a router's fast path take at most, where it has one (outgate server --fastpath); a \
          change restarts the fast path and breaks no session",
-        Form::Number(1, 1_024), 32, Zone;
+        Form::Number(1, 1_024), 32, Router;
     /// How long an idle TCP session lives.
     CONNTRACK_TCP = "router.conntrack.tcp.timeout.established", "Network",
-        "Seconds that an idle TCP session is kept (RFC 5382: at least 7440)", Form::Number(60, 432_000), 7_440, Zone;
+        "Seconds that an idle TCP session is kept (RFC 5382: at least 7440)", Form::Number(60, 432_000), 7_440, Router;
     /// How long a UDP mapping lives that only one side has used.
     CONNTRACK_UDP = "router.conntrack.udp.timeout", "Network",
         "Seconds that a UDP mapping is kept that only one side has used (RFC 4787: at least 120)",
-        Form::Number(10, 86_400), 120, Zone;
+        Form::Number(10, 86_400), 120, Router;
     /// How long a UDP mapping lives that both sides have used.
     CONNTRACK_UDP_STREAM = "router.conntrack.udp.timeout.stream", "Network",
-        "Seconds that a UDP mapping is kept that both sides have used", Form::Number(10, 86_400), 300, Zone;
+        "Seconds that a UDP mapping is kept that both sides have used", Form::Number(10, 86_400), 300, Router;
     /// How long an ICMP query's mapping lives.
     CONNTRACK_ICMP = "router.conntrack.icmp.timeout", "Network",
-        "Seconds that an ICMP query's mapping is kept (RFC 5508: at least 60)", Form::Number(1, 86_400), 60, Zone;
+        "Seconds that an ICMP query's mapping is kept (RFC 5508: at least 60)", Form::Number(1, 86_400), 60, Router;
+    /// How many sessions one guest may hold.
+    GUEST_SESSIONS = "router.guest.sessions.max", "Network",
+        "Sessions that one guest may hold at a time, those that it opened before the limit not counted; 0 for any number",
+        Form::Number(0, 16_777_216), 0, Router;
+    /// How fast one guest may open sessions.
+    GUEST_RATE = "router.guest.sessions.rate", "Network",
+        "Sessions that one guest may open in a second; 0 for any number", Form::Number(0, 1_000_000), 0, Router;
+    /// How fast one address outside may open sessions.
+    SOURCE_RATE = "router.source.sessions.rate", "Network",
+        "Sessions that one address outside may open in a second to a router's public addresses; 0 for any number",
+        Form::Number(0, 1_000_000), 0, Router;
+    /// How many pings from outside a router answers.
+    PING_RATE = "router.public.ping.rate", "Network",
+        "Pings in a second that a router itself answers on its public side; 0 for any number",
+        Form::Number(0, 1_000_000), 0, Router;
     /// Whether translated sessions are recorded.
     NAT_LOG = "router.natlog.enabled", "Network",
         "Whether routers record each translated session, its beginning and its end (docs/nat-log.md)",
-        Form::Truth, 0, Zone;
+        Form::Truth, 0, Router;
     /// How many records a router writes.
     NAT_LOG_RATE = "router.natlog.rate", "Network",
         "Records of sessions that a router writes in a second; those beyond are counted as lost",
-        Form::Number(1, 1_000_000), 50_000, Zone;
+        Form::Number(1, 1_000_000), 50_000, Router;
     /// How large a router's records may become.
     NAT_LOG_SIZE = "router.natlog.size", "Network",
         "MiB of records of sessions that a router keeps on its host; the oldest go first",
-        Form::Number(8, 65_536), 256, Zone;
+        Form::Number(8, 65_536), 256, Router;
     /// How often routers' byte counters are read.
     ROUTER_STATS_INTERVAL = "router.stats.interval", "Usage",
         "Seconds between two readings of the routers' byte counters", Form::Number(1, 86_400), 60, Nowhere;
@@ -215,12 +234,16 @@ settings! {
 }
 
 /// The settings that routers are made from.
-const OF_ROUTERS: [&Known; 9] = [
+const OF_ROUTERS: [&Known; 13] = [
     &CONNTRACK_MAX,
     &CONNTRACK_TCP,
     &CONNTRACK_UDP,
     &CONNTRACK_UDP_STREAM,
     &CONNTRACK_ICMP,
+    &GUEST_SESSIONS,
+    &GUEST_RATE,
+    &SOURCE_RATE,
+    &PING_RATE,
     &NAT_LOG,
     &NAT_LOG_RATE,
     &NAT_LOG_SIZE,
@@ -232,13 +255,23 @@ pub(crate) fn is_of_routers(name: &str) -> bool {
     OF_ROUTERS.iter().any(|known| known.name == name)
 }
 
+/// Removes the values that routers' settings have in a scope that goes.
+pub(crate) fn forget(view: &View<'_>, draft: &mut Draft, scope: SettingScope) {
+    let ids = OF_ROUTERS.iter().map(|known| SettingId::of(scope, known.name));
+    for setting in ids.filter_map(|id| view.get::<Setting>(id)) {
+        draft.delete(setting);
+    }
+}
+
 const HEAD: &str = "\
 # Settings
 
 Made from the table in `crates/manager/src/settings.rs` by `UPDATE_DOCS=1 cargo test -p outgate-manager --test settings`;
 do not edit it. `listConfigurations` shows them, `updateConfiguration` changes one and `resetConfiguration` takes its value
 back. A change is live at once; what routers are made from reaches the running ones. Where a setting may differ, the narrowest
-value that somebody gave holds, else the global one.
+value that somebody gave holds, else the global one: a network's (`networkid`) before its offering's (`networkofferingid`) before
+its zone's (`zoneid`); a VPC's (`vpcid`) before its offering's (`vpcofferingid`) before its zone's. A tier has its VPC's router, and
+so its VPC's settings.
 
 | setting | default | values | may differ in | meaning |
 |---|---|---|---|---|
@@ -252,6 +285,7 @@ pub fn reference() -> String {
         let differs = match known.narrower {
             Narrower::Nowhere => "nowhere",
             Narrower::Zone => "a zone",
+            Narrower::Router => "a zone, an offering, a network or VPC",
             Narrower::Account => "a domain, an account",
         };
         let default = known.text(known.default);
@@ -303,7 +337,11 @@ impl Known {
     pub fn takes(&self, scope: SettingScope) -> bool {
         match scope {
             SettingScope::Global => true,
-            SettingScope::Zone(_) => self.narrower == Narrower::Zone,
+            SettingScope::Zone(_) => matches!(self.narrower, Narrower::Zone | Narrower::Router),
+            SettingScope::Offering(_)
+            | SettingScope::Network(_)
+            | SettingScope::VpcOffering(_)
+            | SettingScope::Vpc(_) => self.narrower == Narrower::Router,
             SettingScope::Domain(_) | SettingScope::Account(_) => self.narrower == Narrower::Account,
         }
     }

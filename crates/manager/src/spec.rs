@@ -19,7 +19,7 @@ use outgate_model::object::{
 use outgate_model::object::{Setting, SettingScope};
 use outgate_model::router_spec::{
     self, Conntrack, ControlSide, Egress, EgressRule, FastPathHook, FastPathMode, FastPathSettings,
-    GuestNetwork, Lease, NatLog, PortForward, PublicAddress, PublicSide, SPEC_VERSION, Ssh,
+    GuestNetwork, Lease, Limits, NatLog, PortForward, PublicAddress, PublicSide, SPEC_VERSION, Ssh,
 };
 use outgate_model::{GuestSpec, MacAddr, Realm, RouterSpec};
 
@@ -104,13 +104,36 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The value that somebody gave to a setting in a zone, or else everywhere; `None` when nobody did.
-    pub(crate) fn setting(&self, known: &Known, zone: ZoneId) -> Option<i64> {
-        let scopes = [SettingScope::Zone(zone), SettingScope::Global];
+    /// The value that somebody gave to a setting in the first of these scopes, or else everywhere; `None` when nobody
+    /// did.
+    fn setting(&self, known: &Known, scopes: &[SettingScope]) -> Option<i64> {
         let mut given = scopes
-            .into_iter()
-            .filter_map(|scope| self.get::<Setting>(SettingId::of(scope, known.name)));
+            .iter()
+            .chain(&[SettingScope::Global])
+            .filter_map(|scope| self.get::<Setting>(SettingId::of(*scope, known.name)));
         known.read(&given.next()?.value)
+    }
+
+    /// Where a realm's router has its settings from, the narrowest first.
+    fn scopes(&self, realm: Realm, zone: ZoneId) -> Vec<SettingScope> {
+        let own = match realm {
+            Realm::Network(id) => {
+                let offering = self.get::<Network>(id).map(|network| network.offering);
+                [
+                    Some(SettingScope::Network(id)),
+                    offering.map(SettingScope::Offering),
+                ]
+            }
+            Realm::Vpc(id) => {
+                let offering = self.get::<Vpc>(id).map(|vpc| vpc.offering);
+                [
+                    Some(SettingScope::Vpc(id)),
+                    offering.map(SettingScope::VpcOffering),
+                ]
+            }
+        };
+        let own = own.into_iter().flatten();
+        own.chain([SettingScope::Zone(zone)]).collect()
     }
 
     fn need<O: Row>(&self, id: O::Id) -> Result<Arc<O>, SpecError> {
@@ -213,6 +236,7 @@ pub fn router_spec(
         Realm::Vpc(_) => ("eth0", "eth1"),
     };
     let zone = source.need::<Zone>(standing.zone)?;
+    let scopes = source.scopes(realm, zone.id);
     let networks = source.networks_of(realm);
     let rules: Vec<_> = networks.iter().flat_map(|n| rules_of(source, n)).collect();
     let guest_network = |network: &Arc<Network>| match &network.tier {
@@ -240,22 +264,23 @@ pub fn router_spec(
             Realm::Network(_) => None,
             Realm::Vpc(id) => Some(vpc::side(source, id, &zone)?),
         },
-        conntrack: conntrack(source, &settings.conntrack, standing.zone),
+        conntrack: conntrack(source, &settings.conntrack, &scopes),
+        limits: limits(source, &scopes),
         ssh: Ssh {
             port: settings.ssh_port,
             authorized_keys: settings.authorized_keys.clone(),
         },
         fastpath: settings.fastpath,
-        fastpath_settings: fastpath(source, settings.fastpath_hook, standing.zone),
-        nat_log: nat_log(source, settings.nat_log_collector, standing.zone),
+        fastpath_settings: fastpath(source, settings.fastpath_hook, &scopes),
+        nat_log: nat_log(source, settings.nat_log_collector, &scopes),
         jobs: Vec::new(),
     }))
 }
 
-/// Connection tracking as the zone's settings want it; what nobody has set is the server's.
-fn conntrack(source: Source<'_>, server: &Conntrack, zone: ZoneId) -> Conntrack {
+/// Connection tracking as the settings want it; what nobody has set is the server's.
+fn conntrack(source: Source<'_>, server: &Conntrack, scopes: &[SettingScope]) -> Conntrack {
     let value = |known: &Known, default: u32| {
-        let given = source.setting(known, zone);
+        let given = source.setting(known, scopes);
         given
             .and_then(|value| u32::try_from(value).ok())
             .unwrap_or(default)

@@ -60,6 +60,46 @@ async fn a_change_of_conntrack_settings_reaches_running_routers_zone_before_glob
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_and_conntrack_of_a_network_hold_before_its_offerings_and_those_before_its_zones() {
+    let world = World::new(4).await;
+    let network = world.network("net").await;
+    world.address(network).await;
+    world.quiet().await;
+    let own = SettingScope::Network(network);
+    let offering = SettingScope::Offering(world.network_now(network).offering);
+    let zone = SettingScope::Zone(world.zone);
+    let limits = settings::GUEST_SESSIONS.name;
+    let steps = [
+        (limits, zone, Some("5000"), Some(5_000)),
+        (limits, offering, Some("4000"), Some(4_000)),
+        (limits, own, Some("3000"), Some(3_000)),
+        (limits, zone, Some("2000"), Some(3_000)),
+        (settings::CONNTRACK_MAX.name, own, Some("2048"), Some(3_000)),
+        (limits, own, Some("0"), None),
+        (limits, own, None, Some(4_000)),
+        (limits, offering, None, Some(2_000)),
+    ];
+    for (name, scope, value, expected) in steps {
+        let before = world.network_now(network).generation;
+        let request = change(name, scope, value);
+        world.manager.update_setting(&world.admin, request).await.unwrap();
+        kept(&world, network, before).await;
+        let router = world.router_id(network);
+        let held = world.host.with(|running| running.routers[&router].1.limits);
+        assert_eq!(held.guest_sessions, expected, "{scope} {value:?}");
+    }
+    let router = world.router_id(network);
+    let held = world
+        .host
+        .with(|running| running.routers[&router].1.conntrack.max);
+    assert_eq!(held, 2_048);
+    let stranger = SettingScope::Network(outgate_model::id::NetworkId::new());
+    let request = change(limits, stranger, Some("5"));
+    let refused = world.manager.update_setting(&world.admin, request);
+    world.refused(431, &["networkid"], refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_recorded_by_running_routers_as_their_zone_wants_it() {
     let world = World::new(4).await;
     let network = world.network("net").await;

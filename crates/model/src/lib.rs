@@ -15,6 +15,7 @@ pub mod key;
 pub mod object;
 pub mod protocol;
 pub mod realm;
+pub mod refusal;
 pub mod router_spec;
 mod router_spec_check;
 pub mod stats;

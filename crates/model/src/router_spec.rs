@@ -5,6 +5,7 @@
 //! `generation` and makes the kernel match.
 
 mod fast_path;
+mod limits;
 pub mod load_balancer;
 mod nat_log;
 mod vpc;
@@ -19,6 +20,7 @@ use crate::id::{FirewallRuleId, JobId, NetworkId, PortForwardingRuleId, RouterId
 use crate::{MacAddr, Match, PortRange, Protocol};
 
 pub use fast_path::{FastPathHook, FastPathMode, FastPathSettings};
+pub use limits::Limits;
 pub use load_balancer::LoadBalancer;
 pub use nat_log::NatLog;
 pub use vpc::{AclAction, AclDirection, AclItem, NetworkAcl, PrivateGateway, StaticRoute, VpcSide};
@@ -55,6 +57,9 @@ pub struct RouterSpec {
     pub vpc: Option<VpcSide>,
     /// Connection tracking limits and timeouts.
     pub conntrack: Conntrack,
+    /// How much one guest, or one address outside, may take.
+    #[serde(default, skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
     /// Who may log in over SSH, and on which port.
     pub ssh: Ssh,
     /// Records of translated sessions; `None` for no records.

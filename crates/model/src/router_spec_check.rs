@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::router_spec::{
-    Conntrack, Egress, GuestNetwork, POOL_MAX, PublicAddress, RouterSpec, SPEC_VERSION,
+    Conntrack, Egress, GuestNetwork, Limits, POOL_MAX, PublicAddress, RouterSpec, SPEC_VERSION,
 };
 use crate::{FieldError, MacAddr, Protocol};
 
@@ -114,6 +114,7 @@ impl RouterSpec {
             );
         }
         check_conntrack(&self.conntrack, &mut check.at("conntrack"));
+        check_limits(&self.limits, &mut check.at("limits"));
         check_ssh(self, &mut check.at("ssh"));
         check_nat_log(self, &mut check.at("nat_log"));
         if problems.is_empty() {
@@ -393,6 +394,19 @@ fn check_ssh(spec: &RouterSpec, check: &mut Check<'_>) {
             "one line such as \"ssh-ed25519 AAAA… comment\"",
         );
     }
+}
+
+fn check_limits(limits: &Limits, check: &mut Check<'_>) {
+    let mut within = |field, value: Option<u32>, most: u32| {
+        let expected = format!("1 to {most}");
+        if let Some(value) = value {
+            check.require((1..=most).contains(&value), field, value, &expected);
+        }
+    };
+    within("guest_sessions", limits.guest_sessions, Limits::SESSIONS_MAX);
+    within("guest_rate", limits.guest_rate, Limits::RATE_MAX);
+    within("source_rate", limits.source_rate, Limits::RATE_MAX);
+    within("ping_rate", limits.ping_rate, Limits::RATE_MAX);
 }
 
 fn check_nat_log(spec: &RouterSpec, check: &mut Check<'_>) {

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::NetworkId;
+use crate::refusal::Refused;
 use crate::router_spec::FastPathMode;
 
 /// The ports of a public address that source NAT gives out for each protocol and destination: 1024 to 65535.
@@ -164,6 +165,8 @@ pub enum DropReason {
     Invalid,
     /// Nobody inside asked for it, and no firewall rule, static NAT or forwarding lets it in.
     Unsolicited,
+    /// A limit on new sessions or pings; which one, and of whom, `RouterStats::refused` says.
+    Limit,
     /// The network's egress policy or a rule of it.
     Egress,
     /// A network ACL.
@@ -176,10 +179,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them, in the order that a packet meets them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Spoofed,
         Self::Invalid,
         Self::Unsolicited,
+        Self::Limit,
         Self::Egress,
         Self::Acl,
         Self::Noway,
@@ -192,6 +196,7 @@ impl DropReason {
             Self::Spoofed => "spoofed",
             Self::Invalid => "invalid",
             Self::Unsolicited => "unsolicited",
+            Self::Limit => "limit",
             Self::Egress => "egress",
             Self::Acl => "acl",
             Self::Noway => "noway",
@@ -280,6 +285,9 @@ pub struct RouterStats {
     /// What rules have dropped, by reason.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
+    /// What the limits have refused; one entry for each limit that there is.
+    #[serde(default)]
+    pub refused: Vec<Refused>,
 }
 
 /// Which way a session goes.

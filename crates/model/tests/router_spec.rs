@@ -34,6 +34,7 @@ fn sound() -> Value {
             "leases": {"02:00:00:00:01:05": {"address": "10.1.1.5", "hostname": "web"}}
         }],
         "conntrack": {"max": 262144, "tcp_established_secs": 7440, "udp_secs": 120, "udp_stream_secs": 300, "icmp_secs": 60},
+        "limits": {"guest_sessions": 5000, "guest_rate": 200, "source_rate": 100, "ping_rate": 50},
         "ssh": {"port": 3922, "authorized_keys": ["ssh-ed25519 AAAA root@lab"]},
         "nat_log": {"records_per_second": 20000, "file_mib": 64, "collector": "169.254.0.1:4739"}
     })
@@ -154,6 +155,14 @@ fn each_contradiction_is_refused_and_names_its_field() {
         ),
         ("/guest_networks", json!([]), "guest_networks"),
         ("/conntrack/max", json!(0), "conntrack.max"),
+        (
+            "/limits/guest_sessions",
+            json!(16_777_217),
+            "limits.guest_sessions",
+        ),
+        ("/limits/guest_rate", json!(0), "limits.guest_rate"),
+        ("/limits/source_rate", json!(1_000_001), "limits.source_rate"),
+        ("/limits/ping_rate", json!(0), "limits.ping_rate"),
         ("/ssh/port", json!(0), "ssh.port"),
         (
             "/ssh/authorized_keys",

@@ -26,6 +26,7 @@ fn reason(chain: &str, rule: &str) -> DropReason {
         "gate" => DropReason::Unsolicited,
         "input" => DropReason::Router,
         _ if starts("spoofing") => DropReason::Spoofed,
+        _ if starts("refused_") => DropReason::Limit,
         _ if starts("egress_") => DropReason::Egress,
         _ if starts("acl_") => DropReason::Acl,
         _ => DropReason::Noway,

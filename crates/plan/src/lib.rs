@@ -12,6 +12,7 @@ pub mod packet;
 pub mod parse;
 pub mod plan;
 pub mod pool;
+pub mod refused;
 mod rights;
 pub mod router_plan;
 pub mod ruleset;

@@ -116,17 +116,18 @@ fn set(lines: &mut Lines<'_>, map: bool) -> Result<Set, ParseError> {
         memory: None,
         elements: Default::default(),
     };
-    let mut foreign = String::new();
+    let mut foreign = Vec::new();
     loop {
         let (_, text) = lines.expect()?;
         if text == "}" {
-            match memory(&foreign) {
-                // What packets have written there is as it should be, whatever it is.
-                Some(memory) => {
-                    set.memory = Some(memory);
-                    set.elements.clear();
-                }
-                None => set.key_type.push_str(&foreign),
+            set.memory = memory(&mut foreign);
+            // What packets have written there is as it should be, whatever it is.
+            if set.memory.is_some() {
+                set.elements.clear();
+            }
+            for text in foreign {
+                set.key_type.push_str("; ");
+                set.key_type.push_str(text);
             }
             return Ok(set);
         }
@@ -143,20 +144,31 @@ fn set(lines: &mut Lines<'_>, map: bool) -> Result<Set, ParseError> {
         } else if let Some(first) = text.strip_prefix("elements = {") {
             elements(first, lines, map, &mut set)?;
         } else {
-            foreign.push_str("; ");
-            foreign.push_str(text);
+            foreign.push(text);
         }
     }
 }
 
-/// What a set's lines say of a memory: `; size 4096; flags dynamic,timeout; timeout 60s`, and nothing else.
-fn memory(lines: &str) -> Option<Memory> {
-    let lines = lines.strip_prefix("; size ")?;
-    let (size, secs) = lines.split_once("; flags dynamic,timeout; timeout ")?;
-    Some(Memory {
-        size: size.parse().ok()?,
-        secs: secs.strip_suffix('s')?.parse().ok()?,
-    })
+/// Takes what makes a set one that packets fill themselves out of its lines; leaves them if it is none of ours.
+fn memory(lines: &mut Vec<&str>) -> Option<Memory> {
+    let value = |prefix: &str, suffix: &str| {
+        let line = lines.iter().find_map(|line| line.strip_prefix(prefix))?;
+        line.strip_suffix(suffix)?.parse().ok()
+    };
+    let size = value("size ", "")?;
+    let secs = value("timeout ", "s");
+    let flags = match secs {
+        Some(_) => "flags dynamic,timeout",
+        None => "flags dynamic",
+    };
+    if !lines.contains(&flags) {
+        return None;
+    }
+    let timeout = secs.map(|secs| format!("timeout {secs}s"));
+    lines.retain(|line| {
+        *line != flags && *line != format!("size {size}") && timeout.as_deref().is_none_or(|t| *line != t)
+    });
+    Some(Memory { size, secs })
 }
 
 /// Elements, separated by commas, over as many lines as nft finds pretty.

@@ -10,6 +10,7 @@ mod filter;
 mod gate;
 mod haproxy;
 mod iptables;
+mod limits;
 mod links;
 mod nat;
 mod pool;
@@ -104,6 +105,7 @@ fn ruleset(spec: &RouterSpec) -> Ruleset {
     };
     spoofing::add(spec, &mut ruleset);
     gate::add(spec, &mut ruleset);
+    limits::add(spec, &mut ruleset);
     nat::add(spec, &mut ruleset);
     filter::add(spec, &mut ruleset);
     match &spec.vpc {

@@ -20,17 +20,17 @@ pub const SHORT_FROM: u32 = PORTS / 100 * 95;
 /// A destination that an address is short of ports for is tried again after a minute.
 pub(crate) const SHORT: Memory = Memory {
     size: 65_535,
-    secs: 60,
+    secs: Some(60),
 };
 /// Long enough for a second SYN (after 1 s) and a resolver's second question (after 5 s).
 pub(crate) const TRIED: Memory = Memory {
     size: 131_072,
-    secs: 8,
+    secs: Some(8),
 };
 /// How long a guest stays at an address without a new session. The engine renews it while a session lives.
 pub(crate) const MOVED: Memory = Memory {
     size: 65_535,
-    secs: 3_600,
+    secs: Some(3_600),
 };
 
 /// The set of destinations that an address is short of ports for.
@@ -92,10 +92,8 @@ impl<'a> Tally<'a> {
         let mut script = String::new();
         let mut note = |set: String, element: std::fmt::Arguments<'_>, Memory { secs, .. }: Memory| {
             // Told the time, the kernel renews an element that is there.
-            let _ = writeln!(
-                script,
-                "add element ip {TABLE} {set} {{ {element} timeout {secs}s }}"
-            );
+            let timeout = secs.map_or_else(String::new, |secs| format!(" timeout {secs}s"));
+            let _ = writeln!(script, "add element ip {TABLE} {set} {{ {element}{timeout} }}");
         };
         for (address, guest) in &self.moved {
             note(moved(*address), format_args!("{guest}"), MOVED);

@@ -39,8 +39,23 @@ pub struct Set {
 pub struct Memory {
     /// At most so many elements. When it is full, nothing more is noted down.
     pub size: u32,
-    /// After so many seconds an element is forgotten.
-    pub secs: u32,
+    /// After so many seconds an element is forgotten; `None`: it stays while it has something to remember.
+    pub secs: Option<u32>,
+}
+
+impl Memory {
+    pub(crate) fn of(size: u32, secs: Option<u32>) -> Self {
+        Self { size, secs }
+    }
+
+    /// The set's lines as nft prints them.
+    fn render(self, text: &mut String) {
+        let _ = write!(text, "\t\tsize {}\n\t\tflags dynamic", self.size);
+        if let Some(secs) = self.secs {
+            let _ = write!(text, ",timeout\n\t\ttimeout {secs}s");
+        }
+        text.push('\n');
+    }
 }
 
 /// A chain.
@@ -97,11 +112,8 @@ impl Set {
         if self.interval {
             text.push_str("\t\tflags interval\n");
         }
-        if let Some(Memory { size, secs }) = self.memory {
-            let _ = writeln!(
-                text,
-                "\t\tsize {size}\n\t\tflags dynamic,timeout\n\t\ttimeout {secs}s"
-            );
+        if let Some(memory) = self.memory {
+            memory.render(text);
         }
         if !self.elements.is_empty() {
             text.push_str("\t\telements = { ");

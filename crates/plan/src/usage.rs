@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 
 use crate::ParseError;
 use crate::parse;
-use crate::ruleset::{Chain, Hook, push_chains};
+use crate::ruleset::{Chain, Hook, Memory, Set, push_chains};
 
 /// The table's name, family `ip`.
 pub const TABLE: &str = "outgate_usage";
@@ -78,10 +78,11 @@ pub fn is_whole(listing: &str, public: &str) -> Result<bool, ParseError> {
     let Some(seen) = parse::parse_table(listing, TABLE)? else {
         return Ok(false);
     };
-    let types = SETS.map(|(name, key)| (name, format!("{key}; size {SIZE}; flags dynamic")));
-    let sets = types.iter().all(|(name, key)| {
+    let memory = Some(Memory::of(SIZE, None));
+    let sets = SETS.iter().all(|(name, key)| {
         let set = seen.sets.get(*name);
-        set.is_some_and(|set| set.key_type == *key && set.data_type.is_none() && !set.interval)
+        let same = |set: &Set| set.key_type == *key && set.data_type.is_none() && set.memory == memory;
+        set.is_some_and(same)
     });
     let epoch = seen.sets.get("epoch").is_some_and(|set| set.elements.len() == 1);
     Ok(sets && epoch && seen.sets.len() == SETS.len() + 1 && seen.chains == chains(public))

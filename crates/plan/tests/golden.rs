@@ -117,3 +117,11 @@ fn vpc_without_tiers() {
 fn load_balancing() {
     golden("load_balancing");
 }
+
+/// Limits: only packets that would open a session meet them. A guest's rate is judged before its sessions are counted, and a
+/// guest at its limit is not counted again for a second. What comes from outside is limited once a firewall rule let it
+/// in; pings to the router itself are limited before known sessions pass.
+#[test]
+fn limits() {
+    golden("limits");
+}

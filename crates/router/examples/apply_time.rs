@@ -202,6 +202,7 @@ fn spec(id: RouterId, count: u16) -> Result<RouterSpec> {
             port: 3922,
             authorized_keys: Vec::new(),
         },
+        limits: Default::default(),
         nat_log: None,
         jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,

@@ -8,20 +8,25 @@ mod interfaces;
 mod listing;
 mod meter;
 mod ranking;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use outgate_kernel::{conntrack, nft};
 use outgate_model::RouterSpec;
+use outgate_model::refusal::{Refusal, Refused};
+use outgate_model::router_spec::Limits;
 use outgate_model::stats::{
     AddressTraffic, Dropped, NetworkTraffic, RouterStats, RouterWork, TableUse, Traffic,
 };
 use outgate_plan::drops;
 use outgate_plan::usage::{self, Count, Counted};
+use outgate_plan::{refused, ruleset};
 
 pub use listing::{session, sessions};
 pub use meter::Meter;
+pub use refusals::Refusals;
 
 use crate::RouterError;
 use crate::fast_path::Carried;
@@ -64,7 +69,22 @@ pub fn stats_on(
         work: RouterWork::default(),
         read_millis: now_millis(),
         dropped: dropped()?,
+        refused: refused(&spec.limits)?,
     })
+}
+
+/// What each limit has refused. A set that is not there yet has counted nothing.
+///
+/// # Errors
+/// When the kernel cannot be read.
+pub fn refused(limits: &Limits) -> Result<Vec<Refused>, RouterError> {
+    let limited = Refusal::ALL.into_iter().filter(|r| r.limit(limits).is_some());
+    let counted = limited.map(|reason| {
+        let listing = nft::list_set("ip", ruleset::TABLE, refused::name(reason));
+        let listing = listing.map_err(|e| RouterError::failed("reading what the limits refuse", e))?;
+        Ok(listing.and_then(|listing| refused::counted(reason, &listing)))
+    });
+    counted.filter_map(Result::transpose).collect()
 }
 
 /// What the table of counters holds; `None` while there is none.

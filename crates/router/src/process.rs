@@ -11,11 +11,13 @@ use outgate_kernel::watch::Watch;
 use outgate_model::RouterSpec;
 use outgate_model::host::HostEvent;
 use outgate_model::id::RouterId;
+use outgate_model::refusal::Refused;
+use outgate_model::router_spec::Limits;
 use tokio::sync::broadcast;
 
 use crate::cloud_log::{self, CloudLog};
 use crate::contain::{CONTROL_DIR, contain};
-use crate::insight::Meter;
+use crate::insight::{Meter, Refusals};
 use crate::{RouterError, init, trace};
 
 /// So many events wait for a reader that is slow; it misses the oldest beyond.
@@ -61,6 +63,8 @@ fn work(options: &ServeOptions, dir: &Path, log: &CloudLog) -> Result<(), Router
         looking: tokio::sync::Mutex::new(()),
         meter: Arc::default(),
         tracing: tokio::sync::Mutex::new(()),
+        refusals: Mutex::default(),
+        log: log.clone(),
     });
     if let Err(error) = trace::clear() {
         log.warn(&format!("what a trace has left stays: {error}"));
@@ -89,6 +93,9 @@ struct Shared {
     meter: Arc<Mutex<Meter>>,
     /// Held by whoever follows a packet.
     tracing: tokio::sync::Mutex<()>,
+    /// What the limits had refused at the last look.
+    refusals: Mutex<Refusals>,
+    log: CloudLog,
 }
 
 impl Shared {
@@ -105,6 +112,14 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Logs it when a limit begins to refuse packets, and when it is over.
+    fn note_refusals(&self, limits: &Limits, refused: &[Refused]) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in refusals.look(limits, refused) {
+            self.log.warn(&line);
+        }
     }
 
     /// Tells everybody who listens. Trouble is told to those who begin to listen later too, until it is over.

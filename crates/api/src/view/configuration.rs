@@ -20,6 +20,7 @@ pub fn scope_name(known: &Known) -> &'static str {
     match known.narrower {
         Narrower::Nowhere => "Global",
         Narrower::Zone => "Zone",
+        Narrower::Router => "Zone,NetworkOffering,Network,VpcOffering,Vpc",
         Narrower::Account => "Account",
     }
 }

@@ -170,6 +170,7 @@ impl World {
                 port: 3922,
                 authorized_keys: vec![self.public_key.clone()],
             },
+            limits: Default::default(),
             nat_log: None,
             jobs: Vec::new(),
             fastpath: outgate_model::router_spec::FastPathMode::Off,

@@ -15,6 +15,8 @@ use super::tx::Tx;
 use crate::CommandError;
 use crate::draft::Instance;
 use crate::mirror::Stored;
+use crate::settings;
+use outgate_model::object::SettingScope;
 
 /// How many of `details` an offering may have.
 const DETAILS_MAX: usize = 50;
@@ -147,6 +149,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteNetworkOffering) -> Result<
             by,
         });
     }
+    settings::forget(tx.view, tx.draft, SettingScope::Offering(offering.id));
     tx.draft.delete(&offering);
     event(
         tx,

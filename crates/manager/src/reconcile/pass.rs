@@ -25,7 +25,9 @@ use crate::insight;
 use crate::manager::{CommitError, Manager};
 use crate::mirror::{Stored, View};
 use crate::realm::Phase;
+use crate::settings;
 use crate::spec::{Source, guest_spec};
+use outgate_model::object::SettingScope;
 
 /// How many guests of one realm are started side by side.
 const GUESTS_AT_ONCE: usize = 8;
@@ -348,6 +350,7 @@ async fn finish_network(manager: &Manager, id: NetworkId) -> Result<(), Failure>
         {
             draft.release(key::guest_vlan_claim(physical, vlan));
         }
+        settings::forget(view, draft, SettingScope::Network(id));
         draft.delete(network);
         Ok(())
     });
@@ -380,6 +383,7 @@ async fn finish_vpc(manager: &Manager, id: VpcId) -> Result<(), Failure> {
             draft.delete(list);
         }
         delete_router(view, draft, Realm::Vpc(id));
+        settings::forget(view, draft, SettingScope::Vpc(id));
         draft.delete(vpc);
         Ok(())
     });

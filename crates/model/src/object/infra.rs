@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Ipv4Range;
 use crate::id::{
-    AccountId, AlertId, ClusterId, DomainId, PhysicalNetworkId, PodId, ServiceProviderId, SettingId,
-    TrafficTypeId, ZoneId,
+    AccountId, AlertId, ClusterId, DomainId, NetworkId, NetworkOfferingId, PhysicalNetworkId, PodId,
+    ServiceProviderId, SettingId, TrafficTypeId, VpcId, VpcOfferingId, ZoneId,
 };
 
 /// A pod: a part of a zone with a management subnet of its own.
@@ -120,6 +120,14 @@ pub enum SettingScope {
     Domain(DomainId),
     /// One account.
     Account(AccountId),
+    /// Every network of one offering.
+    Offering(NetworkOfferingId),
+    /// One isolated network.
+    Network(NetworkId),
+    /// Every VPC of one offering.
+    VpcOffering(VpcOfferingId),
+    /// One VPC.
+    Vpc(VpcId),
 }
 
 impl fmt::Display for SettingScope {
@@ -129,6 +137,10 @@ impl fmt::Display for SettingScope {
             Self::Zone(id) => write!(f, "zone {id}"),
             Self::Domain(id) => write!(f, "domain {id}"),
             Self::Account(id) => write!(f, "account {id}"),
+            Self::Offering(id) => write!(f, "network offering {id}"),
+            Self::Network(id) => write!(f, "network {id}"),
+            Self::VpcOffering(id) => write!(f, "VPC offering {id}"),
+            Self::Vpc(id) => write!(f, "VPC {id}"),
         }
     }
 }

@@ -58,10 +58,8 @@ impl Changes {
         let before = self.differences.len();
         for (name, seen) in &observed.sets {
             let same = |want: &Set| {
-                seen.key_type == want.key_type
-                    && seen.data_type == want.data_type
-                    && seen.interval == want.interval
-                    && seen.memory == want.memory
+                (&seen.key_type, &seen.data_type, seen.interval, seen.memory)
+                    == (&want.key_type, &want.data_type, want.interval, want.memory)
             };
             if !wanted.sets.get(name).is_none_or(same) {
                 self.differences
@@ -190,6 +188,12 @@ impl Changes {
                     .push(format!("rules of chain {name} are in another order or doubled"));
             }
             let _ = writeln!(script, "flush chain ip {TABLE} {name}");
+            // A limit's elements keep the limit that they were made with.
+            for (set, _) in wanted.sets.iter().filter(|(_, set)| set.memory.is_some()) {
+                if fills_otherwise(set, seen, &chain.rules) {
+                    let _ = writeln!(script, "flush set ip {TABLE} {set}");
+                }
+            }
             for rule in &chain.rules {
                 let _ = writeln!(script, "add rule ip {TABLE} {name} {rule}");
             }
@@ -211,6 +215,22 @@ impl Changes {
                 .push(format!("the same is true of {more} more: {what}"));
         }
     }
+}
+
+/// What an element of a memory keeps as it was made.
+const LIMITS: [&str; 2] = ["limit rate over", "ct count over"];
+
+/// Whether rules fill a memory with another limit than they did.
+fn fills_otherwise(set: &str, before: &[String], now: &[String]) -> bool {
+    let fills = format!(" @{set} {{ ");
+    let filling = |rules: &[String]| -> Vec<String> {
+        rules
+            .iter()
+            .filter(|rule| rule.contains(&fills) && LIMITS.iter().any(|limit| rule.contains(limit)))
+            .cloned()
+            .collect()
+    };
+    filling(before) != filling(now)
 }
 
 /// What `after` has and `before` lacks.

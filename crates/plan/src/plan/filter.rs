@@ -5,7 +5,7 @@ use outgate_model::RouterSpec;
 use outgate_model::router_spec::GuestNetwork;
 
 use super::build::{INVALID, KNOWN, MSS_CLAMP, PING, TRANSLATED};
-use super::{balancers, egress, vpc};
+use super::{balancers, egress, limits, vpc};
 use crate::Ruleset;
 
 pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
@@ -48,13 +48,14 @@ fn input(spec: &RouterSpec) -> Vec<String> {
         spec.control.interface,
         spec.control.address.addr()
     );
-    let mut rules = vec![
+    let mut rules: Vec<_> = limits::pings(spec).into_iter().collect();
+    rules.extend([
         "iifname \"lo\" accept".to_owned(),
         format!("{KNOWN} accept"),
         format!("{INVALID} drop"),
         format!("{control} tcp dport {} accept", spec.ssh.port),
         format!("{control} {PING} accept"),
-    ];
+    ]);
     for network in &spec.guest_networks {
         let guest = format!("iifname \"{}\"", network.interface);
         let gateway = network.gateway.addr();

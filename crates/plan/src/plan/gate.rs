@@ -14,12 +14,13 @@ use outgate_model::router_spec::{FirewallRule, PublicAddress};
 use outgate_model::{Match, RouterSpec};
 
 use super::build::Holds;
+use super::limits;
 use crate::Ruleset;
 use crate::area::{self, ANY_ADDRESS, ANY_BYTE, Span};
 
 pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     add_sets(spec, ruleset);
-    let mut rules = Vec::new();
+    let mut rules = limits::of_guests(spec);
     for network in &spec.guest_networks {
         rules.push(format!(
             "iifname \"{}\" ip daddr != @public_addresses accept",
@@ -35,10 +36,17 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     // What the control side and the router itself may reach, `input` and `forward` decide.
     rules.push(format!("iifname \"{}\" accept", spec.control.interface));
     rules.push("iifname \"lo\" accept".to_owned());
-    rules.push("ip daddr . meta l4proto . th dport @open_ports accept".to_owned());
-    rules.push("ip daddr . meta l4proto . th dport . ip saddr @open_port_ranges accept".to_owned());
-    rules.push("ip daddr . icmp type . icmp code . ip saddr @open_icmp accept".to_owned());
-    rules.push("ip daddr . meta l4proto . ip saddr @open_protocols accept".to_owned());
+    let entry = limits::entry(spec);
+    rules.push(format!("ip daddr . meta l4proto . th dport @open_ports {entry}"));
+    rules.push(format!(
+        "ip daddr . meta l4proto . th dport . ip saddr @open_port_ranges {entry}"
+    ));
+    rules.push(format!(
+        "ip daddr . icmp type . icmp code . ip saddr @open_icmp {entry}"
+    ));
+    rules.push(format!(
+        "ip daddr . meta l4proto . ip saddr @open_protocols {entry}"
+    ));
     rules.push("drop".to_owned());
     ruleset.base_chain("gate", ("nat", "prerouting", -102, "accept"), rules);
 }

@@ -74,6 +74,7 @@ pub fn spec() -> RouterSpec {
             port: 3922,
             authorized_keys: vec!["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ root@lab".to_owned()],
         },
+        limits: Default::default(),
         nat_log: None,
         jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,

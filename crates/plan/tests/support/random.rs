@@ -8,7 +8,7 @@ use outgate_model::router_spec::load_balancer::{
     AppCookieMode, HealthCheck, LbAlgorithm, LbCookieMode, LbProtocol, Stickiness,
 };
 use outgate_model::router_spec::{
-    Egress, EgressPolicy, EgressRule, FirewallRule, LoadBalancer, PortForward, PublicAddress,
+    Egress, EgressPolicy, EgressRule, FirewallRule, Limits, LoadBalancer, PortForward, PublicAddress,
 };
 use outgate_model::{IcmpMatch, Match, PortRange, Protocol, RouterSpec};
 use outgate_plan::packet::{Header, Packet, State};
@@ -270,10 +270,24 @@ fn egress() -> impl Strategy<Value = Egress> {
     (default, vec(rule, 0..6)).prop_map(|(default, rules)| Egress { default, rules })
 }
 
+/// Some limits or none; each packet of a test is the first of its sender.
+pub fn limits() -> impl Strategy<Value = Limits> {
+    let limit = || proptest::option::of(proptest::sample::select(&[5_u32, 86_400, 1_000_000][..]));
+    (limit(), limit(), limit(), limit()).prop_map(|(guest_sessions, guest_rate, source_rate, ping_rate)| {
+        Limits {
+            guest_sessions,
+            guest_rate,
+            source_rate,
+            ping_rate,
+        }
+    })
+}
+
 /// Specs that pass validation, all for the same router.
 pub fn specs() -> impl Strategy<Value = RouterSpec> {
-    (addresses(), egress()).prop_map(|(addresses, egress)| {
+    (addresses(), egress(), limits()).prop_map(|(addresses, egress, limits)| {
         let mut spec = spec();
+        spec.limits = limits;
         spec.public.addresses = addresses;
         spec.guest_networks[0].egress = egress;
         assert_eq!(spec.validate(), Ok(()));

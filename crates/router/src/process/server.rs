@@ -120,11 +120,13 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
         }
         Request::Stats { census_from } => {
             let (carried, work) = ask(agent, Message::Work).await?;
-            let meter = Arc::clone(&shared.meter);
+            let (meter, telling) = (Arc::clone(&shared.meter), Arc::clone(shared));
             let stats = look(shared, "counting", move |spec| {
                 // Looks come one at a time; a panic leaves a meter that counts on from what it has.
                 let mut meter = meter.lock().unwrap_or_else(PoisonError::into_inner);
-                insight::stats_on(spec, census_from, &carried, &mut meter)
+                let stats = insight::stats_on(spec, census_from, &carried, &mut meter)?;
+                telling.note_refusals(&spec.limits, &stats.refused);
+                Ok(stats)
             });
             let stats = RouterStats { work, ..stats.await? };
             Ok(Reply::Stats(Box::new(stats)))

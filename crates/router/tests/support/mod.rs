@@ -224,6 +224,7 @@ pub fn spec() -> RouterSpec {
             port: 3922,
             authorized_keys: vec![public_key()],
         },
+        limits: Default::default(),
         nat_log: None,
         jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,

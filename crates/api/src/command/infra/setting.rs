@@ -3,7 +3,7 @@
 
 use outgate_manager::command::request::UpdateSetting;
 use outgate_manager::settings::{self, Known};
-use outgate_model::id::{AccountId, DomainId, ZoneId};
+use outgate_model::id::{AccountId, DomainId, NetworkId, NetworkOfferingId, VpcId, VpcOfferingId, ZoneId};
 use outgate_model::object::SettingScope;
 use serde_json::Value;
 
@@ -51,6 +51,22 @@ const SCOPE: &[Param] = &[
     Param::optional("domainid", Kind::Uuid(Of::Domain), "for this domain only"),
     Param::optional("accountid", Kind::Uuid(Of::Account), "for this account only"),
     Param::optional(
+        "networkofferingid",
+        Kind::Uuid(Of::NetworkOffering),
+        "for this offering's networks only",
+    ),
+    Param::optional(
+        "networkid",
+        Kind::Uuid(Of::Network),
+        "for this isolated network only",
+    ),
+    Param::optional(
+        "vpcofferingid",
+        Kind::Uuid(Of::VpcOffering),
+        "for this offering's VPCs only",
+    ),
+    Param::optional("vpcid", Kind::Uuid(Of::Vpc), "for this VPC only"),
+    Param::optional(
         "clusterid",
         Kind::Uuid(Of::Cluster),
         "in this cluster only: no setting differs there",
@@ -71,13 +87,24 @@ fn scope(params: &Params) -> Result<SettingScope, ApiError> {
         params
             .id("accountid")
             .map(|id| SettingScope::Account(AccountId(id))),
+        params
+            .id("networkofferingid")
+            .map(|id| SettingScope::Offering(NetworkOfferingId(id))),
+        params
+            .id("networkid")
+            .map(|id| SettingScope::Network(NetworkId(id))),
+        params
+            .id("vpcofferingid")
+            .map(|id| SettingScope::VpcOffering(VpcOfferingId(id))),
+        params.id("vpcid").map(|id| SettingScope::Vpc(VpcId(id))),
     ];
     let mut given = given.into_iter().flatten();
     match (given.next(), given.next()) {
         (None, _) => Ok(SettingScope::Global),
         (Some(scope), None) => Ok(scope),
         (Some(_), Some(_)) => Err(ApiError::parameter(
-            "only one of zoneid, domainid and accountid can be given: a value is set in one scope",
+            "only one of zoneid, domainid, accountid, networkofferingid, networkid, vpcofferingid and vpcid can be given: a \
+             value is set in one scope",
         )),
     }
 }

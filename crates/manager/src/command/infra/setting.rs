@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Settings (CloudStack: configurations): to change and to reset.
 
+use outgate_model::Realm;
 use outgate_model::id::SettingId;
-use outgate_model::object::{Account, Domain, Setting, SettingScope, Zone};
+use outgate_model::object::{
+    Account, Domain, Network, NetworkOffering, Setting, SettingScope, Vpc, VpcOffering, Zone,
+};
 
 use super::{alone, note, zone};
 use crate::CommandError;
 use crate::command::request::UpdateSetting;
 use crate::command::tx::Tx;
+use crate::mirror::View;
+use crate::realm::Standing;
 use crate::settings;
 
 /// `updateConfiguration`, and `resetConfiguration` without a value. A change is live at once: whoever needs the value
@@ -35,11 +40,7 @@ pub(crate) fn change(tx: &mut Tx<'_>, request: &UpdateSetting) -> Result<(), Com
         }
     };
     if settings::is_of_routers(known.name) {
-        let of = match request.scope {
-            SettingScope::Zone(id) => Some(id),
-            _ => None,
-        };
-        zone::touch_routers(tx, of);
+        zone::touch_routers(tx, |view, standing| reaches(view, request.scope, standing));
     }
     let (kind, text) = match &new {
         Some(new) => (
@@ -71,6 +72,10 @@ fn check_scope(tx: &mut Tx<'_>, known: &settings::Known, scope: SettingScope) ->
         SettingScope::Zone(id) => ("zoneid", id.to_string()),
         SettingScope::Domain(id) => ("domainid", id.to_string()),
         SettingScope::Account(id) => ("accountid", id.to_string()),
+        SettingScope::Offering(id) => ("networkofferingid", id.to_string()),
+        SettingScope::Network(id) => ("networkid", id.to_string()),
+        SettingScope::VpcOffering(id) => ("vpcofferingid", id.to_string()),
+        SettingScope::Vpc(id) => ("vpcid", id.to_string()),
     };
     if !known.takes(scope) {
         let expected = format!(
@@ -85,5 +90,32 @@ fn check_scope(tx: &mut Tx<'_>, known: &settings::Known, scope: SettingScope) ->
         SettingScope::Zone(id) => tx.provided::<Zone>(field, id).map(|_| ()),
         SettingScope::Domain(id) => tx.provided::<Domain>(field, id).map(|_| ()),
         SettingScope::Account(id) => tx.provided::<Account>(field, id).map(|_| ()),
+        SettingScope::Offering(id) => tx.provided::<NetworkOffering>(field, id).map(|_| ()),
+        SettingScope::Network(id) => match tx.provided::<Network>(field, id)?.tier.as_ref() {
+            None => Ok(()),
+            Some(tier) => {
+                let expected = format!("an isolated network; this is a tier, so give vpcid={}", tier.vpc);
+                Err(CommandError::invalid(field, id, expected))
+            }
+        },
+        SettingScope::VpcOffering(id) => tx.provided::<VpcOffering>(field, id).map(|_| ()),
+        SettingScope::Vpc(id) => tx.provided::<Vpc>(field, id).map(|_| ()),
+    }
+}
+
+/// Whether a value in this scope may hold for a router.
+fn reaches(view: &View<'_>, scope: SettingScope, of: &Standing) -> bool {
+    match (scope, of.realm) {
+        (SettingScope::Global, _) => true,
+        (SettingScope::Zone(id), _) => of.zone == id,
+        (SettingScope::Network(id), Realm::Network(network)) => network == id,
+        (SettingScope::Vpc(id), Realm::Vpc(vpc)) => vpc == id,
+        (SettingScope::Offering(id), Realm::Network(network)) => {
+            view.get::<Network>(network).is_some_and(|n| n.offering == id)
+        }
+        (SettingScope::VpcOffering(id), Realm::Vpc(vpc)) => {
+            view.get::<Vpc>(vpc).is_some_and(|v| v.offering == id)
+        }
+        _ => false,
     }
 }

@@ -17,7 +17,9 @@ use crate::command::request::{CreateZone, DeleteZone, UpdateZone};
 use crate::command::tx::Tx;
 use crate::command::{checks, implement, network, subnet};
 use crate::mirror::Stored;
+use crate::mirror::View;
 use crate::realm::Phase;
+use crate::realm::Standing;
 
 /// CloudStack's `guest.domain.suffix`.
 const DOMAIN: &str = "cs1cloud.internal";
@@ -75,7 +77,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateZone) -> Result<ZoneId, Co
     replace(&mut next.dns, request.dns);
     replace(&mut next.internal_dns, request.internal_dns);
     if next.dns != zone.dns {
-        touch_routers(tx, Some(zone.id));
+        touch_routers(tx, |_, standing| standing.zone == zone.id);
     }
     let text = format!("updated zone {}", next.name);
     tx.draft.update(&zone, next);
@@ -203,12 +205,12 @@ pub(crate) fn open(tx: &Tx<'_>, zone: &Zone) -> Result<(), CommandError> {
     })
 }
 
-/// Raises the generation of every router of a zone, or of all there are.
-pub(crate) fn touch_routers(tx: &mut Tx<'_>, zone: Option<ZoneId>) {
-    let alive = |s: &crate::realm::Standing| s.phase == Phase::Alive && zone.is_none_or(|id| s.zone == id);
+/// Raises the generation of every router that this `concerns`.
+pub(crate) fn touch_routers(tx: &mut Tx<'_>, concerns: impl Fn(&View<'_>, &Standing) -> bool) {
     let realms = tx.view.realms();
     let standings = realms.filter_map(|realm| tx.view.standing(realm));
-    let realms: Vec<_> = standings.filter(alive).map(|s| s.realm).collect();
+    let concerned = standings.filter(|s| s.phase == Phase::Alive && concerns(tx.view, s));
+    let realms: Vec<_> = concerned.map(|s| s.realm).collect();
     for realm in realms {
         tx.draft.touch(tx.view, realm);
     }

@@ -310,7 +310,8 @@ pub struct DedicateRange {
 pub struct UpdateSetting {
     /// `name`.
     pub name: String,
-    /// `zoneid`, `domainid` or `accountid`; everywhere when none is given.
+    /// `zoneid`, `domainid`, `accountid`, `networkofferingid`, `networkid`, `vpcofferingid` or `vpcid`; everywhere when none
+    /// is given.
     pub scope: SettingScope,
     /// `value`; `None` takes it back.
     pub value: Option<String>,

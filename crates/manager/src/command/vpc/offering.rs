@@ -14,6 +14,8 @@ use crate::command::checks;
 use crate::command::request::{CreateVpcOffering, DeleteVpcOffering, Started, UpdateVpcOffering};
 use crate::command::tx::Tx;
 use crate::draft::Instance;
+use crate::settings;
+use outgate_model::object::SettingScope;
 
 /// The counter that every new or renamed offering writes, so that two of them never pass each other unseen.
 const NAMES: &str = "vpc-offering";
@@ -125,6 +127,7 @@ pub(crate) fn delete(tx: &mut Tx<'_>, request: DeleteVpcOffering) -> Result<Star
             by: format!("VPC {} is made from it; disable it instead", vpc.id),
         });
     }
+    settings::forget(tx.view, tx.draft, SettingScope::VpcOffering(offering.id));
     tx.draft.delete(&offering);
     event(tx, "VPC.OFFERING.DELETE", &offering, "deleted");
     let job = tx.job::<VpcOffering>("deleteVPCOffering", offering.id.0, Goal::Stored);

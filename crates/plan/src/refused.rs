@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the limits of a router refuse, as its table counts it: a set for each limit, one counter an address.
+//!
+//! Counters live as long as the table does: they begin at zero when it is made anew.
+
+use std::net::Ipv4Addr;
+
+use outgate_model::refusal::{Refusal, Refused};
+use outgate_model::stats::RANKED;
+
+/// The name of the chain that refuses, and of the set that counts.
+pub fn name(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::GuestSessions => "refused_guest_sessions",
+        Refusal::GuestRate => "refused_guest_rate",
+        Refusal::SourceRate => "refused_source_rate",
+        Refusal::PingRate => "refused_ping_rate",
+    }
+}
+
+/// Whose address is counted: the guest's, or the public one. Addresses outside are anybody's to invent.
+pub(crate) fn key(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::GuestSessions | Refusal::GuestRate => "ip saddr",
+        Refusal::SourceRate | Refusal::PingRate => "ip daddr",
+    }
+}
+
+/// Reads what `nft -j list set ip outgate <name>` printed. `None` when it is not that.
+pub fn counted(reason: Refusal, json: &str) -> Option<Refused> {
+    let document: serde_json::Value = serde_json::from_str(json).ok()?;
+    let mut objects = document.get("nftables")?.as_array()?.iter();
+    let set = objects.find_map(|object| object.get("set"))?;
+    let elements = set.get("elem").and_then(|e| e.as_array());
+    let mut addresses: Vec<(Ipv4Addr, u64)> = elements.into_iter().flatten().filter_map(element).collect();
+    let packets = addresses.iter().map(|(_, packets)| packets).sum();
+    addresses.sort_by_key(|(address, packets)| (std::cmp::Reverse(*packets), *address));
+    addresses.truncate(RANKED);
+    Some(Refused {
+        reason,
+        packets,
+        addresses,
+    })
+}
+
+fn element(element: &serde_json::Value) -> Option<(Ipv4Addr, u64)> {
+    let element = element.get("elem")?;
+    let packets = element.get("counter")?.get("packets")?.as_u64()?;
+    Some((element.get("val")?.as_str()?.parse().ok()?, packets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_read_by_address_the_most_refused_first() {
+        // What nft 1.0.6 prints.
+        let json = r#"{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"set": {"family": "ip", "name": "refused_guest_rate",
+            "table": "outgate", "type": "ipv4_addr", "handle": 7, "size": 65535, "elem": [
+            {"elem": {"val": "10.1.1.5", "counter": {"packets": 20, "bytes": 580}}},
+            {"elem": {"val": "10.1.1.6", "counter": {"packets": 22, "bytes": 580}}}]}}]}"#;
+        let refused = counted(Refusal::GuestRate, json).unwrap();
+        assert_eq!(refused.packets, 42);
+        let most = (Ipv4Addr::new(10, 1, 1, 6), 22);
+        assert_eq!(refused.addresses, [most, (Ipv4Addr::new(10, 1, 1, 5), 20)]);
+        assert_eq!(counted(Refusal::GuestRate, "{}"), None);
+    }
+}
