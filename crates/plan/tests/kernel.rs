@@ -9,6 +9,7 @@
 
 mod support;
 
+use outgate_model::router_spec::Limits;
 use outgate_plan::diff::nft_script;
 use outgate_plan::{RouterPlan, Ruleset, diff, parse_ruleset, plan};
 use proptest::prelude::*;
@@ -93,5 +94,22 @@ fn the_kernel_lists_every_size_of_network_as_planned() {
         let wanted = plan(&spec).ruleset;
         let script = nft_script(&Ruleset::default(), &wanted).unwrap();
         assert_eq!(read_back(&[script]), wanted);
+    }
+}
+
+/// nft leaves a burst of 5 out.
+#[test]
+fn the_kernel_lists_every_limit_as_planned() {
+    for limit in [1, 5, 60, 3_600, 1_000_000] {
+        let mut spec = spec();
+        spec.limits = Limits {
+            guest_sessions: Some(limit),
+            guest_rate: Some(limit),
+            source_rate: Some(limit),
+            ping_rate: Some(limit),
+        };
+        assert_eq!(spec.validate(), Ok(()));
+        let wanted = plan(&spec).ruleset;
+        assert_eq!(read_back(&[wanted.to_script()]), wanted);
     }
 }
