@@ -130,6 +130,7 @@ fn spec(fast_path: Option<Hook>) -> anyhow::Result<RouterSpec> {
             port: 3922,
             authorized_keys: Vec::new(),
         },
+        limits: Default::default(),
         nat_log: None,
         jobs: Vec::new(),
         fastpath: fast_path.map_or(FastPathMode::Off, |_| FastPathMode::Required),
