@@ -35,6 +35,8 @@ const NOT_COVERED: &[&str] = &[
     "verifyRouter",
     "diagnoseNetwork",
     "traceFlow",
+    "auditNetwork",
+    "hardenNetwork",
     "renewVirtualMachineLease",
     "upgradeRouterTemplate",
     "scaleVirtualMachine",

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::output::Style;
-use crate::{api, completions, doctor, exit, guest, lab, man, openapi, router, server, top, trace, verify};
+use crate::{
+    api, audit, completions, doctor, exit, guest, lab, man, openapi, router, server, top, trace, verify,
+};
 
 /// Source NAT for clouds: many private networks reach the outside through few public addresses.
 ///
@@ -38,6 +40,7 @@ Examples:
   outgate doctor                  what is wrong, where, and what to do about it
   outgate trace --src 10.1.1.2 --dst 198.51.100.10:80   what becomes of a packet, and why
   outgate top                     what the routers carry, live
+  outgate audit                   how networks deviate from the hardened profile
   outgate verify r-2-VM           the seven steps that show whether source NAT works
   outgate lab down                leave nothing behind
   outgate server --help           run the management server itself
@@ -58,6 +61,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Explain what a router does with one packet, by its rules and by its kernel
     Trace(Box<trace::Args>),
+    /// List how a network deviates from the hardened profile, with risk, evidence and the command that closes it
+    Audit(audit::Args),
     /// Show step by step whether a router's source NAT works
     Verify(verify::Args),
     /// Watch sessions, ports, rates, drops and the fast path of networks, live
@@ -106,6 +111,7 @@ pub fn run(command: Command, output: Style) -> anyhow::Result<()> {
         Command::Lab(command) => lab::run(command, format),
         Command::Doctor(args) => doctor::run(&args, format),
         Command::Trace(args) => trace::run(&args, format),
+        Command::Audit(args) => audit::run(&args, format),
         Command::Verify(args) => verify::run(&args, format),
         Command::Top(args) => top::run(&args, format),
         Command::Router(command) => router::run(command),

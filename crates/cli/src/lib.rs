@@ -3,6 +3,7 @@
 
 mod api;
 mod args;
+mod audit;
 pub mod client;
 mod completions;
 mod doctor;

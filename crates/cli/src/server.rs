@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use outgate_api::ServerConfig;
 use outgate_host::{NamespaceConfig, NamespaceHost};
+use outgate_manager::audit::Exposure;
 use outgate_manager::{BootstrapConfig, Drivers, Manager, ManagerConfig, Pace, RangeConfig, RouterSettings};
 use outgate_store::SqliteStore;
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,6 +58,10 @@ async fn serve(config: &Config, sockets: Sockets) -> anyhow::Result<()> {
     let drivers: Drivers = [(HOST.to_owned(), Arc::new(host) as Arc<dyn outgate_host::Host>)].into();
     let manager = Manager::start(Arc::clone(&store) as _, drivers, manager_config(config)).await;
     let manager = manager.context("starting the manager")?;
+    manager.exposed(Exposure {
+        listens: Some(address),
+        integration: config.integration_listen,
+    });
     if let Some(path) = &config.credentials_file {
         let admin = manager.admin_credentials().context("the administrator's keys")?;
         let endpoint = format!("http://{address}{}", outgate_api::server::PATH);

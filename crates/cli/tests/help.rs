@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_command_teaches_with_examples() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["server"],
         &["lab"],
@@ -28,6 +28,7 @@ fn every_command_teaches_with_examples() {
         &["lab", "shell"],
         &["lab", "exec"],
         &["verify"],
+        &["audit"],
         &["api"],
         &["openapi"],
         &["completions"],

@@ -5,6 +5,7 @@
 //! the causes, the first broken link first. [`probe`] says which programs to run where; [`read`] understands what they
 //! print. Nothing here reads a clock, a file or the kernel: whoever gathers evidence does.
 
+pub mod audit;
 mod check;
 pub mod evidence;
 pub mod finding;

@@ -111,6 +111,51 @@ pub fn sockets() -> Run {
     run(&["ss", "-Hlntu"], LOOK)
 }
 
+/// Who listens on which port, and which program that is.
+pub fn listeners() -> Run {
+    run(&["ss", "-Hlntup"], LOOK)
+}
+
+/// The router's sshd, asked without a key: it refuses, and names what it would take.
+pub fn login(spec: &RouterSpec) -> Run {
+    let (port, to) = (
+        spec.ssh.port.to_string(),
+        format!("root@{}", spec.control.address.addr()),
+    );
+    let words = [
+        "ssh",
+        "-F",
+        "none",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "PreferredAuthentications=none",
+        "-o",
+        "ConnectTimeout=2",
+        "-p",
+        &port,
+        &to,
+        "true",
+    ];
+    run(&words, LOOK)
+}
+
+/// Whether connection tracking helpers are assigned by themselves, on kernels that still have that.
+pub fn helpers() -> Run {
+    run(
+        &[
+            "grep",
+            "-s",
+            "-H",
+            "",
+            "/proc/sys/net/netfilter/nf_conntrack_helper",
+        ],
+        LOOK,
+    )
+}
+
 /// Every program.
 pub fn programs() -> Run {
     run(&["ps", "-eo", "pid=,stat=,args="], LOOK)

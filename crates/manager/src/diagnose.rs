@@ -2,7 +2,7 @@
 //! The doctor: gathers what a router, its guests and its host show, all side by side and within seconds, and has
 //! [`outgate_doctor`] name the first broken link. Changes nothing.
 
-mod gather;
+pub(crate) mod gather;
 pub mod trace;
 
 use std::net::Ipv4Addr;
@@ -18,6 +18,8 @@ use outgate_model::id::{GuestId, NetworkId, RouterId, VpcId};
 use outgate_model::object::{Guest, Network, Power, Router, Vpc, Zone};
 use outgate_model::{Realm, RouterSpec};
 use outgate_plan::packet::{Header, Packet, Reason, State, Verdict, verdict};
+
+use tokio::sync::SemaphorePermit;
 
 use crate::command::Caller;
 use crate::mirror::{Stored, View};
@@ -104,11 +106,7 @@ impl Manager {
         patient: Patient,
         wanted: Wanted,
     ) -> Result<Examined, CommandError> {
-        let turn = tokio::time::timeout(TURN, self.inner.diagnoses.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
-            let what = format!("{AT_ONCE} diagnoses are running; try again in a few seconds");
-            return Err(CommandError::Unavailable { what });
-        };
+        let _turn = self.diagnosis_turn().await?;
         let started = Instant::now();
         let known = known(&self.view(), &self.inner.config, caller, patient)?;
         let flow = known.spec.as_ref().and_then(|spec| flow(spec, &known, wanted));
@@ -145,6 +143,15 @@ impl Manager {
             flow: described,
             diagnosis,
             took: started.elapsed(),
+        })
+    }
+
+    /// Waits for a turn to start programs in a router.
+    pub(crate) async fn diagnosis_turn(&self) -> Result<SemaphorePermit<'_>, CommandError> {
+        let turn = tokio::time::timeout(TURN, self.inner.diagnoses.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            let what = format!("{AT_ONCE} diagnoses are running; try again in a few seconds");
+            CommandError::Unavailable { what }
         })
     }
 
@@ -228,7 +235,7 @@ fn known(
 }
 
 /// What the patient's router serves, and the guest that was asked for.
-fn realm_of(
+pub(crate) fn realm_of(
     view: &View<'_>,
     caller: &Caller,
     patient: Patient,

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod alerts;
+pub mod audit;
 pub mod bootstrap;
 pub mod capacity;
 pub mod collect;

@@ -126,6 +126,8 @@ pub(crate) struct Inner {
     pub(crate) diagnoses: tokio::sync::Semaphore,
     /// Turns of traces.
     pub(crate) traces: tokio::sync::Semaphore,
+    /// Where the server can be reached, once it has said so.
+    pub(crate) exposure: std::sync::OnceLock<crate::audit::Exposure>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -170,6 +172,7 @@ impl Manager {
             turn: RwLock::new(()),
             diagnoses: tokio::sync::Semaphore::new(diagnose::AT_ONCE),
             traces: tokio::sync::Semaphore::new(diagnose::trace::AT_ONCE),
+            exposure: std::sync::OnceLock::new(),
             stop: watch::Sender::new(false),
             tasks: Mutex::new(Vec::new()),
         };

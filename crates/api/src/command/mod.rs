@@ -5,6 +5,7 @@
 mod absent;
 mod address;
 mod alert;
+mod audit;
 mod capacity;
 mod diagnosis;
 mod diagnostics;
@@ -360,6 +361,7 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
         diagnostics::COMMANDS,
         diagnosis::COMMANDS,
         trace::COMMANDS,
+        audit::COMMANDS,
         job::COMMANDS,
         event::COMMANDS,
         usage::COMMANDS,

@@ -146,22 +146,29 @@ pub(crate) fn create_egress(tx: &mut Tx<'_>, request: &CreateEgressRule) -> Resu
         .map(|rule| &*rule.object);
     let egress = rules.filter(|rule| rule.direction == Direction::Egress);
     conflicts::pass_beside_passes(wanted, egress, format_args!("network {}", network.id))?;
-    let text = format!(
-        "egress rule {} for network {}",
-        match_text(request.matches),
-        network.name
-    );
-    let rule = add(
-        tx,
-        &network,
-        Direction::Egress,
-        request.matches,
-        (sources, destinations),
-        &text,
-    );
+    let rule = add_egress(tx, &network, request.matches, sources, destinations);
     Ok(tx
         .applied::<FirewallRule>("createEgressFirewallRule", rule.id.0, network.realm(), rule.since)
         .made(rule.id.0))
+}
+
+/// Adds an egress rule that stands beside the others.
+pub(crate) fn add_egress(
+    tx: &mut Tx<'_>,
+    network: &Stored<Network>,
+    matches: Match,
+    sources: Vec<Ipv4Net>,
+    destinations: Vec<Ipv4Net>,
+) -> FirewallRule {
+    let text = format!("egress rule {} for network {}", match_text(matches), network.name);
+    add(
+        tx,
+        network,
+        Direction::Egress,
+        matches,
+        (sources, destinations),
+        &text,
+    )
 }
 
 fn add(

@@ -29,6 +29,7 @@ use super::request::{
     RegisterTemplate, ScaleGuest, ScaleRouter, UpdateGuest, UpdateServiceOffering, UpdateTemplate,
     UpgradeRouter,
 };
+use super::request::{HardenNetwork, ReleaseIp, ReserveIp, UpdateIp};
 use super::reserve;
 use super::tx::Tx;
 use super::{
@@ -69,6 +70,8 @@ commands! {
     delete_network_offering(DeleteNetworkOffering) -> () = |tx, request| network_offering::delete(tx, *request);
     /// Makes an isolated network; with a persistent offering its router too.
     create_network(CreateNetwork) -> NetworkId = network::create;
+    /// Lets only web and names leave a network, limits its guests and those outside, and records its sessions.
+    harden_network(HardenNetwork) -> Started = network::harden;
     /// Changes a network's names, domain or source NAT address.
     update_network(UpdateNetwork) -> Started = network::update;
     /// Applies a network anew.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Isolated networks: to create, change, restart and delete.
 
+mod harden;
 mod migrate;
 mod placing;
 mod settings;
@@ -21,6 +22,7 @@ use super::{checks, guest, implement, infra, tenancy};
 use crate::CommandError;
 use crate::mirror::Stored;
 use crate::realm::Standing;
+pub(crate) use harden::harden;
 pub(crate) use update::update;
 
 /// The counter that numbers networks. Every `createNetwork` writes it, so two of them never pass each other unseen.

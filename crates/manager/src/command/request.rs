@@ -35,7 +35,9 @@ pub use infra::{
     RangeId, UpdateCluster, UpdateHost, UpdatePhysicalNetwork, UpdatePod, UpdateProvider, UpdateRange,
     UpdateSetting, UpdateTrafficType, UpdateZone,
 };
-pub use network::{ChosenSettings, CreateNetwork, DeleteNetwork, RestartNetwork, UpdateNetwork};
+pub use network::{
+    ChosenSettings, CreateNetwork, DeleteNetwork, HardenNetwork, RestartNetwork, UpdateNetwork,
+};
 pub use nic::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp, WantedNic};
 pub use offering::{CreateNetworkOffering, DeleteNetworkOffering, UpdateNetworkOffering};
 pub use provided::{

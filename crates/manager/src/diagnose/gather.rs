@@ -32,16 +32,16 @@ const STRANGERS: usize = 4;
 
 /// Where a program runs.
 #[derive(Clone, Copy)]
-enum Place {
+pub(crate) enum Place {
     Router(RouterId),
     Guest(GuestId),
 }
 
 /// A program that is running; `None` when it could not run or did not end in time.
-struct Running(JoinHandle<Option<RunOutput>>);
+pub(crate) struct Running(JoinHandle<Option<RunOutput>>);
 
 impl Running {
-    fn start(driver: &Arc<dyn Host>, place: Place, run: Run) -> Self {
+    pub(crate) fn start(driver: &Arc<dyn Host>, place: Place, run: Run) -> Self {
         let driver = Arc::clone(driver);
         Self(tokio::spawn(async move {
             let limit = Duration::from_millis(run.timeout_millis) + GRACE;
@@ -55,12 +55,12 @@ impl Running {
         }))
     }
 
-    async fn output(self) -> Option<RunOutput> {
+    pub(crate) async fn output(self) -> Option<RunOutput> {
         self.0.await.ok().flatten()
     }
 
     /// Standard output of a program that succeeded.
-    async fn text(self) -> Option<String> {
+    pub(crate) async fn text(self) -> Option<String> {
         let output = self.output().await?;
         (output.code == Some(0)).then_some(output.stdout)
     }

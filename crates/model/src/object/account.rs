@@ -165,6 +165,9 @@ pub struct User {
     /// Whether it is locked, which keeps an enabled user from calling too.
     #[serde(default)]
     pub locked: bool,
+    /// Since when it has its keys; `None`: since it was made, or it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_since: Option<jiff::Timestamp>,
     /// When it was made.
     pub created: jiff::Timestamp,
 }
@@ -185,6 +188,7 @@ impl User {
             timezone: None,
             enabled: true,
             locked: false,
+            keys_since: None,
             created: jiff::Timestamp::now(),
         }
     }

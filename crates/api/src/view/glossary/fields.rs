@@ -76,6 +76,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("childtemplates", "always empty"),
     ("cidr", "the prefix"),
     ("cidrlist", "source CIDRs, joined by commas"),
+    ("clean", "whether nothing deviates from the hardened profile"),
     ("cloudstackversion", "the version of CloudStack whose API this is"),
     ("clustertype", "CloudManaged"),
     ("cmd", "the command"),
@@ -122,6 +123,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("destinationport", "the port of the other end"),
     ("destroyed", "whether it is destroyed"),
     ("details", "details by name"),
+    (
+        "deviation",
+        "how it deviates from the hardened profile, the gravest first: id, risk, title, evidence, command",
+    ),
     ("deviceid", "N of the NIC's device ethN"),
     ("dhcpprovider", "who answers DHCP"),
     ("directdownload", "whether hosts download it themselves"),

@@ -122,6 +122,16 @@ impl UpdateNetwork {
     }
 }
 
+/// `hardenNetwork`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HardenNetwork {
+    /// `id`.
+    pub id: NetworkId,
+    /// `networkofferingid`: what the network changes to if its own allows egress by default; the default one when left
+    /// out.
+    pub offering: Option<NetworkOfferingId>,
+}
+
 /// `restartNetwork`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartNetwork {

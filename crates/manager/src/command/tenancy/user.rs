@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Users: to create, change, switch on and off, and delete; their keys.
 
+use jiff::Timestamp;
 use outgate_model::id::UserId;
 use outgate_model::job::Goal;
 use outgate_model::object::{Account, AccountState, User};
@@ -142,6 +143,7 @@ pub(super) fn register(tx: &mut Tx<'_>, id: UserId, api_key: &str, sealed: &str)
     let next = User {
         api_key: api_key.to_owned(),
         sealed_secret_key: sealed.to_owned(),
+        keys_since: Some(Timestamp::now()),
         ..User::clone(&user)
     };
     let text = format!("user {} has new keys", user.username);
