@@ -11,7 +11,7 @@ use outgate_model::job::JobState;
 use outgate_model::object::{LoadBalancerRule, RouterState};
 
 use super::request::{AddIpToNic, AddNic, RemoveIpFromNic, RemoveNic, UpdateDefaultNic, UpdateNicIp};
-use super::request::{AddSourceNat, ReleaseIp, RemoveSourceNat, ReserveIp, UpdateIp};
+use super::request::{AddSourceNat, HardenNetwork, ReleaseIp, RemoveSourceNat, ReserveIp, UpdateIp};
 use super::request::{
     AssociateIp, Caller, CreateEgressRule, CreateFirewallRule, CreateNetwork, CreatePortForwarding,
     DeleteEgressRule, DeleteFirewallRule, DeleteNetwork, DeletePortForwarding, DeployGuest, DestroyGuest,
@@ -29,7 +29,7 @@ use super::request::{
     RegisterTemplate, ScaleGuest, ScaleRouter, UpdateGuest, UpdateServiceOffering, UpdateTemplate,
     UpgradeRouter,
 };
-use super::request::{HardenNetwork, ReleaseIp, ReserveIp, UpdateIp};
+
 use super::reserve;
 use super::tx::Tx;
 use super::{
