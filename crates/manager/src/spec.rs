@@ -295,18 +295,32 @@ fn conntrack(source: Source<'_>, server: &Conntrack, scopes: &[SettingScope]) ->
 }
 
 /// How a fast path is made, where there is one.
-fn fastpath(source: Source<'_>, hook: FastPathHook, zone: ZoneId) -> FastPathSettings {
+fn fastpath(source: Source<'_>, hook: FastPathHook, scopes: &[SettingScope]) -> FastPathSettings {
     let known = &settings::FASTPATH_MEMORY;
-    let mib = source.setting(known, zone).unwrap_or(known.default);
+    let mib = source.setting(known, scopes).unwrap_or(known.default);
     FastPathSettings {
         hook,
         memory_mib: u32::try_from(mib).unwrap_or(FastPathSettings::default().memory_mib),
     }
 }
 
-/// Whether and how sessions are recorded, as the zone's settings want it.
-fn nat_log(source: Source<'_>, collector: Option<SocketAddrV4>, zone: ZoneId) -> Option<NatLog> {
-    let value = |known: &Known| source.setting(known, zone).unwrap_or(known.default);
+/// Limits as the settings want them: 0 is none.
+fn limits(source: Source<'_>, scopes: &[SettingScope]) -> Limits {
+    let value = |known: &Known| {
+        let given = source.setting(known, scopes).unwrap_or(known.default);
+        u32::try_from(given).ok().filter(|limit| *limit > 0)
+    };
+    Limits {
+        guest_sessions: value(&settings::GUEST_SESSIONS),
+        guest_rate: value(&settings::GUEST_RATE),
+        source_rate: value(&settings::SOURCE_RATE),
+        ping_rate: value(&settings::PING_RATE),
+    }
+}
+
+/// Whether and how sessions are recorded, as the settings want it.
+fn nat_log(source: Source<'_>, collector: Option<SocketAddrV4>, scopes: &[SettingScope]) -> Option<NatLog> {
+    let value = |known: &Known| source.setting(known, scopes).unwrap_or(known.default);
     let number = |known: &Known| u32::try_from(value(known)).unwrap_or_default();
     (value(&settings::NAT_LOG) != 0).then(|| NatLog {
         records_per_second: number(&settings::NAT_LOG_RATE),
