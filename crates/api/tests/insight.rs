@@ -133,7 +133,6 @@ impl Cloud {
                 limit: 262_144,
                 ..TableUse::default()
             },
-            refused: Vec::new(),
             census: Some(Census {
                 addresses: vec![used],
                 uncertain: 0,
@@ -145,18 +144,22 @@ impl Cloud {
                 bytes: 420,
             }],
             work: RouterWork {
-                fast_path: Some(FastPathStatus {
-                    hook: Some("tcx".to_owned()),
-                    running: true,
-                    counters: [("hit", 90), ("no_session", 10), ("leased", 5), ("options", 0)]
-                        .map(|(way, packets)| (way.to_owned(), packets))
-                        .into(),
-                    ..FastPathStatus::default()
-                }),
+                fast_path: Some(fast_path()),
                 ..RouterWork::default()
             },
             ..RouterStats::default()
         }
+    }
+}
+
+fn fast_path() -> FastPathStatus {
+    FastPathStatus {
+        hook: Some("tcx".to_owned()),
+        running: true,
+        counters: [("hit", 90), ("no_session", 10), ("leased", 5), ("options", 0)]
+            .map(|(way, packets)| (way.to_owned(), packets))
+            .into(),
+        ..FastPathStatus::default()
     }
 }
 

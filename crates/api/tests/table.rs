@@ -155,6 +155,19 @@ fn no_parameter_is_one_that_cloudstack_does_not_have() {
         // Older servers have it.
         ("createZone", "securitygroupenabled"),
         ("listNetworks", "supportedservices"),
+        // Settings of routers may differ by what routers are made from.
+        ("listConfigurations", "networkofferingid"),
+        ("listConfigurations", "networkid"),
+        ("listConfigurations", "vpcofferingid"),
+        ("listConfigurations", "vpcid"),
+        ("updateConfiguration", "networkofferingid"),
+        ("updateConfiguration", "networkid"),
+        ("updateConfiguration", "vpcofferingid"),
+        ("updateConfiguration", "vpcid"),
+        ("resetConfiguration", "networkofferingid"),
+        ("resetConfiguration", "networkid"),
+        ("resetConfiguration", "vpcofferingid"),
+        ("resetConfiguration", "vpcid"),
     ];
     for (command, facts) in covered() {
         let name = command.name;

@@ -141,7 +141,7 @@ fn what_is_changed_in_the_router_behind_outgates_back_is_listed() {
     shell("setsid socat TCP-LISTEN:9999,fork,reuseaddr EXEC:cat >/dev/null 2>&1 </dev/null &");
     shell(
         "f=/run/outgate-vr/sshd_config; sed 's/^PasswordAuthentication no/PasswordAuthentication yes/; \
-         s/^AuthenticationMethods.*//' $f >/tmp/open; pkill -f 'sshd.*sshd_config'; sleep 0.3; /usr/sbin/sshd -f /tmp/open",
+         s/^AuthenticationMethods.*//' $f >/tmp/open; pkill -x sshd; sleep 0.3; /usr/sbin/sshd -f /tmp/open",
     );
     let expected = [
         "conntrack-helpers",

@@ -190,6 +190,38 @@ async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>
                 .disassociate_ip(admin, DisassociateIp { id: ip(n)? })
                 .await
         }
+        Step::Restart(n, cleanup) => {
+            manager
+                .restart_network(
+                    admin,
+                    RestartNetwork {
+                        id: network(n)?,
+                        cleanup,
+                    },
+                )
+                .await
+        }
+        Step::DeleteNetwork(n, forced) => {
+            manager
+                .delete_network(
+                    admin,
+                    DeleteNetwork {
+                        id: network(n)?,
+                        forced,
+                    },
+                )
+                .await
+        }
+        _ => source_nat(world, step).await?,
+    })
+}
+
+/// Steps on source NAT addresses.
+async fn source_nat(world: &World, step: Step) -> Option<Result<Started, CommandError>> {
+    let (manager, admin) = (&world.manager, &world.admin);
+    let network = |n| pick::<Network>(world, n).map(|network| network.id);
+    let ip = |n| pick::<PublicIp>(world, n).map(|ip| ip.id);
+    Some(match step {
         Step::SourceNat(n, address) => {
             let source_nat_address = Some(pick::<PublicIp>(world, address)?.address);
             let (name, display_text, domain) = (None, None, None);
@@ -218,28 +250,6 @@ async fn wire(world: &World, step: Step) -> Option<Result<Started, CommandError>
         Step::RemoveSourceNat(n) => {
             let request = RemoveSourceNat { id: ip(n)? };
             manager.remove_source_nat(admin, request).await
-        }
-        Step::Restart(n, cleanup) => {
-            manager
-                .restart_network(
-                    admin,
-                    RestartNetwork {
-                        id: network(n)?,
-                        cleanup,
-                    },
-                )
-                .await
-        }
-        Step::DeleteNetwork(n, forced) => {
-            manager
-                .delete_network(
-                    admin,
-                    DeleteNetwork {
-                        id: network(n)?,
-                        forced,
-                    },
-                )
-                .await
         }
         _ => rule(world, step).await?,
     })
@@ -389,7 +399,7 @@ fn check(world: &World) {
             ip.address
         );
         assert!(
-            !(ip.is_source_nat() && ip.static_nat.is_some()) && !(ip.source_nat && ip.source_nat_pool),
+            !(ip.is_source_nat() && ip.static_nat.is_some() || ip.source_nat && ip.source_nat_pool),
             "{} is source NAT and static NAT",
             ip.address
         );

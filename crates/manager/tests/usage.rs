@@ -222,7 +222,7 @@ async fn those_who_ask_at_the_same_time_share_one_look_at_the_sessions() {
     let before = world.host.with(|running| running.looks);
     let mut asked = tokio::task::JoinSet::new();
     for _ in 0..50 {
-        let (manager, caller) = (world.manager.clone(), world.admin.clone());
+        let (manager, caller) = (world.manager.clone(), world.admin);
         asked.spawn(async move { manager.capacity(&caller, router).await.unwrap().unwrap() });
     }
     for capacity in asked.join_all().await {

@@ -195,6 +195,10 @@ impl Lab {
     }
 }
 
+#[allow(
+    clippy::print_stderr,
+    reason = "what a failed test leaves behind is told where it failed"
+)]
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {

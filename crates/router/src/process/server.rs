@@ -102,22 +102,14 @@ async fn answer(request: Request, shared: &Arc<Shared>, agent: &Mailbox) -> Resu
         }
         Request::Observe => ask(agent, Message::Observe).await.map(Reply::Status),
         Request::Verify => {
-            let none = || RouterError::failed("verifying", "the router has no spec yet");
-            let spec = shared.spec().ok_or_else(none)?;
             let status = ask(agent, Message::Observe).await?;
-            let checks = spawn_blocking(move || verify(&spec)).await;
-            let mut checks = checks.map_err(|e| RouterError::failed("verifying", e))?;
+            let mut checks = unhurried(shared, "verifying", |spec| Ok(verify(spec))).await?;
             checks.extend(fast_path::check(&status.fastpath));
             Ok(Reply::Checks(checks))
         }
-        Request::Balanced => {
-            let none = || RouterError::failed("reading haproxy's statistics", "the router has no spec yet");
-            let spec = shared.spec().ok_or_else(none)?;
-            let statistics = spawn_blocking(move || control::statistics(&spec)).await;
-            statistics
-                .map_err(|e| RouterError::failed("reading haproxy's statistics", e))?
-                .map(Reply::Balanced)
-        }
+        Request::Balanced => unhurried(shared, "reading haproxy's statistics", control::statistics)
+            .await
+            .map(Reply::Balanced),
         Request::Stats { census_from } => {
             let (carried, work) = ask(agent, Message::Work).await?;
             let (meter, telling) = (Arc::clone(&shared.meter), Arc::clone(shared));
@@ -196,6 +188,15 @@ async fn with_spec<T: Send + 'static>(
     work: impl FnOnce(&RouterSpec) -> Result<T, RouterError> + Send + 'static,
 ) -> Result<T, RouterError> {
     let _turn = turn.lock().await;
+    unhurried(shared, doing, work).await
+}
+
+/// Does something with the spec that takes its time.
+async fn unhurried<T: Send + 'static>(
+    shared: &Shared,
+    doing: &'static str,
+    work: impl FnOnce(&RouterSpec) -> Result<T, RouterError> + Send + 'static,
+) -> Result<T, RouterError> {
     let spec = shared
         .spec()
         .ok_or_else(|| RouterError::failed(doing, "the router has no spec yet"))?;

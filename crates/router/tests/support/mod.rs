@@ -193,15 +193,7 @@ pub fn spec() -> RouterSpec {
             mac: public,
             mtu: 1_500,
             gateway: [203, 0, 113, 1].into(),
-            addresses: vec![PublicAddress {
-                address: "203.0.113.10/24".parse().unwrap(),
-                source_nat: true,
-                source_nat_pool: false,
-                static_nat: None,
-                firewall: Vec::new(),
-                port_forwarding: Vec::new(),
-                load_balancers: Vec::new(),
-            }],
+            addresses: vec![source_nat_address()],
         },
         vpc: None,
         guest_networks: vec![GuestNetwork {
@@ -229,6 +221,18 @@ pub fn spec() -> RouterSpec {
         jobs: Vec::new(),
         fastpath: outgate_model::router_spec::FastPathMode::Off,
         fastpath_settings: outgate_model::router_spec::FastPathSettings::default(),
+    }
+}
+
+fn source_nat_address() -> PublicAddress {
+    PublicAddress {
+        address: "203.0.113.10/24".parse().unwrap(),
+        source_nat: true,
+        source_nat_pool: false,
+        static_nat: None,
+        firewall: Vec::new(),
+        port_forwarding: Vec::new(),
+        load_balancers: Vec::new(),
     }
 }
 
