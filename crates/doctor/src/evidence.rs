@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use outgate_model::host::HostSeen;
+use outgate_model::refusal::Refusal;
 use outgate_model::{MacAddr, RouterSpec};
 
 use crate::probe::{Flow, Kind};
@@ -91,6 +92,9 @@ pub struct RouterSeen {
     pub upstream_dns: BTreeMap<Ipv4Addr, Resolved>,
     /// Ports in use by public address, protocol and destination.
     pub ports: Vec<PortsUsed>,
+    /// What limits refused while looking: which limit, whose sessions, and how many packets. The address is the guest's, or
+    /// the public one that was the target.
+    pub refused: Vec<(Refusal, Ipv4Addr, u64)>,
 }
 
 /// How many ports of a public address, or of a source NAT pool, are in use towards one destination.

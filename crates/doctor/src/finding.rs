@@ -189,6 +189,8 @@ causes! {
         "use the MTU that DHCP hands out: larger packets are fragmented or lost";
     GatewayStolen "gateway-stolen" Guest: "another machine on the guest network claims the gateway's address",
         "find the guest with the Ethernet address named below and take the address from it";
+    GuestLimited "guest-limited" Guest: "the router refuses the guest's new sessions: they are beyond its limit",
+        "look at what the guest opens them for; if it may, raise the setting that is named, for the network";
     GuestCutOff "guest-cut-off" Guest: "the guest does not reach the router",
         "look at the wire between: the guest's own firewall, its port on the host's bridge, the bridge";
     ConntrackFull "conntrack-full" Capacity: "the connection tracking table is full",
@@ -237,6 +239,8 @@ causes! {
         "raise nf_conntrack_max, lower nf_conntrack_tcp_timeout_established, or limit the guest with the most sessions";
     PortsNear "ports-near" Capacity: "the ports of the source NAT address towards a destination are nearly used up",
         "add a source NAT address (addSourceNatAddress), give the guest that uses most of them static NAT, or shorten the timeouts";
+    PublicLimited "public-limited" Capacity: "the router refuses new sessions or pings from outside: they are beyond a limit",
+        "somebody outside floods a public address, or its users are many: raise the setting that is named, for the network, or name in its firewall rules who may come";
     PolicyRoute "policy-route" Configuration: "the router has routing rules that are not its own",
         "remove them: ip rule del in the router; restart the network with cleanup=true";
     LinkErrors "link-errors" Host: "an interface of the host loses some frames",
@@ -266,7 +270,10 @@ impl Cause {
             self.link(),
             Link::Router | Link::Configuration | Link::Rules | Link::Guest | Link::Upstream | Link::Capacity
         );
-        let slight = matches!(self, Self::PolicyRoute | Self::ConntrackNear | Self::PortsNear);
+        let slight = matches!(
+            self,
+            Self::PolicyRoute | Self::ConntrackNear | Self::PortsNear | Self::PublicLimited
+        );
         (stops && !self.is_symptom() && !slight) || self == Self::PortBlocked
     }
 }

@@ -13,6 +13,7 @@ use outgate_doctor::read::ping::Pinged;
 use outgate_doctor::read::tcpdump::{Captured, captured};
 use outgate_doctor::{Cause, Evidence, Fix, Link, LinkState, diagnose};
 use outgate_model::host::{Check, EngineSeen, HealthSeen, HostSeen, PortSeen};
+use outgate_model::refusal::Refusal;
 use outgate_model::router_spec::EgressPolicy;
 use outgate_model::{MacAddr, RouterSpec};
 
@@ -275,6 +276,31 @@ fn a_full_table_and_used_up_ports_come_before_the_network() {
     assert!(diagnosis.findings[0].evidence[1].contains("10.1.1.5"));
     seen(&mut evidence).ports.clear();
     assert!(causes(&evidence).contains(&Cause::InsertFailed));
+}
+
+#[test]
+fn a_guest_beyond_its_limit_is_named_and_explains_why_it_is_cut_off() {
+    let mut evidence = healthy();
+    evidence.spec.as_mut().unwrap().limits.guest_rate = Some(5);
+    seen(&mut evidence).refused = vec![(Refusal::GuestRate, GUEST, 40)];
+    evidence.guests[0].gateway = Some(pinged(0));
+    let diagnosis = diagnose(&evidence);
+    let [finding] = &diagnosis.findings[..] else {
+        panic!("{:#?}", diagnosis.findings)
+    };
+    assert_eq!(
+        (finding.cause, finding.place.as_str()),
+        (Cause::GuestLimited, "guest vm-5")
+    );
+    assert!(
+        finding.evidence[1].contains("40 packets were refused while looking (router.guest.sessions.rate)")
+    );
+    // Of another one it explains nothing.
+    let other = Ipv4Addr::new(10, 1, 1, 99);
+    seen(&mut evidence).refused = vec![(Refusal::GuestRate, other, 40)];
+    assert_eq!(causes(&evidence), [Cause::GuestLimited, Cause::GuestCutOff]);
+    seen(&mut evidence).refused = vec![(Refusal::SourceRate, Ipv4Addr::new(203, 0, 113, 10), 1)];
+    assert_eq!(causes(&evidence), [Cause::GuestCutOff, Cause::PublicLimited]);
 }
 
 #[test]

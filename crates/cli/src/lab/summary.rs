@@ -78,6 +78,10 @@ Try next:
 fn seven_steps(me: &str, suffix: &str, router: &str, control: &str) -> String {
     format!(
         "
+  {me} doctor{suffix}                      what is wrong, and what to do about it
+  {me} top{suffix}                         what goes through the routers, live
+  {me} trace{suffix} --src 10.1.1.2 --dst 198.51.100.10:80    what becomes of a packet, and why
+  {me} audit{suffix}                       how far it is from the hardened profile
   {me} verify {router}{suffix}             the seven steps in one report
 
 The seven steps by hand:

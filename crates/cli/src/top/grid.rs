@@ -319,6 +319,7 @@ fn meaning(reason: &str) -> &'static str {
         "acl" => "network ACL",
         "noway" => "no way between these sides",
         "router" => "for the router itself, no answer there",
+        "limit" => "beyond a guest's or a sender's limit",
         "table full" => "no room for another session",
         "table insert" => "its ports were taken",
         "table early" => "unanswered, made room for others",

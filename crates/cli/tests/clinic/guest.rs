@@ -168,6 +168,19 @@ pub const POLICY: &[Fault] = &[
         ("router", "bash -c 'conntrack -D -p 253 || true'"),
     ]),
     Fault::outside(
+        "a guest opens sessions faster than it may",
+        &[
+            ("api", "updateConfiguration name=router.guest.sessions.rate value=5 networkid={network}"),
+            ("guest2", "bash -c 'while sleep 0.03; do echo b >/dev/udp/198.51.100.10/9; done >/dev/null 2>&1 </dev/null &'"),
+        ],
+        "guest-limited",
+        "router.guest.sessions.rate",
+    )
+    .undo(&[
+        ("guest2", "pkill -f 'sleep 0.03'"),
+        ("api", "resetConfiguration name=router.guest.sessions.rate networkid={network}"),
+    ]),
+    Fault::outside(
         "egress default deny",
         &[("job", "updateNetwork id={network} networkofferingid={egress-deny}")],
         "egress-denies",

@@ -2,8 +2,11 @@
 //! Step 6: room for sessions, and ports.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
-use super::Case;
+use outgate_model::refusal::Refusal;
+
+use super::{Case, guest_place, outside};
 use crate::evidence::PortsUsed;
 use crate::finding::{Cause, Finding};
 use crate::probe::{CONNTRACK, COUNT, LIMIT};
@@ -17,6 +20,7 @@ pub(super) fn check(case: &Case<'_>) -> Vec<Finding> {
     let rose = |column| rose(case, column).unwrap_or(0);
     findings.extend(table(case, rose("drop") + rose("early_drop")));
     findings.extend(case.router.ports.iter().filter_map(|used| ports(case, used)));
+    findings.extend(case.router.refused.iter().map(|refused| limit(case, refused)));
     let failed = rose("insert_failed");
     if failed > 0 {
         let seen = format!("/proc/net/stat/nf_conntrack: insert_failed rose by {failed} while looking");
@@ -26,6 +30,27 @@ pub(super) fn check(case: &Case<'_>) -> Vec<Finding> {
         });
     }
     findings
+}
+
+fn limit(case: &Case<'_>, (reason, address, packets): &(Refusal, Ipv4Addr, u64)) -> Finding {
+    let limit = reason.limit(&case.spec.limits).unwrap_or_default();
+    let seen = vec![
+        reason.words(*address, limit),
+        format!(
+            "{packets} packets were refused while looking ({})",
+            reason.setting()
+        ),
+    ];
+    match reason {
+        Refusal::GuestSessions | Refusal::GuestRate => {
+            let place = guest_place(&case.guest_name(*address));
+            outside(Cause::GuestLimited, place, seen)
+        }
+        Refusal::SourceRate | Refusal::PingRate => Finding {
+            fix: None,
+            ..case.in_router(Cause::PublicLimited, &address.to_string(), seen)
+        },
+    }
 }
 
 /// By how much a counter of connection tracking rose.

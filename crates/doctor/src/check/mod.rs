@@ -11,6 +11,7 @@ mod rules;
 mod upstream;
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 
 use outgate_model::RouterSpec;
 use outgate_plan::RouterPlan;
@@ -36,6 +37,19 @@ struct Case<'a> {
 impl Case<'_> {
     fn name(&self) -> String {
         format!("router {}", self.spec.name)
+    }
+
+    /// The name of the guest with this address, as far as it is known; the address otherwise.
+    fn guest_name(&self, address: Ipv4Addr) -> String {
+        let mut leases = self.spec.guest_networks.iter().flat_map(|n| &n.leases);
+        let mac = leases.find(|(_, lease)| lease.address == address);
+        let mac = mac.map(|(mac, _)| *mac);
+        let known = self
+            .evidence
+            .guests
+            .iter()
+            .find(|g| g.mac.is_some() && g.mac == mac);
+        known.map_or_else(|| address.to_string(), |guest| guest.name.clone())
     }
 
     /// A finding in the router, which a fresh one would not have.

@@ -13,8 +13,9 @@ use outgate_host::Host;
 use outgate_model::RouterSpec;
 use outgate_model::host::{Run, RunOutput};
 use outgate_model::id::{GuestId, RouterId};
+use outgate_model::refusal::Refusal;
 use outgate_model::router_spec::GuestNetwork;
-use outgate_model::stats::{Census, DestinationUse, PORTS};
+use outgate_model::stats::{Census, DestinationUse, PORTS, RouterStats};
 use tokio::task::JoinHandle;
 
 /// What a program may take beyond its own deadline before nobody waits for it any more.
@@ -100,10 +101,13 @@ pub(super) async fn all(
         let mut seen = body.finish().await;
         if let Some(seen) = &mut seen {
             let stats = census.await.ok().and_then(Result::ok).and_then(Result::ok);
-            seen.ports = stats
-                .and_then(|s| s.census)
-                .map(|census| ports(&spec, &census))
-                .unwrap_or_default();
+            if let Some(stats) = stats {
+                seen.refused = refused(driver, router, &stats).await;
+                seen.ports = stats
+                    .census
+                    .map(|census| ports(&spec, &census))
+                    .unwrap_or_default();
+            }
             seen.after = after
                 .output()
                 .await
@@ -121,6 +125,32 @@ pub(super) async fn all(
         }
     }
     evidence.host = watched.await.ok().flatten();
+}
+
+/// What limits have refused since `before` was read.
+async fn refused(
+    driver: &Arc<dyn Host>,
+    router: RouterId,
+    before: &RouterStats,
+) -> Vec<(Refusal, Ipv4Addr, u64)> {
+    let read = tokio::time::timeout(CENSUS_LIMIT, driver.router_stats(router, u32::MAX)).await;
+    let Ok(Ok(after)) = read else {
+        return Vec::new();
+    };
+    // A table that was made anew counts from nothing.
+    let at = |reason, address| {
+        let mut of = before.refused.iter().filter(|r| r.reason == reason);
+        let found = of.find_map(|r| r.addresses.iter().find(|(a, _)| *a == address));
+        found.map_or(0, |(_, packets)| *packets)
+    };
+    let each = after.refused.iter().flat_map(|r| {
+        r.addresses
+            .iter()
+            .map(move |(address, packets)| (r.reason, *address, *packets))
+    });
+    each.map(|(reason, address, now)| (reason, address, now.saturating_sub(at(reason, address))))
+        .filter(|(_, _, packets)| *packets > 0)
+        .collect()
 }
 
 /// The destinations that use most ports of each address. A source NAT pool counts as one: when one address has no port
