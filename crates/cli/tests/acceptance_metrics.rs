@@ -103,6 +103,11 @@ fn traffic_of_guests_is_in_the_scrape_and_so_is_all_that_dashboard_and_alerts_as
         ("outgate_network_packets_total", &out, 100.0),
         ("outgate_address_bytes_total", &came, 100_000.0),
         ("outgate_guest_sessions", &[("guest", "guest1")], 100.0),
+        (
+            "outgate_guest_bytes_total",
+            &[("guest", "guest1"), ("direction", "out")],
+            100_000.0,
+        ),
         ("outgate_router_up", &of_address[..1], 1.0),
         (
             "outgate_job_duration_seconds_count",

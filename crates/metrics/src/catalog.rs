@@ -144,6 +144,10 @@ metrics! {
         "In how many seconds the ports towards the busiest destination run out, if use goes on as lately; absent while it does not rise.";
     GUEST_SESSIONS = Gauge "outgate_guest_sessions" ["router", "guest", "address"]
         "Sessions of a guest through public addresses; only of the 10 busiest of each router.";
+    GUEST_BYTES = Counter "outgate_guest_bytes_total" ["router", "guest", "address", "public", "direction"]
+        "Bytes that a guest's sessions carried through a public address while they were read, by direction (in, out); only of the 10 busiest of each router, without the fast path.";
+    GUEST_PACKETS = Counter "outgate_guest_packets_total" ["router", "guest", "address", "public", "direction"]
+        "Packets that a guest's sessions carried through a public address while they were read, by direction (in, out); only of the 10 busiest of each router, without the fast path.";
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use outgate_metrics::catalog as m;
 use outgate_model::Realm;
 use outgate_model::id::RouterId;
 use outgate_model::object::{Account, Host, Power, Router, RouterState, Zone};
-use outgate_model::stats::{AddressUse, Census, PORTS, RouterStats, RouterWork};
+use outgate_model::stats::{AddressUse, Census, PORTS, RouterStats, RouterWork, Traffic};
 
 use super::seconds;
 use crate::insight::{Reading, Samples, protocol_name};
@@ -134,11 +134,8 @@ fn work(name: &str, work: &RouterWork, page: &mut Page) {
 
 fn traffic(name: &str, stats: &RouterStats, page: &mut Page) {
     for seen in &stats.addresses {
-        let (address, seen) = (seen.address.to_string(), &seen.traffic);
-        for (way, bytes, packets) in [
-            ("in", seen.bytes_in, seen.packets_in),
-            ("out", seen.bytes_out, seen.packets_out),
-        ] {
+        let address = seen.address.to_string();
+        for (way, bytes, packets) in ways(&seen.traffic) {
             page.put(&m::ADDRESS_BYTES, [name, &address, way], bytes);
             page.put(&m::ADDRESS_PACKETS, [name, &address, way], packets);
         }
@@ -182,10 +179,27 @@ fn guests(view: &View<'_>, router: &Router, census: &Census, page: &mut Page) {
     busiest.sort_by_key(|(address, sessions)| (std::cmp::Reverse(*sessions), *address));
     for (address, sessions) in busiest.into_iter().take(m::GUESTS_OF_ROUTER) {
         let guest = names.get(&address).copied().unwrap_or_default();
-        page.put(
-            &m::GUEST_SESSIONS,
-            [&router.name, guest, &address.to_string()],
-            sessions,
-        );
+        let inside = address.to_string();
+        page.put(&m::GUEST_SESSIONS, [&router.name, guest, &inside], sessions);
+        for used in &census.addresses {
+            let its = used.guests.iter().find(|of| of.address == address);
+            let Some(carried) = its.and_then(|its| its.traffic) else {
+                continue;
+            };
+            let public = used.address.to_string();
+            for (way, bytes, packets) in ways(&carried) {
+                let labels = [router.name.as_str(), guest, &inside, &public, way];
+                page.put(&m::GUEST_BYTES, labels, bytes);
+                page.put(&m::GUEST_PACKETS, labels, packets);
+            }
+        }
     }
+}
+
+/// Bytes and packets by direction.
+fn ways(seen: &Traffic) -> [(&'static str, u64, u64); 2] {
+    [
+        ("in", seen.bytes_in, seen.packets_in),
+        ("out", seen.bytes_out, seen.packets_out),
+    ]
 }
