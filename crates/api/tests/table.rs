@@ -249,3 +249,14 @@ const EXTRA: &[&str] = &[
     "sourcenatrole",
     "sourcenataddresses",
 ];
+
+/// What the OpenAPI document does not know it would call a string.
+#[test]
+fn every_field_has_a_type_that_the_openapi_document_knows() {
+    let known = ["string", "date", "integer", "number", "boolean", "list", "map"];
+    for command in command::all() {
+        for (name, kind) in command.fields() {
+            assert!(known.contains(kind), "{} {name}: {kind}", command.name);
+        }
+    }
+}

@@ -73,7 +73,7 @@ const DIAGNOSIS: &[Field] = &[
     ("link", "list"),
     ("note", "list"),
     ("notavailable", "list"),
-    ("millis", "long"),
+    ("millis", "integer"),
 ];
 
 async fn diagnose(call: &Call<'_>) -> Result<Object, Refused> {

@@ -76,7 +76,7 @@ const TRACE: &[Field] = &[
     ("protocol", "string"),
     ("source", "string"),
     ("destination", "string"),
-    ("generation", "long"),
+    ("generation", "integer"),
     ("verdict", "string"),
     ("passes", "boolean"),
     ("steps", "list"),
@@ -87,7 +87,7 @@ const TRACE: &[Field] = &[
     ("agree", "boolean"),
     ("comparison", "string"),
     ("note", "list"),
-    ("millis", "long"),
+    ("millis", "integer"),
 ];
 
 async fn trace(call: &Call<'_>) -> Result<Object, Refused> {
