@@ -8,9 +8,9 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use outgate_fastpath::{FastPath, Hook, Reason};
+use outgate_fastpath::{FastPath, Reason};
 use outgate_testkit::{Namespace, TcpEcho, TcpProbe, UdpEcho, UdpStream, wait_until};
-use support::{FAR, GUEST, PUBLIC, STATIC, World};
+use support::{FAR, GUEST, PUBLIC, STATIC, with_both};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -26,14 +26,6 @@ fn is_carried(fast: &FastPath, client: &Namespace, to: SocketAddrV4, server: (&N
     .unwrap_or_else(|e| panic!("to {to}: {e}: {}", fast.counters().unwrap()));
     let loss = stream.stop();
     assert_eq!(loss.lost(), 0, "to {to}: {loss:?}");
-}
-
-fn with_both(test: impl Fn(&World, &FastPath)) {
-    for hook in [Hook::Tcx, Hook::Xdp] {
-        let world = World::new();
-        let fast = world.fast(hook);
-        test(&world, &fast);
-    }
 }
 
 #[test]

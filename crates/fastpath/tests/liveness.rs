@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use outgate_fastpath::{FastPath, Hook, Reason};
 use outgate_testkit::{UdpEcho, UdpStream, wait_until};
-use support::{FAR, World, neighbour};
+use support::{FAR, World, neighbour, with_both};
 
 /// A lease, and how long a busy machine may take to show it.
 const A_SECOND: Duration = Duration::from_millis(1_000 + 300);
@@ -54,14 +54,6 @@ fn stops(world: &World, fast: &FastPath, what: &str, work: impl FnOnce(&World)) 
     }
     let went_on = since.saturating_duration_since(done);
     assert!(went_on < A_SECOND, "{what}: went on for {went_on:?}");
-}
-
-fn with_both(test: impl Fn(&World, &FastPath)) {
-    for hook in [Hook::Tcx, Hook::Xdp] {
-        let world = World::new();
-        let fast = world.fast(hook);
-        test(&world, &fast);
-    }
 }
 
 #[test]

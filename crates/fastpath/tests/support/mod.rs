@@ -249,3 +249,12 @@ async fn cable(near: &Namespace, (name, mac): (&str, MacAddr), far: (&Namespace,
             .unwrap();
     }
 }
+
+/// Each hook with a world of its own.
+pub fn with_both(test: impl Fn(&World, &FastPath)) {
+    for hook in [Hook::Tcx, Hook::Xdp] {
+        let world = World::new();
+        let fast = world.fast(hook);
+        test(&world, &fast);
+    }
+}
