@@ -62,7 +62,7 @@ struct Args {
     /// Another NAT program: name=command, with GUEST_INTERFACE, PUBLIC_INTERFACE, GATEWAY and PUBLIC in its environment
     #[arg(long)]
     peer: Vec<Peer>,
-    /// Instead of rounds: so many turns, in each of which every contender sends one burst of the workload (udp64 only).
+    /// Instead of rounds: so many turns, in each of which every contender sends one burst of the workload (udp64, new-tcp).
     /// Ratios hold on a busy machine too
     #[arg(long)]
     turns: Option<u32>,
@@ -130,9 +130,7 @@ fn main() -> anyhow::Result<()> {
 
 fn by_turns(contenders: &[Contender], workloads: &[Workload], turns: u32) -> anyhow::Result<()> {
     for workload in workloads {
-        if let Workload::Udp64(sessions) = workload {
-            println!("{}", turns::measure(contenders, *sessions, turns)?);
-        }
+        println!("{}", turns::measure(contenders, *workload, turns)?);
     }
     Ok(())
 }

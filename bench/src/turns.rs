@@ -1,72 +1,114 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a packet costs, on a machine that has other things to do as well: every contender stands at once, and each sends
+//! What a packet or a session costs, on a machine that has other things to do as well: every contender stands at once, and each sends
 //! a short burst in its turn. What disturbs one burst disturbs its neighbours too, so the ratio within a turn says more
 //! than any rate; the median of many such ratios says it well.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, bail, ensure};
 
 use crate::contender::{Contender, Running};
 use crate::stats::{median, percentile};
-use crate::traffic::{Answer, Sessions};
-use crate::workload::Bench;
+use crate::traffic::Answer;
+use crate::workload::{Bench, Dialer, Workload};
 use crate::world::World;
 
 /// Packets of a burst: a quarter of a second or so.
-const BURST: u32 = 1 << 17;
+const PACKETS: u32 = 1 << 17;
+/// TCP sessions of a burst: a tenth of a second or so.
+const SESSIONS: u64 = 2_000;
 
-/// A contender at work, with all sessions established.
+/// What makes the bursts of a lane.
+enum Source {
+    /// Packets, with all sessions established.
+    Packets(Bench),
+    /// New TCP sessions.
+    Sessions(Dialer),
+}
+
+impl Source {
+    fn new(workload: Workload, world: &World) -> anyhow::Result<Self> {
+        Ok(match workload {
+            Workload::Udp64(sessions) => {
+                let mut bench = Bench::new(world, sessions)?;
+                bench.outside.answer(Answer::Drop)?;
+                Self::Packets(bench)
+            }
+            Workload::NewTcp => Self::Sessions(Dialer::new(world)?),
+            _ => bail!(
+                "--turns: {} is none of udp64 and new-tcp, name them with --only",
+                workload.name()
+            ),
+        })
+    }
+
+    /// How many there were in how much time.
+    fn burst(&self, world: &World) -> anyhow::Result<(u64, Duration)> {
+        match self {
+            Self::Packets(bench) => {
+                let (before, _) = bench.outside.counted()?;
+                let took = bench.generator.send(PACKETS)?;
+                let (after, _) = bench.outside.counted()?;
+                ensure!(after - before > u64::from(PACKETS) / 2, "packets are lost");
+                Ok((after - before, took))
+            }
+            Self::Sessions(dialer) => {
+                let done = dialer.dial(world, |count| count < SESSIONS)?;
+                // As in a fresh world, no session meets an old one with the same ports.
+                world.router.check(&["conntrack", "-F"])?;
+                Ok(done)
+            }
+        }
+    }
+}
+
+/// A contender at work.
 struct Lane {
     name: String,
-    bench: Bench,
-    /// Nanoseconds for a packet, turn by turn.
+    source: Source,
+    /// Nanoseconds for a packet or a session, turn by turn.
     costs: Vec<f64>,
     _running: Running,
-    _world: World,
+    world: World,
 }
 
 impl Lane {
-    fn new(contender: &Contender, sessions: Sessions) -> anyhow::Result<Self> {
+    fn new(contender: &Contender, workload: Workload) -> anyhow::Result<Self> {
         let world = World::new()?;
         let running = contender.start(&world)?;
-        let mut bench = Bench::new(&world, sessions)?;
-        bench.outside.answer(Answer::Drop)?;
+        let source = Source::new(workload, &world)?;
         Ok(Self {
             name: contender.to_string(),
-            bench,
+            source,
             costs: Vec::new(),
             _running: running,
-            _world: world,
+            world,
         })
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
-        let (before, _) = self.bench.outside.counted()?;
-        let took = self.bench.generator.send(BURST)?;
-        let (after, _) = self.bench.outside.counted()?;
-        ensure!(
-            after - before > u64::from(BURST) / 2,
-            "{}: packets are lost",
-            self.name
-        );
-        self.costs.push(per_packet(took, after - before));
+        let (count, took) = self
+            .source
+            .burst(&self.world)
+            .with_context(|| self.name.clone())?;
+        self.costs.push(each(took, count));
         Ok(())
     }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn per_packet(took: Duration, packets: u64) -> f64 {
-    took.as_secs_f64() * 1e9 / packets as f64
+fn each(took: Duration, count: u64) -> f64 {
+    took.as_secs_f64() * 1e9 / count as f64
 }
 
 /// So many turns; the table of what came out. Ratios are of speed, to the first contender.
 ///
 /// # Errors
-/// When a contender does not carry the traffic.
-pub fn measure(contenders: &[Contender], sessions: Sessions, turns: u32) -> anyhow::Result<String> {
-    let lanes: anyhow::Result<Vec<Lane>> = contenders.iter().map(|c| Lane::new(c, sessions)).collect();
+/// When a contender does not carry the traffic, or the workload has no turns.
+pub fn measure(contenders: &[Contender], workload: Workload, turns: u32) -> anyhow::Result<String> {
+    let suited = contenders.iter().filter(|c| workload.suits(c));
+    let lanes: anyhow::Result<Vec<Lane>> = suited.map(|c| Lane::new(c, workload)).collect();
     let mut lanes = lanes?;
     for turn in 0..turns {
         let from = usize::try_from(turn)? % lanes.len();
@@ -75,13 +117,17 @@ pub fn measure(contenders: &[Contender], sessions: Sessions, turns: u32) -> anyh
             lanes[lane].turn()?;
         }
     }
-    Ok(table(&lanes, sessions))
+    Ok(table(&lanes, workload))
 }
 
-fn table(lanes: &[Lane], sessions: Sessions) -> String {
+fn table(lanes: &[Lane], workload: Workload) -> String {
+    let what = match workload {
+        Workload::NewTcp => "session",
+        _ => "packet",
+    };
     let mut text = format!(
-        "{}: nanoseconds for a packet, and speed beside the first\n",
-        sessions.name()
+        "{}: nanoseconds for a {what}, and speed beside the first\n",
+        workload.name()
     );
     for lane in lanes {
         let mut sorted = lane.costs.clone();

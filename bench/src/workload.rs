@@ -13,6 +13,7 @@ use crate::contender::Contender;
 use crate::traffic::Sessions;
 use crate::world::World;
 
+pub use connections::Dialer;
 pub use packets::{Bench, check_content};
 
 /// Which way is better.

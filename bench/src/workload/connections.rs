@@ -51,29 +51,59 @@ pub(super) fn udp(world: &World) -> anyhow::Result<Vec<Reading>> {
 
 /// Connect, accept, reset; one after the other, on one core.
 pub(super) fn tcp(world: &World, effort: Effort) -> anyhow::Result<Vec<Reading>> {
-    let bind = || TcpListener::bind((SERVER, 80));
-    let listener = world.outside.within(bind)?.context("a listener outside")?;
-    let to = SocketAddr::from((SERVER, 80)).into();
-    let run = || -> anyhow::Result<(u64, Duration)> {
-        let started = Instant::now();
-        let mut count = 0;
-        while started.elapsed() < effort.time {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-            // Ends with a reset: no port of a guest waits for late segments.
-            socket.set_linger(Some(Duration::ZERO))?;
-            socket.connect_timeout(&to, PATIENCE)?;
-            let (accepted, _) = listener.accept()?;
-            drop(socket);
-            drop(accepted);
-            count += 1;
-        }
-        Ok((count, started.elapsed()))
-    };
-    let (count, took) = world.guests.within(run)??;
+    let dialer = Dialer::new(world)?;
+    let started = Instant::now();
+    let (count, took) = dialer.dial(world, |_| started.elapsed() < effort.time)?;
     Ok(vec![Reading::new(
         Workload::NewTcp.name(),
         "k/s",
         Better::Higher,
         per_second(count, took) / 1e3,
     )])
+}
+
+/// Opens and closes TCP sessions from a guest to the outside.
+#[derive(Debug)]
+pub struct Dialer {
+    listener: TcpListener,
+}
+
+impl Dialer {
+    /// Listens outside.
+    ///
+    /// # Errors
+    /// When somebody listens there already.
+    pub fn new(world: &World) -> anyhow::Result<Self> {
+        let bind = || TcpListener::bind((SERVER, 80));
+        let listener = world.outside.within(bind)?.context("a listener outside")?;
+        Ok(Self { listener })
+    }
+
+    /// Connects, accepts, resets, as long as it may, asked with how many there were. Returns how many, and how long it took.
+    ///
+    /// # Errors
+    /// When a connection is not made.
+    pub fn dial(
+        &self,
+        world: &World,
+        may_go_on: impl Fn(u64) -> bool + Sync,
+    ) -> anyhow::Result<(u64, Duration)> {
+        let to = SocketAddr::from((SERVER, 80)).into();
+        let run = || -> anyhow::Result<(u64, Duration)> {
+            let started = Instant::now();
+            let mut count = 0;
+            while may_go_on(count) {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+                // Ends with a reset: no port of a guest waits for late segments.
+                socket.set_linger(Some(Duration::ZERO))?;
+                socket.connect_timeout(&to, PATIENCE)?;
+                let (accepted, _) = self.listener.accept()?;
+                drop(socket);
+                drop(accepted);
+                count += 1;
+            }
+            Ok((count, started.elapsed()))
+        };
+        world.guests.within(run)?
+    }
 }
