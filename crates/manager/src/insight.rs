@@ -8,6 +8,7 @@ pub mod health;
 mod held;
 mod readings;
 mod records;
+mod refusals;
 mod samples;
 mod usage;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use outgate_host::Host;
 use outgate_model::id::RouterId;
-use outgate_model::object::{Power, Router, RouterState};
+use outgate_model::object::{Alert, AlertKind, Power, Router, RouterState};
 use outgate_model::stats::{PORTS, RouterStats};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -34,6 +35,7 @@ pub use records::{Record, UsageType};
 pub use usage::UsageQuery;
 
 pub(crate) use readings::{Reading, Readings};
+pub(crate) use refusals::Refusals;
 pub(crate) use samples::Samples;
 
 /// How many routers are asked side by side.
@@ -63,6 +65,7 @@ pub(crate) struct Kept {
     /// What each router said last.
     pub(crate) readings: Readings,
     latest: Mutex<BTreeMap<RouterId, Latest>>,
+    refusals: Mutex<Refusals>,
     /// Places for programs that run for diagnosis.
     diagnoses: Arc<Semaphore>,
 }
@@ -73,6 +76,7 @@ impl Default for Kept {
             samples: Mutex::default(),
             readings: Readings::default(),
             latest: Mutex::default(),
+            refusals: Mutex::default(),
             diagnoses: Arc::new(Semaphore::new(DIAGNOSES_MAX)),
         }
     }
@@ -88,6 +92,7 @@ impl Kept {
 
     fn retain(&self, keep: impl Fn(RouterId) -> bool) {
         self.samples().retain(&keep);
+        self.refusals().retain(&keep);
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.retain(|router, _| keep(*router));
         self.readings.retain(keep);
@@ -97,6 +102,12 @@ impl Kept {
     pub(crate) fn samples(&self) -> MutexGuard<'_, Samples> {
         // Whoever panicked left whole series behind: each change of one is a push.
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom limits refuse; not to be held while a view is taken.
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        // Whoever panicked left whole counts behind.
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The router's last look; held while a new one is under way, so that those who come meanwhile wait for it.
@@ -139,6 +150,7 @@ async fn pass(manager: &Manager) -> Result<(), crate::CommitError> {
     let ids: BTreeSet<RouterId> = routers.iter().map(|router| router.id).collect();
     manager.inner.insight.retain(|router| ids.contains(&router));
     let mut failed = held::note(manager).await;
+    failed = failed.and(let_go(manager, &ids).await);
     let mut asked = JoinSet::new();
     let mut waiting = routers.into_iter();
     let mut read = Vec::new();
@@ -163,6 +175,29 @@ async fn pass(manager: &Manager) -> Result<(), crate::CommitError> {
     failed.and(take_in(manager, &read).await)
 }
 
+/// Takes away what was said of routers that do not run.
+async fn let_go(manager: &Manager, running: &BTreeSet<RouterId>) -> Result<(), crate::CommitError> {
+    let is_gone = |alert: &Alert| {
+        let of_routers = matches!(alert.kind, AlertKind::Ports | AlertKind::Limit);
+        let router = alert
+            .about
+            .rsplit_once("router ")
+            .and_then(|(_, id)| id.parse().ok());
+        of_routers && router.is_some_and(|id| !running.contains(&id))
+    };
+    if !manager.view().all::<Alert>().any(|alert| is_gone(alert)) {
+        return Ok(());
+    }
+    manager
+        .commit(|view, draft| {
+            for alert in view.all::<Alert>().filter(|alert| is_gone(alert)) {
+                draft.delete(alert);
+            }
+            Ok(())
+        })
+        .await
+}
+
 /// Makes of readings what there is to be made.
 async fn take_in(
     manager: &Manager,
@@ -172,7 +207,8 @@ async fn take_in(
         manager.inner.insight.take_in(router.id, stats);
     }
     let added = usage::add(manager, read).await;
-    added.and(capacity::warn(manager, read).await)
+    let warned = capacity::warn(manager, read).await;
+    added.and(warned).and(refusals::warn(manager, read).await)
 }
 
 /// Whether a router runs.

@@ -145,6 +145,7 @@ fn stored(view: &View<'_>, page: &mut Page) {
         AlertKind::Guest,
         AlertKind::Router,
         AlertKind::Ports,
+        AlertKind::Limit,
     ];
     let mut alerts: BTreeMap<&str, u64> = watched.into_iter().map(|kind| (kind.name(), 0)).collect();
     for alert in view.all::<Alert>().filter(|alert| !alert.archived) {

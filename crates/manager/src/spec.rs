@@ -304,6 +304,12 @@ fn fastpath(source: Source<'_>, hook: FastPathHook, scopes: &[SettingScope]) -> 
     }
 }
 
+/// The limits that hold for a router now.
+pub(crate) fn limits_of(view: &View<'_>, router: &Router) -> Limits {
+    let source = Source::stored(view);
+    limits(source, &source.scopes(router.realm, router.zone))
+}
+
 /// Limits as the settings want them: 0 is none.
 fn limits(source: Source<'_>, scopes: &[SettingScope]) -> Limits {
     let value = |known: &Known| {

@@ -155,6 +155,7 @@ pub const TYPES: &[&str] = &[
     "ROUTER.DRIFT",
     "ROUTER.ERROR",
     "ROUTER.HEALTH.CHECKS",
+    "ROUTER.LIMIT",
     "ROUTER.LOST",
     "ROUTER.REBOOT",
     "ROUTER.START",

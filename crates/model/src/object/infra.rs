@@ -197,12 +197,14 @@ pub enum AlertKind {
     Router,
     /// The ports of a public address, or a router's sessions, run out.
     Ports,
+    /// A limit on sessions or pings refuses traffic.
+    Limit,
     /// Said by an administrator (`generateAlert`), with CloudStack's number.
     Other(u16),
 }
 
 impl AlertKind {
-    /// CloudStack's number; `Ports` is Outgate's own.
+    /// CloudStack's number; `Ports` and `Limit` are Outgate's own.
     pub fn number(self) -> u16 {
         match self {
             Self::PublicIp => 4,
@@ -211,6 +213,7 @@ impl AlertKind {
             Self::Router => 9,
             Self::Vlan => 18,
             Self::Ports => 1001,
+            Self::Limit => 1002,
             Self::Other(number) => number,
         }
     }
@@ -229,7 +232,8 @@ impl AlertKind {
     }
 }
 
-/// The types of alerts by CloudStack's numbers, as far as they can be about this cloud; the last is Outgate's own.
+/// The types of alerts by CloudStack's numbers, as far as they can be about this cloud; those from 1001 on are Outgate's
+/// own.
 pub const ALERT_TYPES: &[(u16, &str)] = &[
     (0, "ALERT.MEMORY"),
     (1, "ALERT.CPU"),
@@ -245,6 +249,7 @@ pub const ALERT_TYPES: &[(u16, &str)] = &[
     (22, "ALERT.RESOURCE.COUNT"),
     (26, "ALERT.RESOURCE.EXCEED"),
     (1001, "ALERT.NETWORK.PORTS"),
+    (1002, "ALERT.NETWORK.LIMIT"),
 ];
 
 /// Something that an administrator should look at.
