@@ -7,7 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Style;
 use crate::{
-    api, audit, completions, doctor, exit, guest, lab, man, openapi, router, server, top, trace, verify,
+    api, audit, completions, doctor, exit, guest, lab, man, natlog, openapi, router, server, top, trace,
+    verify,
 };
 
 /// Source NAT for clouds: many private networks reach the outside through few public addresses.
@@ -40,6 +41,7 @@ Examples:
   outgate doctor                  what is wrong, where, and what to do about it
   outgate trace --src 10.1.1.2 --dst 198.51.100.10:80   what becomes of a packet, and why
   outgate top                     what the routers carry, live
+  outgate natlog who 203.0.113.10:1024 --at 2026-11-25T15:45:37Z   which guest was that?
   outgate audit                   how networks deviate from the hardened profile
   outgate verify r-2-VM           the seven steps that show whether source NAT works
   outgate lab down                leave nothing behind
@@ -67,6 +69,9 @@ pub enum Command {
     Verify(verify::Args),
     /// Watch sessions, ports, rates, drops and the fast path of networks, live
     Top(top::Args),
+    /// Tell from the NAT log which guest had a public address and port, and when
+    #[command(subcommand)]
+    Natlog(natlog::Command),
     /// A virtual router's own process (started by the host driver)
     #[command(subcommand, hide = true)]
     Router(router::Command),
@@ -114,6 +119,7 @@ pub fn run(command: Command, output: Style) -> anyhow::Result<()> {
         Command::Audit(args) => audit::run(&args, format),
         Command::Verify(args) => verify::run(&args, format),
         Command::Top(args) => top::run(&args, format),
+        Command::Natlog(command) => natlog::run(&command, format),
         Command::Router(command) => router::run(command),
         Command::Guest(command) => guest::run(command),
         Command::Openapi(args) => openapi::run(&args),

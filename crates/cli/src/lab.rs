@@ -55,6 +55,19 @@ pub enum Command {
     Internet,
 }
 
+/// Where a lab's routers and guests keep what they write, as this machine sees it.
+///
+/// # Errors
+/// When the lab is not up.
+pub fn run_dir(instance: &state::Instance) -> anyhow::Result<std::path::PathBuf> {
+    let record = record::Record::running(&instance.paths()?)?.ok_or_else(|| {
+        crate::exit::Unavailable(format!(
+            "lab {instance} is not up; start it with: outgate lab up --instance {instance}"
+        ))
+    })?;
+    Ok(format!("/proc/{}/root{}", record.supervisor.pid(), mounts::RUN).into())
+}
+
 /// Runs a lab subcommand.
 pub fn run(command: Command, format: Format) -> anyhow::Result<()> {
     match command {

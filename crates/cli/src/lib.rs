@@ -12,6 +12,7 @@ mod guest;
 pub mod lab;
 mod logging;
 mod man;
+mod natlog;
 mod openapi;
 mod output;
 mod router;

@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_command_teaches_with_examples() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &[],
         &["server"],
         &["lab"],
@@ -29,6 +29,7 @@ fn every_command_teaches_with_examples() {
         &["lab", "exec"],
         &["verify"],
         &["audit"],
+        &["natlog", "who"],
         &["api"],
         &["openapi"],
         &["completions"],

@@ -3,6 +3,7 @@
 //! each translated one into files, to a collector, or both. What cannot be recorded is counted, and the count recorded.
 
 mod file;
+pub mod history;
 mod ipfix;
 mod limit;
 mod record;
@@ -179,6 +180,7 @@ impl Writer {
         let mut events = Events::open(RECEIVE_BUFFER)?;
         let tally = Arc::clone(&self.tally);
         let mut sinks = Sinks::open(wanted, &self.dir, self.domain, self.log.clone(), tally);
+        sinks.begin(Timestamp::now());
         let mut limit = Limit::new(wanted.records_per_second);
         let mut refused = 0;
         let mut listed = HashSet::new();

@@ -138,6 +138,11 @@ fn a_session_that_was_there_before_is_active() {
     open_sessions(&world, "198.51.100.1:9".parse().unwrap(), 3);
     let logged = Logged::new(world, FILE);
     logged.find(3, &["active udp 10.1.1.11:", "> 198.51.100.1:9 as 203.0.113.10:"]);
+    let first = logged.lines().swap_remove(0);
+    assert!(
+        first.ends_with("Z begin"),
+        "who is not listed from here on has ended: {first}"
+    );
 }
 
 #[test]

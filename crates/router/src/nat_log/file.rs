@@ -2,6 +2,7 @@
 //! Records as lines of text, in a bounded number of bounded files: `nat.log` is the newest, `nat.log.7` the oldest.
 //!
 //! ```text
+//! 2026-11-25T15:45:30.000Z begin
 //! 2026-11-25T15:45:37.123Z create tcp 10.1.1.11:40000 > 198.51.100.1:443 as 203.0.113.10:1024 > 198.51.100.1:443
 //! 2026-11-25T15:45:38.000Z lost 231
 //! ```
@@ -69,6 +70,12 @@ impl LogFile {
             return Ok(());
         }
         self.flush()
+    }
+
+    /// Adds that records begin here, with the sessions that there are.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.clock.stamp(now, &mut self.text);
+        self.text.push_str(" begin\n");
     }
 
     /// Adds how many records are missing here.

@@ -29,7 +29,7 @@ impl fmt::Display for What {
 }
 
 /// Who speaks to whom. Where the protocol has no ports they are 0; an ICMP query's identifier is the source's port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pair {
     /// Who sends.
     pub source: SocketAddrV4,

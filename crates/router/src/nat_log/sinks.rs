@@ -60,6 +60,13 @@ impl Sinks {
         sinks
     }
 
+    /// Notes that records begin here: what is not listed from now on ended without one.
+    pub fn begin(&mut self, now: Timestamp) {
+        if let Some(file) = &mut self.file {
+            file.begin(now);
+        }
+    }
+
     /// Adds a record.
     pub fn push(&mut self, record: &Record) {
         let file = self.file.as_mut().map(|file| file.push(record));
