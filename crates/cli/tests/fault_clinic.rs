@@ -93,6 +93,53 @@ fn a_vpc_is_examined_from_tier_to_tier_and_through_its_private_gateway() {
     clinic.publish("vpc");
 }
 
+/// The guests' wire, and the beginning of addresses on it.
+const GUESTS: (&str, &str) = ("g????????.*", "10.1.1");
+
+#[test]
+fn a_pair_of_keepalived_with_one_master_is_sound_and_with_two_a_split() {
+    let mut clinic = Clinic::open();
+    // Of guests, beside which everything works.
+    let address = "10.1.1.100/24";
+    clinic.pair(GUESTS, address, "2", "sound");
+    clinic.is_healthy();
+    clinic.cut_pair(address);
+    clinic.must_name(
+        "two keepalived, cut off from each other, are both master of an address of guests",
+        "keepalived-split",
+        "10.1.1.242 at ",
+    );
+    assert!(clinic.pings("guest1"), "the router has no part in it");
+    clinic.join_pair(address);
+    clinic.is_healthy();
+    clinic.end_pair();
+    clinic.publish("pair");
+}
+
+#[test]
+fn a_split_over_the_address_of_a_gateway_is_named_before_what_comes_of_it() {
+    let mut clinic = Clinic::open();
+    // Of routers: what a split of a redundant pair looks like.
+    clinic.pair(GUESTS, "10.1.1.1/24", "3", "split");
+    clinic.must_name(
+        "two keepalived, cut off from each other, are both master of the guests' gateway address",
+        "keepalived-split",
+        "10.1.1.1 (the guests' gateway)",
+    );
+    clinic.end_pair();
+    clinic.recovers();
+    // Of upstream gateways.
+    clinic.pair(("pub0", "203.0.113"), "203.0.113.1/24", "2", "split");
+    clinic.must_name(
+        "two keepalived, cut off from each other, are both master of the upstream gateway's address",
+        "keepalived-split",
+        "public segment of eth2, virtual router 51",
+    );
+    clinic.end_pair();
+    clinic.recovers();
+    clinic.publish("gateways");
+}
+
 #[test]
 fn ports_are_forecast_then_warned_of_then_named_when_they_run_out() {
     let mut clinic = Clinic::open();

@@ -13,6 +13,7 @@ use crate::read::dns::Resolved;
 use crate::read::ip::{LinkSeen, RouteSeen};
 use crate::read::ping::Pinged;
 use crate::read::tcpdump::Captured;
+use crate::read::vrrp::Advert;
 
 /// Everything that is known of one router, its guests and one flow.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +87,8 @@ pub struct RouterSeen {
     pub gateway: Option<Vec<MacAddr>>,
     /// Who else answered for the source NAT address on the public side.
     pub rivals: Option<Vec<MacAddr>>,
+    /// VRRP adverts on all of its interfaces, in order.
+    pub adverts: Option<Vec<Advert>>,
     /// Lines of /proc/net/nf_conntrack of IPsec without NAT-T (ESP and AH), and of IKE.
     pub ipsec: Vec<String>,
     /// What the resolvers said to the router itself.

@@ -17,6 +17,8 @@ pub enum Link {
     Guest,
     /// The public segment up to the upstream gateway.
     Upstream,
+    /// Virtual addresses on the router's wires have one master each.
+    Masters,
     /// Connection tracking and ports: step 6.
     Capacity,
     /// What may leave.
@@ -35,12 +37,13 @@ pub enum Link {
 
 impl Link {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Router,
         Self::Configuration,
         Self::Rules,
         Self::Guest,
         Self::Upstream,
+        Self::Masters,
         Self::Capacity,
         Self::Policy,
         Self::Path,
@@ -58,13 +61,14 @@ impl Link {
             Self::Rules => "NAT and filter rules (step 4)",
             Self::Guest => "guest's settings and its wire to the router",
             Self::Upstream => "public segment and upstream gateway",
+            Self::Masters => "one master of each virtual address (VRRP)",
             Self::Capacity => "connection tracking and ports (step 6)",
             Self::Policy => "egress policy",
             Self::Path => "packets of a guest, out and back (step 7)",
             Self::Mtu => "large packets",
             Self::Dns => "names",
             Self::Control => "router's engine, SSH, generation (step 2)",
-            Self::Host => "host beneath: links, processor, memory, temperature",
+            Self::Host => "host beneath: links, and what of its hardware can be read",
         }
     }
 }
@@ -167,6 +171,8 @@ causes! {
         "switch it on (ip link set UPLINK up on the host), or look at its cable and the switch behind it";
     LinkFailing "link-failing" Upstream: "an interface of the host loses a good part of the frames",
         "CRC and frame errors mean a bad cable, optics or attenuation: check the link's light levels; drops mean an overloaded or limited link";
+    KeepalivedSplit "keepalived-split" Masters: "two machines both say that they are master of one virtual address",
+        "let their adverts (IP protocol 112 to 224.0.0.18) through between the two, which a firewall, a switch or a broken wire holds back; both need the same version, virtual router id, password and addresses; until then end keepalived on one of them";
     AddressConflict "address-conflict" Upstream: "another machine on the public segment has the source NAT address",
         "find the Ethernet address named below on the public segment and take the address from it, or give the network another source NAT address";
     GatewaySilent "gateway-silent" Upstream: "the upstream gateway does not answer ARP",
@@ -274,7 +280,7 @@ impl Cause {
             self,
             Self::PolicyRoute | Self::ConntrackNear | Self::PortsNear | Self::PublicLimited
         );
-        (stops && !self.is_symptom() && !slight) || self == Self::PortBlocked
+        (stops && !self.is_symptom() && !slight) || matches!(self, Self::PortBlocked | Self::KeepalivedSplit)
     }
 }
 

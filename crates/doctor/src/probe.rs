@@ -294,3 +294,24 @@ pub fn capture(interface: &str, flow: &Flow) -> Run {
     ];
     run(&words, CAPTURE)
 }
+
+/// VRRP adverts on every interface of the router, with their bytes.
+pub fn adverts() -> Run {
+    let words = [
+        "tcpdump",
+        "-n",
+        "-l",
+        "--immediate-mode",
+        "-Z",
+        "root",
+        "-c",
+        "400",
+        "-i",
+        "any",
+        "-y",
+        "LINUX_SLL2",
+        "-xx",
+        "ip proto 112",
+    ];
+    run(&words, CAPTURE)
+}

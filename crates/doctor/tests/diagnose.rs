@@ -11,6 +11,7 @@ use outgate_doctor::probe::{CONNTRACK, COUNT, Flow, Kind, LIMIT};
 use outgate_doctor::read::ip::{LinkSeen, RouteSeen};
 use outgate_doctor::read::ping::Pinged;
 use outgate_doctor::read::tcpdump::{Captured, captured};
+use outgate_doctor::read::vrrp::Advert;
 use outgate_doctor::{Cause, Evidence, Fix, Link, LinkState, diagnose};
 use outgate_model::host::{Check, EngineSeen, HealthSeen, HostSeen, PortSeen};
 use outgate_model::refusal::Refusal;
@@ -395,4 +396,108 @@ fn every_stretch_of_the_way_is_told_once() {
     let links = diagnose(&healthy()).links;
     let told: BTreeSet<Link> = links.iter().map(|(link, _)| *link).collect();
     assert_eq!((told.len(), links.len()), (Link::ALL.len(), Link::ALL.len()));
+}
+
+/// An advert of the machine with this last octet.
+fn advert(sender: u8, claims: Ipv4Addr) -> Advert {
+    Advert {
+        interface: "eth0".to_owned(),
+        sender: Ipv4Addr::new(10, 1, 1, sender),
+        mac: mac(sender),
+        ours: false,
+        version: 2,
+        vrid: 51,
+        priority: 100,
+        addresses: vec![claims],
+    }
+}
+
+/// The healthy network with adverts of these senders for this address, in order.
+fn with_adverts(senders: &[u8], claims: Ipv4Addr) -> Evidence {
+    let mut evidence = healthy();
+    seen(&mut evidence).adverts = Some(senders.iter().map(|n| advert(*n, claims)).collect());
+    evidence
+}
+
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 1);
+/// An address of a pair of guests.
+const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 100);
+
+#[test]
+fn two_masters_that_go_on_beside_each_other_are_a_split_and_a_change_of_master_is_none() {
+    for senders in [&[241, 242, 241, 242, 241][..], &[241, 241, 242, 242, 241]] {
+        let diagnosis = diagnose(&with_adverts(senders, VIRTUAL));
+        let [finding] = diagnosis.findings.as_slice() else {
+            panic!("{:?}", diagnosis.findings)
+        };
+        assert_eq!(finding.cause, Cause::KeepalivedSplit);
+        assert_eq!(finding.place, "guest network on eth0, virtual router 51");
+        assert!(
+            finding.evidence[0]
+                .contains("10.1.1.241 at 02:00:00:00:00:f1 says that it is master of 10.1.1.100")
+        );
+        assert!(finding.evidence[1].contains("10.1.1.242") && finding.fix.is_none());
+    }
+    for senders in [
+        &[241, 241, 241][..],
+        &[241, 241, 242, 242],
+        &[241, 242, 241, 241],
+        &[],
+    ] {
+        assert_eq!(causes(&with_adverts(senders, VIRTUAL)), [], "{senders:?}");
+    }
+    let mut resigned = with_adverts(&[241, 242, 241, 242], VIRTUAL);
+    for advert in seen(&mut resigned).adverts.iter_mut().flatten() {
+        advert.priority = u8::from(advert.mac == mac(241));
+    }
+    assert_eq!(causes(&resigned), [], "priority 0 is no master's");
+}
+
+#[test]
+fn a_split_over_the_gateways_address_is_named_first_and_one_beside_it_last() {
+    let split = [241, 242, 241, 242];
+    let mut evidence = with_adverts(&split, GATEWAY);
+    evidence.guests[0].gateway_mac = Some(mac(241));
+    assert_eq!(causes(&evidence), [Cause::KeepalivedSplit, Cause::GatewayStolen]);
+    let mut evidence = with_adverts(&split, VIRTUAL);
+    evidence.guests[0].gateway_mac = Some(mac(9));
+    assert_eq!(causes(&evidence), [Cause::GatewayStolen, Cause::KeepalivedSplit]);
+    // The packets are lost for another reason.
+    let mut evidence = with_adverts(&split, VIRTUAL);
+    evidence.guests[0].gateway = Some(pinged(0));
+    assert_eq!(causes(&evidence), [Cause::GuestCutOff, Cause::KeepalivedSplit]);
+}
+
+#[test]
+fn masters_of_two_versions_or_with_other_addresses_are_told_apart() {
+    let mut evidence = with_adverts(&[241, 242, 241, 242], VIRTUAL);
+    for advert in seen(&mut evidence)
+        .adverts
+        .iter_mut()
+        .flatten()
+        .skip(1)
+        .step_by(2)
+    {
+        advert.version = 3;
+        advert.addresses.push(GATEWAY);
+    }
+    let finding = diagnose(&evidence).findings.remove(0);
+    let words = finding.evidence.join(" ");
+    assert!(words.contains("10.1.1.1 (the guests' gateway)"), "{words}");
+    assert!(
+        words.contains("different versions") && words.contains("different addresses"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_single_foreign_master_of_the_routers_own_address_has_stolen_it() {
+    assert_eq!(causes(&with_adverts(&[241], GATEWAY)), [Cause::GatewayStolen]);
+    let public = Ipv4Addr::new(203, 0, 113, 10);
+    assert_eq!(causes(&with_adverts(&[241], public)), [Cause::AddressConflict]);
+    // The upstream gateway may well be a pair's.
+    assert_eq!(causes(&with_adverts(&[241], Ipv4Addr::new(203, 0, 113, 1))), []);
+    let mut own = with_adverts(&[1], GATEWAY);
+    seen(&mut own).adverts.as_mut().unwrap()[0].ours = true;
+    assert_eq!(causes(&own), [], "this router is the master");
 }

@@ -6,6 +6,7 @@ pub mod capacity;
 pub mod guest;
 pub mod host;
 pub mod outside;
+pub mod pair;
 pub mod router;
 pub mod vpc;
 

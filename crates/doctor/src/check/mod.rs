@@ -6,6 +6,7 @@ mod capacity;
 mod flow;
 mod guest;
 mod host;
+mod masters;
 mod router;
 mod rules;
 mod upstream;
@@ -37,6 +38,18 @@ struct Case<'a> {
 impl Case<'_> {
     fn name(&self) -> String {
         format!("router {}", self.spec.name)
+    }
+
+    /// Whether guests have this address as their gateway.
+    fn is_gateway(&self, address: Ipv4Addr) -> bool {
+        let mut networks = self.spec.guest_networks.iter();
+        networks.any(|network| network.gateway.addr() == address)
+    }
+
+    /// Whether this is a public address of the router.
+    fn is_public(&self, address: Ipv4Addr) -> bool {
+        let mut addresses = self.spec.public.addresses.iter();
+        addresses.any(|public| public.address.addr() == address)
     }
 
     /// The name of the guest with this address, as far as it is known; the address otherwise.
@@ -81,6 +94,7 @@ fn outside(cause: Cause, place: impl Into<String>, evidence: Vec<String>) -> Fin
 /// What is wrong, the first broken link first.
 pub fn diagnose(evidence: &Evidence) -> Diagnosis {
     let mut findings = books::check(evidence);
+    let mut beside = Vec::new();
     let nothing = RouterSeen::default();
     if let Some(spec) = &evidence.spec {
         let case = Case {
@@ -89,19 +103,23 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
             plan: outgate_plan::plan(spec),
             router: evidence.router.as_ref().unwrap_or(&nothing),
         };
-        let checks: [fn(&Case<'_>) -> Vec<Finding>; 6] = [
+        let checks: [fn(&Case<'_>) -> Vec<Finding>; 7] = [
             router::check,
             rules::check,
+            masters::check,
             upstream::check,
             guest::check,
             capacity::check,
             flow::check,
         ];
         findings.extend(checks.iter().flat_map(|check| check(&case)));
+        beside = masters::beside(&case);
     }
     findings.extend(host::check(evidence));
     findings.sort_by_key(|finding| finding.cause);
     let mut findings = without_symptoms(findings, evidence);
+    findings.extend(beside);
+    findings.truncate(FINDINGS);
     for finding in &mut findings {
         finding.evidence.truncate(SENTENCES);
     }
@@ -135,7 +153,6 @@ fn without_symptoms(mut findings: Vec<Finding>, evidence: &Evidence) -> Vec<Find
         explaining.iter().any(is_before)
     };
     findings.retain(|finding| !finding.cause.is_symptom() || !explained(finding.cause));
-    findings.truncate(FINDINGS);
     findings
 }
 
@@ -153,6 +170,7 @@ fn links(findings: &[Finding], evidence: &Evidence) -> Vec<(Link, LinkState)> {
         Link::Rules => router.is_some_and(|r| r.listing.is_some()),
         Link::Guest => evidence.guests.iter().any(|g| g.links.is_some()),
         Link::Upstream => router.is_some_and(|r| r.gateway.is_some()),
+        Link::Masters => router.is_some_and(|r| r.adverts.is_some()),
         Link::Capacity => router.is_some_and(|r| !r.before.is_empty()),
         Link::Policy => evidence.spec.is_some() && flow.is_some(),
         Link::Path => flow.is_some_and(|f| f.small.is_some()),

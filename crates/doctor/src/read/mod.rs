@@ -7,3 +7,4 @@ pub mod files;
 pub mod ip;
 pub mod ping;
 pub mod tcpdump;
+pub mod vrrp;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use outgate_doctor::evidence::{Evidence, FlowSeen, GuestSeen, PortsUsed, RouterSeen};
 use outgate_doctor::probe::{self, Flow};
-use outgate_doctor::read::{arping, dns, files, ip, ping, tcpdump};
+use outgate_doctor::read::{arping, dns, files, ip, ping, tcpdump, vrrp};
 use outgate_host::Host;
 use outgate_model::RouterSpec;
 use outgate_model::host::{Run, RunOutput};
@@ -222,6 +222,7 @@ struct RouterBody {
     programs: Running,
     gateway: Running,
     rivals: Option<Running>,
+    adverts: Running,
     ipsec: Running,
     resolvers: Vec<(Ipv4Addr, Running)>,
 }
@@ -248,6 +249,7 @@ impl RouterBody {
             programs: run(probe::programs()),
             gateway: run(probe::upstream(spec)),
             rivals: source_nat.map(|address| run(probe::rivals(spec, address))),
+            adverts: run(probe::adverts()),
             ipsec: run(probe::ipsec()),
             resolvers: servers.into_iter().map(|s| (s, run(probe::resolve(s)))).collect(),
         }
@@ -303,6 +305,11 @@ impl RouterBody {
                 .unwrap_or_default(),
             gateway,
             rivals,
+            adverts: self
+                .adverts
+                .output()
+                .await
+                .and_then(|o| vrrp::heard(&o.stdout, &o.stderr)),
             // grep's code says whether there was any.
             ipsec: self
                 .ipsec
