@@ -82,6 +82,55 @@ async fn settings_are_listed_changed_and_reset_by_scope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_for_routers_is_shown_where_it_holds_with_where_it_comes_from() {
+    let served = Served::new(4).await;
+    let network = served.world.network("net").await;
+    served.world.quiet().await;
+    let shown = |command: &'static str, id: String, key: &'static str| {
+        let served = &served;
+        async move {
+            listed(served, command, &format!("id={id}"), key)
+                .await
+                .swap_remove(0)
+        }
+    };
+    let of_network = async || shown("listNetworks", network.to_string(), "network").await;
+    assert_eq!(of_network().await["details"], Value::Null, "nobody set anything");
+    let offering = text(&of_network().await, "networkofferingid").to_owned();
+    let rate = "name=router.guest.sessions.rate";
+    let most = "name=router.guest.sessions.max";
+    for change in [
+        format!("{rate}; value=200; networkofferingid={offering}"),
+        format!("{rate}; value=50; networkid={network}"),
+        format!("{most}; value=900; zoneid={}", served.world.zone),
+        "name=router.public.ping.rate; value=7".to_owned(),
+    ] {
+        served.ok("updateConfiguration", &pairs(&change)).await;
+    }
+    let narrowest = json!({"router.guest.sessions.max": "900", "router.guest.sessions.rate": "50"});
+    assert_eq!(of_network().await["details"], narrowest);
+    let offered = shown("listNetworkOfferings", offering.clone(), "networkoffering").await;
+    assert_eq!(offered["details"], json!({"router.guest.sessions.rate": "200"}));
+    for (name, scope, id, value) in [
+        (rate, "Network", json!(network), "50"),
+        (most, "Zone", json!(served.world.zone), "900"),
+        ("name=router.public.ping.rate", "Global", Value::Null, "7"),
+        ("name=router.natlog.enabled", "Default", Value::Null, "false"),
+    ] {
+        let asked = format!("{name}; networkid={network}");
+        let one = listed(&served, "listConfigurations", &asked, "configuration").await;
+        let told = (&one[0]["value"], &one[0]["valuescope"], &one[0]["valuescopeid"]);
+        assert_eq!(told, (&json!(value), &json!(scope), &id), "{name}");
+    }
+    let reset = format!("{rate}; networkid={network}");
+    let reset = served.ok("resetConfiguration", &pairs(&reset)).await["configuration"].clone();
+    assert_eq!(
+        (&reset["value"], &reset["valuescopeid"]),
+        (&json!("200"), &json!(offering))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_are_filtered_put_away_and_deleted() {
     let served = Served::new(4).await;
     let network = served.world.network("net").await;

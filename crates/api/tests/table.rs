@@ -248,6 +248,10 @@ const EXTRA: &[&str] = &[
     // Outgate's own.
     "sourcenatrole",
     "sourcenataddresses",
+    "valuescope",
+    "valuescopeid",
+    // Of VPCs and their offerings: settings of their routers, as networks and their offerings show them.
+    "details",
 ];
 
 /// What the OpenAPI document does not know it would call a string.

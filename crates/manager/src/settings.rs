@@ -7,11 +7,15 @@
 //! view.setting_in(&settings::MAX_PUBLIC_IPS, &[account scope])  the narrowest value that somebody set, else the global
 //! ```
 
+use std::collections::BTreeMap;
+
+use outgate_model::Realm;
 use outgate_model::id::SettingId;
-use outgate_model::object::{Setting, SettingScope};
+use outgate_model::object::{Network, Setting, SettingScope};
 
 use crate::draft::Draft;
 use crate::mirror::View;
+use crate::spec::Source;
 
 /// Where a setting may be given another value than everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,7 +275,8 @@ do not edit it. `listConfigurations` shows them, `updateConfiguration` changes o
 back. A change is live at once; what routers are made from reaches the running ones. Where a setting may differ, the narrowest
 value that somebody gave holds, else the global one: a network's (`networkid`) before its offering's (`networkofferingid`) before
 its zone's (`zoneid`); a VPC's (`vpcid`) before its offering's (`vpcofferingid`) before its zone's. A tier has its VPC's router, and
-so its VPC's settings.
+so its VPC's settings. `listConfigurations` with such an id shows the value that holds there and `valuescope`, where it comes
+from; `details` in lists of networks, VPCs and their offerings what was given to them.
 
 | setting | default | values | may differ in | meaning |
 |---|---|---|---|---|
@@ -360,14 +365,48 @@ impl View<'_> {
 
     /// The value of a setting in the first of these scopes where somebody gave it one; else the global one.
     pub fn setting_in(&self, known: &Known, scopes: &[SettingScope]) -> i64 {
-        self.setting_as_given(known, scopes).unwrap_or(known.default)
+        self.setting_as_given(known, scopes)
+            .map_or(known.default, |(_, value)| value)
     }
 
-    /// The value that somebody gave; `None` when the default holds.
-    pub fn setting_as_given(&self, known: &Known, scopes: &[SettingScope]) -> Option<i64> {
+    /// The value that somebody gave, and where, the first of these scopes before everywhere; `None` when the default holds.
+    pub fn setting_as_given(&self, known: &Known, scopes: &[SettingScope]) -> Option<(SettingScope, i64)> {
         let mut scopes = scopes.iter().copied().chain([SettingScope::Global]);
         let stored = scopes.find_map(|scope| self.get::<Setting>(SettingId::of(scope, known.name)))?;
-        known.read(&stored.value)
+        Some((stored.scope, known.read(&stored.value)?))
+    }
+
+    /// Where a scope has its values from, the narrowest first and itself among them. A tier has its VPC's router, and so its
+    /// VPC's settings.
+    pub fn setting_scopes(&self, scope: SettingScope) -> Vec<SettingScope> {
+        let realm = match scope {
+            SettingScope::Global => return Vec::new(),
+            SettingScope::Network(id) => self.get::<Network>(id).map(|network| network.realm()),
+            SettingScope::Vpc(id) => Some(Realm::Vpc(id)),
+            _ => None,
+        };
+        let standing = realm.and_then(|realm| self.standing(realm));
+        standing.map_or_else(
+            || vec![scope],
+            |of| Source::stored(self).scopes(of.realm, of.zone),
+        )
+    }
+
+    /// What somebody gave to the settings of routers for this scope, in it or where it has its values from; what holds
+    /// everywhere is not among it. Names and values.
+    pub fn router_settings(&self, scope: SettingScope) -> BTreeMap<&'static str, String> {
+        if self
+            .all::<Setting>()
+            .all(|setting| setting.scope == SettingScope::Global)
+        {
+            return BTreeMap::new();
+        }
+        let scopes = self.setting_scopes(scope);
+        let given = OF_ROUTERS.into_iter().filter_map(|known| {
+            let (given_in, value) = self.setting_as_given(known, &scopes)?;
+            (given_in != SettingScope::Global).then(|| (known.name, known.text(value)))
+        });
+        given.collect()
     }
 }
 

@@ -115,7 +115,7 @@ impl<'a> Source<'a> {
     }
 
     /// Where a realm's router has its settings from, the narrowest first.
-    fn scopes(&self, realm: Realm, zone: ZoneId) -> Vec<SettingScope> {
+    pub(crate) fn scopes(&self, realm: Realm, zone: ZoneId) -> Vec<SettingScope> {
         let own = match realm {
             Realm::Network(id) => {
                 let offering = self.get::<Network>(id).map(|network| network.offering);

@@ -6,7 +6,7 @@ use outgate_model::object::SettingScope;
 
 use crate::view::view;
 
-/// A setting as it is in a scope; without one, everywhere.
+/// A setting as it holds in a scope; without one, everywhere.
 #[derive(Debug, Clone, Copy)]
 pub struct Configuration {
     /// The setting.
@@ -25,11 +25,28 @@ pub fn scope_name(known: &Known) -> &'static str {
     }
 }
 
+/// What kind of thing gives a value, and its id.
+fn giver(scope: SettingScope) -> (&'static str, Option<String>) {
+    match scope {
+        SettingScope::Global => ("Global", None),
+        SettingScope::Zone(id) => ("Zone", Some(id.to_string())),
+        SettingScope::Domain(id) => ("Domain", Some(id.to_string())),
+        SettingScope::Account(id) => ("Account", Some(id.to_string())),
+        SettingScope::Offering(id) => ("NetworkOffering", Some(id.to_string())),
+        SettingScope::Network(id) => ("Network", Some(id.to_string())),
+        SettingScope::VpcOffering(id) => ("VpcOffering", Some(id.to_string())),
+        SettingScope::Vpc(id) => ("Vpc", Some(id.to_string())),
+    }
+}
+
 view! {
     /// A setting.
     (look, configuration: &Configuration) {
         let known = configuration.known;
-        let value = look.view.setting_in(known, &[configuration.scope]);
+        let scopes = look.view.setting_scopes(configuration.scope);
+        let given = look.view.setting_as_given(known, &scopes);
+        let value = given.map_or(known.default, |(_, value)| value);
+        let (giver, giver_id) = given.map_or(("Default", None), |(scope, _)| giver(scope));
     }
     "name" string = known.name;
     "category" string = known.category;
@@ -44,5 +61,7 @@ view! {
         Form::Truth => "Boolean",
     };
     "scope" string = scope_name(known);
+    "valuescope" string = giver;
+    "valuescopeid" string = giver_id;
     "isdynamic" boolean = true;
 }

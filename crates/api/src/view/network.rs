@@ -4,7 +4,7 @@
 use outgate_model::id::PhysicalNetworkId;
 use outgate_model::key::Object as _;
 use outgate_model::object::{
-    Network, NetworkAclList, NetworkOffering, NetworkPhase, PublicIpRange, Vpc, Zone,
+    Network, NetworkAclList, NetworkOffering, NetworkPhase, PublicIpRange, SettingScope, Vpc, Zone,
 };
 use outgate_model::router_spec::EgressPolicy;
 
@@ -43,6 +43,7 @@ view! {
         let own = vpc.map_or(&network.settings.dns, |v| &v.dns);
         let dns = if own.is_empty() { zone.map(|z| &z.dns) } else { Some(own) };
         let vlan = network.settings.vlan;
+        let details = look.view.router_settings(SettingScope::Network(network.id));
     }
     "id" string = network.id;
     "name" string = &network.name;
@@ -96,6 +97,7 @@ view! {
     "hasannotations" boolean = false;
     "related" string = network.id;
     "service" list = offering.map_or(serde_json::Value::Array(Vec::new()), |o| service::render(o));
+    "details" map = (!details.is_empty()).then_some(details);
     "tags" list = look.tags(Network::NAME, network.id.0);
     owned by network.account;
 }

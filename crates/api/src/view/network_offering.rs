@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `networkoffering`.
 
+use std::collections::BTreeMap;
+
 use outgate_model::id::{DomainId, ZoneId};
-use outgate_model::object::{Domain, NetworkOffering, Service, Zone};
+use outgate_model::object::{Domain, NetworkOffering, Service, SettingScope, Zone};
 use outgate_model::router_spec::EgressPolicy;
 
 use crate::view::{Look, service, view};
@@ -49,10 +51,22 @@ impl Places {
     }
 }
 
+/// What was given when it was made, and the settings of its networks' routers.
+fn details(look: &Look<'_>, offering: &NetworkOffering) -> BTreeMap<String, String> {
+    let settings = look.view.router_settings(SettingScope::Offering(offering.id));
+    let given = offering
+        .details
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()));
+    let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value));
+    given.chain(settings).collect()
+}
+
 view! {
     /// A network offering.
     (look, offering: &NetworkOffering) {
         let places = Places::of(look, &offering.domains, &offering.zones);
+        let details = details(look, offering);
     }
     "id" string = offering.id;
     "name" string = &offering.name;
@@ -81,7 +95,7 @@ view! {
     "serviceofferingid" string = look.system_offering().map_or_else(String::new, |o| o.id.to_string());
     "service" list = service::render(offering);
     "tags" string = &offering.tags;
-    "details" map = (!offering.details.is_empty()).then_some(&offering.details);
+    "details" map = (!details.is_empty()).then_some(details);
     "domain" string = places.domain;
     "domainid" string = places.domain_id;
     "zone" string = places.zone;

@@ -3,7 +3,7 @@
 
 use outgate_model::Realm;
 use outgate_model::key::Object as _;
-use outgate_model::object::{Vpc, VpcOffering, VpcPhase, Zone};
+use outgate_model::object::{SettingScope, Vpc, VpcOffering, VpcPhase, Zone};
 
 use crate::view::{address, network, service, view};
 use crate::wire::date;
@@ -22,6 +22,7 @@ view! {
         let offering = look.view.get::<VpcOffering>(vpc.offering);
         let zone = look.view.get::<Zone>(vpc.zone);
         let dns: &[_] = if vpc.dns.is_empty() { zone.map_or(&[], |z| &z.dns) } else { &vpc.dns };
+        let details = look.view.router_settings(SettingScope::Vpc(vpc.id));
         let tiers = look.view.tiers_of_vpc(vpc.id).map(|tier| network::render(look, tier));
     }
     "id" string = vpc.id;
@@ -47,6 +48,7 @@ view! {
     "fordisplay" boolean = true;
     "hasannotations" boolean = false;
     "service" list = offering.map_or(serde_json::Value::Array(Vec::new()), |o| service::render_of_vpc(o));
+    "details" map = (!details.is_empty()).then_some(details);
     "tags" list = look.tags(Vpc::NAME, vpc.id.0);
     owned by vpc.account;
 }

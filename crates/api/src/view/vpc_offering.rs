@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `vpcoffering`.
 
-use outgate_model::object::VpcOffering;
+use outgate_model::object::{SettingScope, VpcOffering};
 
 use crate::view::{network_offering, service, view};
 use crate::wire::date;
@@ -15,6 +15,7 @@ view! {
     /// A VPC offering.
     (look, offering: &VpcOffering) {
         let places = network_offering::Places::of(look, &offering.domains, &offering.zones);
+        let details = look.view.router_settings(SettingScope::VpcOffering(offering.id));
     }
     "id" string = offering.id;
     "name" string = &offering.name;
@@ -29,6 +30,7 @@ view! {
     "specifyasnumber" boolean = false;
     "fornsx" boolean = false;
     "service" list = service::render_of_vpc(offering);
+    "details" map = (!details.is_empty()).then_some(details);
     "domain" string = places.domain;
     "domainid" string = places.domain_id;
     "zone" string = places.zone;

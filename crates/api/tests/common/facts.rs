@@ -14,6 +14,10 @@ const EXTRA: &[&str] = &[
     "endport",
     "sourcenatrole",
     "sourcenataddresses",
+    "valuescope",
+    "valuescopeid",
+    // Of VPCs and their offerings: settings of their routers, as networks and their offerings show them.
+    "details",
 ];
 
 /// Commands of Outgate's own that answer as one of CloudStack's does.

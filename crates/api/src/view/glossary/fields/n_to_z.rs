@@ -246,6 +246,11 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("userpublictemplateenabled", "whether users may share templates"),
     ("usersource", "where the user comes from"),
     ("value", "the value"),
+    (
+        "valuescope",
+        "where the value comes from: Default, Global, Zone, NetworkOffering, Network, VpcOffering, Vpc, Domain or Account",
+    ),
+    ("valuescopeid", "the id of what gives the value"),
     ("vcpu", "CPU cores"),
     (
         "verdict",
