@@ -14,10 +14,11 @@ use std::net::Ipv4Addr;
 use common::{Served, text};
 use outgate_model::id::NetworkId;
 use outgate_model::object::RouterState;
+use outgate_model::refusal::{Refusal, Refused};
 use outgate_model::stats::{
     AddressTraffic, AddressUse, Census, DestinationUse, DropReason, Dropped, Endpoint, FastPathStatus,
-    GuestUse, HealthCheck, HealthKind, NetworkTraffic, ProtocolUse, RouterStats, RouterWork, SessionEntry,
-    TableUse, Traffic, Way,
+    GuestUse, HealthCheck, HealthKind, NetworkTraffic, NetworkUse, ProtocolUse, RouterStats, RouterWork,
+    SessionEntry, TableUse, Traffic, Way,
 };
 use serde_json::{Value, json};
 
@@ -135,8 +136,24 @@ impl Cloud {
             },
             census: Some(Census {
                 addresses: vec![used],
-                uncertain: 0,
+                networks: vec![NetworkUse {
+                    network: self.network,
+                    sessions: 59_000,
+                }],
+                ..Census::default()
             }),
+            refused: vec![
+                Refused {
+                    reason: Refusal::GuestRate,
+                    packets: 42,
+                    addresses: vec![(self.inside(), 42)],
+                },
+                Refused {
+                    reason: Refusal::PingRate,
+                    packets: 5,
+                    addresses: vec![([203, 0, 113, 10].into(), 5)],
+                },
+            ],
             read_millis: 1_700_000_000_000,
             dropped: vec![Dropped {
                 reason: DropReason::Unsolicited,
@@ -258,6 +275,24 @@ async fn use_of_an_address_names_ports_destination_guest_and_remedy() {
         (&json!(300), &json!(200))
     );
     assert_eq!(used["sessiontable"]["limit"], 262_144);
+    let network = &used["network"][0];
+    assert_eq!(
+        (&network["id"], &network["sessions"]),
+        (&json!(cloud.network), &json!(59_000))
+    );
+    let [guest, public] = [&used["refused"][0], &used["refused"][1]];
+    assert_eq!(
+        (&guest["reason"], &guest["name"], &guest["packets"]),
+        (&json!("router.guest.sessions.rate"), &json!("vm"), &json!(42))
+    );
+    assert_eq!(
+        (&public["reason"], &public["ipaddress"], &public["id"]),
+        (
+            &json!("router.public.ping.rate"),
+            &json!("203.0.113.10"),
+            &Value::Null
+        )
+    );
     // By the address itself.
     let id = text(used, "ipaddressid");
     let same = cloud.served.ok("getSourceNatUsage", &[("ipaddressid", id)]).await;

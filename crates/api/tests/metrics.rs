@@ -24,9 +24,11 @@ use outgate_manager::command::request::CreateNetwork;
 use outgate_model::Ipv4Range;
 use outgate_model::id::{NetworkId, RouterId};
 use outgate_model::object::Router;
+use outgate_model::refusal::{Refusal, Refused};
 use outgate_model::stats::{
     AddressTraffic, AddressUse, Census, DestinationUse, DropReason, Dropped, FastPathStatus, GuestUse,
-    InterfaceDrops, NatLogUse, NetworkTraffic, ProtocolUse, RouterStats, RouterWork, TableUse, Traffic,
+    InterfaceDrops, NatLogUse, NetworkTraffic, NetworkUse, ProtocolUse, RouterStats, RouterWork, TableUse,
+    Traffic,
 };
 use outgate_testkit::Exposition;
 use world::World;
@@ -91,16 +93,16 @@ fn stats(network: NetworkId, addresses: &[Ipv4Addr]) -> RouterStats {
         packets_out: 11,
         bytes_out: 11_000,
     };
-    let destination = DestinationUse {
+    let destination = |port| DestinationUse {
         address: Ipv4Addr::new(198, 51, 100, 1),
-        port: 443,
+        port,
         ports: 600,
     };
     let protocol = |protocol| ProtocolUse {
         protocol,
         sessions: 900,
         ports: 800,
-        busiest: vec![destination; 20],
+        busiest: (443..463).map(destination).collect(),
     };
     let guest = |number| GuestUse {
         address: Ipv4Addr::new(10, 1, 1, number),
@@ -138,8 +140,17 @@ fn stats(network: NetworkId, addresses: &[Ipv4Addr]) -> RouterStats {
         },
         census: Some(Census {
             addresses: addresses.iter().map(used).collect(),
-            uncertain: 0,
+            networks: vec![NetworkUse {
+                network,
+                sessions: 5_300,
+            }],
+            ..Census::default()
         }),
+        refused: vec![Refused {
+            reason: Refusal::GuestRate,
+            packets: 13,
+            addresses: vec![(Ipv4Addr::new(10, 1, 1, 2), 12)],
+        }],
         dropped: vec![Dropped {
             reason: DropReason::Egress,
             packets: 5,
@@ -242,6 +253,25 @@ async fn a_scrape_tells_what_a_router_said_and_what_the_api_answered() {
         ("outgate_router_state", vec![mine, ("state", "Running")], 1.0),
         ("outgate_router_state", vec![mine], 1.0),
         ("outgate_router_generations_behind", vec![mine], 0.0),
+        (
+            "outgate_router_redundant_state",
+            vec![mine, ("state", "UNKNOWN")],
+            1.0,
+        ),
+        ("outgate_router_redundant_state", vec![mine], 1.0),
+        (
+            "outgate_router_limit_refused_total",
+            vec![mine, ("limit", "guest_rate")],
+            13.0,
+        ),
+        (
+            "outgate_guest_limit_refused_total",
+            vec![mine, ("address", "10.1.1.2")],
+            12.0,
+        ),
+        ("outgate_network_sessions", vec![mine], 5_300.0),
+        ("outgate_router_pool_ports_used", vec![mine], 600.0),
+        ("outgate_router_pool_ports_limit", vec![mine], 64_512.0),
         (
             "outgate_router_info",
             vec![mine, ("name", r#"we"ird\name"#), ("zone", "lab")],

@@ -26,9 +26,12 @@ const METRICS: &str = "127.0.0.1:9464";
 /// How long the next reading of the router may take to be seen, on a machine that others load.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Only there while use rises, or with a fast path; crates/api/tests/metrics.rs sees them.
-const NOT_ALWAYS: [&str; 4] = [
+const NOT_ALWAYS: [&str; 7] = [
     "outgate_address_ports_exhaustion_seconds",
     "outgate_router_sessions_exhaustion_seconds",
+    "outgate_router_pool_ports_exhaustion_seconds",
+    "outgate_router_limit_refused_total",
+    "outgate_guest_limit_refused_total",
     "outgate_router_fastpath_running",
     "outgate_router_fastpath_packets_total",
 ];
@@ -99,6 +102,9 @@ fn traffic_of_guests_is_in_the_scrape_and_so_is_all_that_dashboard_and_alerts_as
         ("outgate_address_sessions", &of_address, 100.0),
         ("outgate_address_ports_used", &udp, 100.0),
         ("outgate_address_destination_ports_used", &udp, 100.0),
+        ("outgate_network_sessions", &out[..1], 100.0),
+        ("outgate_router_pool_ports_used", &of_address[..1], 100.0),
+        ("outgate_router_pool_ports_limit", &of_address[..1], 64_512.0),
         ("outgate_network_bytes_total", &out, 100_000.0),
         ("outgate_network_packets_total", &out, 100.0),
         ("outgate_address_bytes_total", &came, 100_000.0),

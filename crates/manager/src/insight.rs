@@ -6,13 +6,14 @@ mod capacity;
 mod diagnose;
 pub mod health;
 mod held;
-mod readings;
+mod looks;
+mod pool;
 mod records;
 mod refusals;
 mod samples;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,12 +30,13 @@ use crate::mirror::{Stored, View};
 use crate::reconcile::answer;
 use crate::settings;
 
-pub use capacity::{AddressCapacity, Capacity, protocol_name, protocol_number};
+pub use capacity::{AddressCapacity, Capacity, ports_remedy, protocol_name, protocol_number};
 pub use diagnose::{Diagnose, Tool, parts};
 pub use records::{Record, UsageType};
 pub use usage::UsageQuery;
 
-pub(crate) use readings::{Reading, Readings};
+pub(crate) use looks::{Looks, Reading};
+pub(crate) use pool::Pool;
 pub(crate) use refusals::Refusals;
 pub(crate) use samples::Samples;
 
@@ -51,20 +53,16 @@ const PRUNING: Duration = Duration::from_secs(3_600);
 /// How long a router that is about to end is waited for.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A look at a router's sessions is given to whoever asks within so long: however many watch a router, it looks about
-/// once a second.
-const FRESH: Duration = Duration::from_millis(900);
+/// A router, and what it said.
+type Read = (Stored<Router>, Arc<RouterStats>);
 
-/// A router's last look at its sessions, and when it came.
-type Latest = Arc<tokio::sync::Mutex<Option<(Instant, Arc<RouterStats>)>>>;
-
-/// What is kept in memory: samples to forecast from, and each watched router's last look. Bounded by the number of routers and their addresses.
+/// What is kept in memory: samples to forecast from, each router's last look, whom limits refuse. Bounded by the number of
+/// routers and their addresses.
 #[derive(Debug)]
 pub(crate) struct Kept {
     samples: Mutex<Samples>,
     /// What each router said last.
-    pub(crate) readings: Readings,
-    latest: Mutex<BTreeMap<RouterId, Latest>>,
+    pub(crate) looks: Looks,
     refusals: Mutex<Refusals>,
     /// Places for programs that run for diagnosis.
     diagnoses: Arc<Semaphore>,
@@ -74,8 +72,7 @@ impl Default for Kept {
     fn default() -> Self {
         Self {
             samples: Mutex::default(),
-            readings: Readings::default(),
-            latest: Mutex::default(),
+            looks: Looks::default(),
             refusals: Mutex::default(),
             diagnoses: Arc::new(Semaphore::new(DIAGNOSES_MAX)),
         }
@@ -84,18 +81,16 @@ impl Default for Kept {
 
 impl Kept {
     /// Takes a reading of a router in.
-    fn take_in(&self, router: RouterId, stats: &RouterStats) {
+    fn take_in(&self, router: RouterId, stats: &Arc<RouterStats>, pool: &Pool) {
         let now = jiff::Timestamp::now();
-        self.samples().take_in(router, now, stats);
-        self.readings.put(router, now, stats.clone());
+        self.samples().take_in(router, now, stats, pool);
+        self.looks.put(router, now, Arc::clone(stats));
     }
 
     fn retain(&self, keep: impl Fn(RouterId) -> bool) {
         self.samples().retain(&keep);
         self.refusals().retain(&keep);
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.retain(|router, _| keep(*router));
-        self.readings.retain(keep);
+        self.looks.retain(keep);
     }
 
     /// The samples of every series; not to be held while a view is taken.
@@ -109,12 +104,6 @@ impl Kept {
         // Whoever panicked left whole counts behind.
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The router's last look; held while a new one is under way, so that those who come meanwhile wait for it.
-    fn latest(&self, router: RouterId) -> Latest {
-        let mut all = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(router).or_default())
-    }
 }
 
 /// Reads all routers again and again. Runs until it is dropped.
@@ -123,7 +112,7 @@ pub(crate) async fn run(manager: Manager) {
     loop {
         let interval = manager.view().setting(&settings::ROUTER_STATS_INTERVAL);
         let interval = Duration::from_secs(u64::try_from(interval).unwrap_or(1));
-        let due = manager.inner.insight.readings.take_hurry();
+        let due = manager.inner.insight.looks.take_hurry();
         if due || last.is_none_or(|last| last.elapsed() >= interval) {
             last = Some(Instant::now());
             if let Err(error) = pass(&manager).await {
@@ -143,7 +132,7 @@ pub(crate) async fn run(manager: Manager) {
 /// Reads all routers once.
 async fn pass(manager: &Manager) -> Result<(), crate::CommitError> {
     let routers = running(&manager.view());
-    let from = match manager.inner.insight.readings.are_watched() {
+    let from = match manager.inner.insight.looks.are_watched() {
         true => 0,
         false => census_from(&manager.view()),
     };
@@ -159,7 +148,7 @@ async fn pass(manager: &Manager) -> Result<(), crate::CommitError> {
             let manager = manager.clone();
             asked.spawn(async move {
                 let stats = ask(&manager, &router, from).await;
-                (router, stats)
+                (router, stats.map(Arc::new))
             });
         }
         let Some(done) = asked.join_next().await else {
@@ -199,12 +188,10 @@ async fn let_go(manager: &Manager, running: &BTreeSet<RouterId>) -> Result<(), c
 }
 
 /// Makes of readings what there is to be made.
-async fn take_in(
-    manager: &Manager,
-    read: &[(Stored<Router>, RouterStats)],
-) -> Result<(), crate::CommitError> {
+async fn take_in(manager: &Manager, read: &[Read]) -> Result<(), crate::CommitError> {
     for (router, stats) in read {
-        manager.inner.insight.take_in(router.id, stats);
+        let pool = Pool::of(&manager.view(), router);
+        manager.inner.insight.take_in(router.id, stats, &pool);
     }
     let added = usage::add(manager, read).await;
     let warned = capacity::warn(manager, read).await;
@@ -254,7 +241,7 @@ pub(crate) async fn read_last(manager: &Manager, router: &Stored<Router>) {
     }
     let asked = tokio::time::timeout(LAST_PATIENCE, ask(manager, router, u32::MAX)).await;
     let Ok(Some(stats)) = asked else { return };
-    if let Err(error) = usage::add(manager, &[(router.clone(), stats)]).await {
+    if let Err(error) = usage::add(manager, &[(router.clone(), Arc::new(stats))]).await {
         tracing::error!(router = router.name, %error, "the last bytes of a router were not added");
     }
 }

@@ -82,7 +82,7 @@ fn seconds(at: Timestamp) -> f64 {
 impl Manager {
     /// Puts all that the manager knows onto a page. Takes no time by the number of sessions, and asks nobody.
     pub fn metrics(&self, page: &mut Page) {
-        let readings = self.inner.insight.readings.scrape();
+        let readings = self.inner.insight.looks.scrape();
         page.put(&m::BUILD_INFO, [env!("CARGO_PKG_VERSION")], 1_u64);
         page.put(&m::LEADING, [], *self.inner.leading.borrow());
         self.inner.counted.write(page);

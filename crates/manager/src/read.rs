@@ -4,8 +4,8 @@
 
 use outgate_model::Realm;
 use outgate_model::object::{
-    FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, Router, RouterState,
-    RuleState,
+    FirewallRule, Guest, Network, NetworkPhase, Nic, PortForwardingRule, Power, RedundantState, Router,
+    RouterState, RuleState,
 };
 use outgate_model::object::{IpForwardingRule, LoadBalancerRule};
 use outgate_model::object::{Vpc, VpcPhase};
@@ -72,6 +72,11 @@ pub fn rule_state_name(state: RuleState) -> &'static str {
 }
 
 impl View<'_> {
+    /// Which of its pair a router is. There are no redundant routers yet: each stands alone.
+    pub fn redundant_state(&self, _router: &Router) -> RedundantState {
+        RedundantState::Unknown
+    }
+
     /// The version of Outgate that a router runs; of one that does not run, that of its next start.
     pub fn router_version(&self, router: &Router) -> String {
         let seen = self.router_observed(router.id);

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use common::World;
 use jiff::{Timestamp, tz::TimeZone};
-use outgate_manager::command::request::RebootRouter;
+use outgate_manager::command::request::{AddSourceNat, RebootRouter};
 use outgate_manager::insight::{Record, UsageQuery, UsageType};
+use outgate_model::Realm;
 use outgate_model::id::{NetworkId, RouterId};
 use outgate_model::object::{Alert, AlertKind, RouterState};
 use outgate_model::stats::{
@@ -179,7 +180,7 @@ fn ports_used(ports: u32) -> RouterStats {
     stats.table.sessions = ports;
     stats.census = Some(Census {
         addresses: vec![used],
-        uncertain: 0,
+        ..Census::default()
     });
     stats
 }
@@ -260,6 +261,48 @@ async fn capacity_tells_how_long_the_ports_last_and_what_to_do() {
     assert!(second.addresses[0].remedy.is_some());
     let stranger = world.tenant("stranger").await;
     assert!(world.manager.capacity(&stranger, router).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_last_as_long_as_the_last_address_of_the_pool_has_some() {
+    let world = World::new(4).await;
+    let (network, router) = with_router(&world).await;
+    let add = AddSourceNat {
+        network: Some(network),
+        vpc: None,
+        address: None,
+    };
+    let job = world.manager.add_source_nat(&world.admin, add).await.unwrap();
+    world.done(job).await;
+    let second = world.manager.view().source_nat_pool_of(Realm::Network(network))[1].address;
+    let both = |first, of_second| {
+        let mut stats = ports_used(first);
+        let mut more = ports_used(of_second).census.unwrap().addresses.swap_remove(0);
+        more.address = second;
+        stats.census.as_mut().unwrap().addresses.push(more);
+        stats
+    };
+    says(&world, router, both(60_000, 0));
+    world.manager.capacity(&world.admin, router).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    says(&world, router, both(64_512, 4_000));
+    let seen = world
+        .manager
+        .capacity(&world.admin, router)
+        .await
+        .unwrap()
+        .unwrap();
+    let first = &seen.addresses[0];
+    assert_eq!(
+        (first.lasts_secs, first.pool, first.pool_percent),
+        (Some(0), 2, 53)
+    );
+    let lasts = first.pool_lasts_secs.unwrap();
+    assert!(
+        (1..60).contains(&lasts),
+        "60,512 ports are left, 8,512 more each second or less: {lasts}"
+    );
+    assert_eq!(first.remedy, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -80,6 +80,8 @@ metrics! {
         "Whether a router runs.";
     ROUTER_STATE = Gauge "outgate_router_state" ["router", "state"]
         "CloudStack's state of a router: 1 for the one it is in, 0 for the others.";
+    ROUTER_REDUNDANT = Gauge "outgate_router_redundant_state" ["router", "state"]
+        "CloudStack's redundant state of a router, as listRouters says it: 1 for the one it is in, 0 for the others; UNKNOWN where a router is not one of a pair.";
     ROUTER_BEHIND = Gauge "outgate_router_generations_behind" ["router"]
         "Changes that a router which is meant to run has not applied yet.";
     ROUTER_READ = Gauge "outgate_router_reading_time_seconds" ["router"]
@@ -97,7 +99,9 @@ metrics! {
     SESSIONS_LAST = Gauge "outgate_router_sessions_exhaustion_seconds" ["router"]
         "In how many seconds that table is full, if its use goes on as lately; absent while it does not rise.";
     DROPS = Counter "outgate_router_drops_total" ["router", "reason"]
-        "Packets that a router dropped, by rules: spoofed, invalid (of no session, and can begin none), unsolicited, egress, acl, noway, router (for itself); or by the kernel: conntrack_insert_failed (ports were taken), conntrack_full.";
+        "Packets that a router dropped, by rules: spoofed, invalid (of no session, and can begin none), unsolicited, limit, egress, acl, noway, router (for itself); or by the kernel: conntrack_insert_failed (ports were taken), conntrack_full.";
+    REFUSED = Counter "outgate_router_limit_refused_total" ["router", "limit"]
+        "Packets that a router refused because of a limit: guest_sessions, guest_rate, source_rate, ping_rate (router.guest.sessions.max and so on); only of limits that there are.";
     EARLY_DROPS = Counter "outgate_router_conntrack_early_drops_total" ["router"]
         "Sessions without an answer that made room for others in a full table.";
     INTERFACE_DROPS = Counter "outgate_router_interface_drops_total" ["router", "interface", "direction"]
@@ -128,6 +132,8 @@ metrics! {
         "Bytes forwarded for a network across the public side, by direction (in, out).";
     NETWORK_PACKETS = Counter "outgate_network_packets_total" ["network_id", "router", "direction"]
         "Packets forwarded for a network across the public side, by direction (in, out).";
+    NETWORK_SESSIONS = Gauge "outgate_network_sessions" ["network_id", "router"]
+        "Sessions with a guest of a network or tier inside; of one between two tiers the sender's.";
     ADDRESS_BYTES = Counter "outgate_address_bytes_total" ["router", "address", "direction"]
         "Bytes that crossed the public side with a public address, by direction (in, out).";
     ADDRESS_PACKETS = Counter "outgate_address_packets_total" ["router", "address", "direction"]
@@ -142,8 +148,16 @@ metrics! {
         "How many ports there are for each protocol and destination.";
     ADDRESS_LAST = Gauge "outgate_address_ports_exhaustion_seconds" ["router", "address"]
         "In how many seconds the ports towards the busiest destination run out, if use goes on as lately; absent while it does not rise.";
+    POOL_BUSIEST = Gauge "outgate_router_pool_ports_used" ["router"]
+        "Ports in use on all addresses of a router's source NAT pool towards the destination that has the most.";
+    POOL_LIMIT = Gauge "outgate_router_pool_ports_limit" ["router"]
+        "How many ports they have for each protocol and destination.";
+    POOL_LAST = Gauge "outgate_router_pool_ports_exhaustion_seconds" ["router"]
+        "In how many seconds the last address of the pool has no port left towards that destination, if use goes on as lately; absent while it does not rise.";
     GUEST_SESSIONS = Gauge "outgate_guest_sessions" ["router", "guest", "address"]
         "Sessions of a guest through public addresses; only of the 10 busiest of each router.";
+    GUEST_REFUSED = Counter "outgate_guest_limit_refused_total" ["router", "guest", "address", "limit"]
+        "Packets of a guest that a limit refused; only of the 10 most refused of each limit.";
     GUEST_BYTES = Counter "outgate_guest_bytes_total" ["router", "guest", "address", "public", "direction"]
         "Bytes that a guest's sessions carried through a public address while they were read, by direction (in, out); only of the 10 busiest of each router, without the fast path.";
     GUEST_PACKETS = Counter "outgate_guest_packets_total" ["router", "guest", "address", "public", "direction"]

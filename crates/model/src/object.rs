@@ -28,7 +28,7 @@ pub use network::{GuestPart, Network, NetworkPhase, NetworkSettings, PublicIp, S
 pub use network_offering::{NetworkOffering, OfferingState, Service};
 pub use project::{Project, ProjectMember, ProjectState};
 pub use role::{Role, RolePermission, RoleType};
-pub use router::{Router, RouterHealth, RouterObserved, RouterState};
+pub use router::{RedundantState, Router, RouterHealth, RouterObserved, RouterState};
 pub use rule::{Direction, FirewallRule, PortForwardingRule, RuleState};
 pub use tag::TagSet;
 pub use vpc::{

@@ -30,6 +30,21 @@ impl Refusal {
         Self::PingRate,
     ];
 
+    /// `guest_rate`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GuestSessions => "guest_sessions",
+            Self::GuestRate => "guest_rate",
+            Self::SourceRate => "source_rate",
+            Self::PingRate => "ping_rate",
+        }
+    }
+
+    /// Whether it limits guests, by their addresses; else what comes from outside, by the public address.
+    pub fn is_of_guests(self) -> bool {
+        matches!(self, Self::GuestSessions | Self::GuestRate)
+    }
+
     /// The limit, where there is one.
     pub fn limit(self, limits: &Limits) -> Option<u32> {
         match self {

@@ -124,11 +124,23 @@ pub struct AddressUse {
     pub guests: Vec<GuestUse>,
 }
 
+/// What the guests of a network or tier use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkUse {
+    /// The network or tier.
+    pub network: NetworkId,
+    /// Sessions with one of its guests inside: of one between two tiers the sender's.
+    pub sessions: u32,
+}
+
 /// What a look at every session found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     /// The router's public addresses.
     pub addresses: Vec<AddressUse>,
+    /// The router's guest networks.
+    #[serde(default)]
+    pub networks: Vec<NetworkUse>,
     /// By how much a ranked count may be too low: 0 unless there are more destinations than are told apart.
     pub uncertain: u32,
 }

@@ -325,6 +325,10 @@ fn ports_are_counted_by_protocol_and_destination_and_the_guests_that_use_them_ar
     assert_eq!(ports, udp.ports, "each port is one guest's");
     let guests: Vec<_> = used.guests.iter().map(|g| (g.address, g.sessions)).collect();
     assert_eq!(guests, [(GUEST, 300), (Ipv4Addr::new(10, 1, 1, 12), 250)]);
+    assert_eq!(
+        census.networks.iter().map(|n| n.sessions).collect::<Vec<_>>(),
+        [550]
+    );
     let table = stats(&world).table;
     assert!(table.sessions >= 550 && table.limit > 1_000, "{table:?}");
 }
@@ -522,6 +526,9 @@ fn tiers_of_a_vpc_are_told_apart_and_what_passes_between_them_is_not_counted() {
     };
     assert_eq!((of(0), of(1)), (both_ways(10, 100), both_ways(20, 100)));
     assert_eq!(traffic(&seen, SOURCE_NAT), both_ways(30, 100));
+    let used = &seen.census.as_ref().unwrap().networks;
+    let sessions: Vec<u32> = used.iter().map(|network| network.sessions).collect();
+    assert_eq!(sessions, [2, 1], "one that passes between them is its sender's");
     let between = SessionQuery {
         inside_nets: vec!["10.0.1.0/24".parse().unwrap()],
         destination: Some([10, 0, 2, 5].into()),

@@ -2,7 +2,7 @@
 //! What routers know: their sessions, how full their public addresses are, their health. The first two are Outgate's
 //! own commands, in CloudStack's style.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use outgate_manager::View;
@@ -132,6 +132,7 @@ const USAGE: &[Field] = &[
     ("pooladdresses", "integer"),
     ("poolpercentused", "integer"),
     ("exhaustedin", "integer"),
+    ("poolexhaustedin", "integer"),
     ("remedy", "string"),
     ("protocol", "list"),
     ("virtualmachine", "list"),
@@ -142,6 +143,7 @@ const USAGE: &[Field] = &[
     ("network", "list"),
     ("sessiontable", "map"),
     ("drop", "list"),
+    ("refused", "list"),
     ("fastpath", "map"),
     ("readat", "integer"),
     ("epoch", "integer"),
@@ -348,6 +350,7 @@ fn address_usage(
     view::put(&mut object, "pooladdresses", address.pool);
     view::put(&mut object, "poolpercentused", address.pool_percent);
     view::put(&mut object, "exhaustedin", address.lasts_secs);
+    view::put(&mut object, "poolexhaustedin", address.pool_lasts_secs);
     view::put(&mut object, "remedy", &address.remedy);
     view::put(
         &mut object,
@@ -356,19 +359,50 @@ fn address_usage(
     );
     view::put(&mut object, "virtualmachine", users.collect::<Vec<_>>());
     put_traffic(&mut object, address.traffic);
-    let networks = capacity.stats.networks.iter().map(|network| {
-        let mut object = Object::new();
-        view::put(&mut object, "id", network.network);
-        put_traffic(&mut object, network.traffic);
-        Value::Object(object)
-    });
-    view::put(&mut object, "network", networks.collect::<Vec<_>>());
-    put_router(&mut object, capacity);
+    view::put(&mut object, "network", networks(capacity));
+    put_router(&mut object, capacity, guests);
     Value::Object(object)
 }
 
+/// The router's guest networks: sessions, and what was forwarded for them.
+fn networks(capacity: &Capacity) -> Vec<Value> {
+    let stats = &capacity.stats;
+    let used = stats.census.iter().flat_map(|census| &census.networks);
+    let sessions: BTreeMap<NetworkId, u32> = used.map(|used| (used.network, used.sessions)).collect();
+    let carried: BTreeMap<NetworkId, Traffic> =
+        stats.networks.iter().map(|n| (n.network, n.traffic)).collect();
+    let ids: BTreeSet<NetworkId> = sessions.keys().chain(carried.keys()).copied().collect();
+    let each = ids.into_iter().map(|id| {
+        let mut object = Object::new();
+        view::put(&mut object, "id", id);
+        view::put(&mut object, "sessions", sessions.get(&id));
+        if let Some(carried) = carried.get(&id) {
+            put_traffic(&mut object, *carried);
+        }
+        Value::Object(object)
+    });
+    each.collect()
+}
+
+/// What limits have refused, of the guests or public addresses that they refused most of.
+fn refused(capacity: &Capacity, guests: &Guests) -> Vec<Value> {
+    let each = capacity.stats.refused.iter().flat_map(|refused| {
+        refused.addresses.iter().map(|(address, packets)| {
+            let guest = guests.get(address).filter(|_| refused.reason.is_of_guests());
+            let mut object = Object::new();
+            view::put(&mut object, "reason", refused.reason.setting());
+            view::put(&mut object, "ipaddress", address);
+            view::put(&mut object, "packets", packets);
+            view::put(&mut object, "id", guest.map(|(id, _)| id));
+            view::put(&mut object, "name", guest.map(|(_, name)| name));
+            Value::Object(object)
+        })
+    });
+    each.collect()
+}
+
 /// What is not one address's but its router's.
-fn put_router(object: &mut Object, capacity: &Capacity) {
+fn put_router(object: &mut Object, capacity: &Capacity, guests: &Guests) {
     let table = capacity.stats.table;
     view::put(
         object,
@@ -391,6 +425,7 @@ fn put_router(object: &mut Object, capacity: &Capacity) {
         })
     });
     view::put(object, "drop", drops.collect::<Vec<_>>());
+    view::put(object, "refused", refused(capacity, guests));
     view::put(
         object,
         "fastpath",

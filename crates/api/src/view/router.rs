@@ -174,7 +174,7 @@ view! {
     "scriptsversion" string = &version;
     "requiresupgrade" boolean = look.view.requires_upgrade(router);
     "isredundantrouter" boolean = false;
-    "redundantstate" string = "UNKNOWN";
+    "redundantstate" string = look.view.redundant_state(router).name();
     "zoneid" string = router.zone;
     "zonename" string = parts.zone.map(|z| &z.name);
     "dns1" string = parts.zone.and_then(|z| z.dns.first());

@@ -5,14 +5,15 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Cell, Clear, Paragraph, Row, Table, TableState};
+use ratatui::widgets::{Block, Cell, Clear, Paragraph, Row, Table, TableState, Wrap};
 
 use super::grid::{Grid, Tone, duration, percent};
 use super::reading::{FastPath, Reading};
 use super::state::{State, View, Watched};
 
-/// Lines of the panel that tells of one network.
-const DETAILS: u16 = 7;
+/// Lines of the panel that tells of one network, and how many more it takes to say what to do.
+const DETAILS: u16 = 6;
+const REMEDY: u16 = 3;
 /// Alerts that are shown.
 const ALERTS: usize = 3;
 /// How wide a bar is, in columns.
@@ -30,6 +31,7 @@ const HELP: &[&str] = &[
     "p/s, B/s       packets and bytes a second, IN from outside, OUT to it",
     "TABLE%         sessions of the most that the router can track",
     "PORTS%         ports in use towards the busiest destination, of 64512",
+    "REF/s          packets of a guest that its limits refused",
     "FAST%          packets that the fast path carried, of those it saw",
     "ENDS           when the first of both runs out, if use goes on so",
     "",
@@ -39,7 +41,14 @@ const HELP: &[&str] = &[
 /// Draws everything.
 pub fn draw(state: &State, frame: &mut Frame<'_>) {
     let is_overview = state.view == View::Overview;
-    let details = if is_overview { DETAILS } else { 0 };
+    let has_remedy = state
+        .chosen()
+        .is_some_and(|watched| remedy(&watched.now).is_some());
+    let details = match (is_overview, has_remedy) {
+        (false, _) => 0,
+        (true, false) => DETAILS,
+        (true, true) => DETAILS + REMEDY,
+    };
     let alerts = if is_overview { ALERTS } else { 0 };
     let alerts = u16::try_from(alerts.min(state.alerts.len().max(1))).unwrap_or(1);
     let alerts = if is_overview { alerts + 1 } else { 0 };
@@ -195,13 +204,18 @@ fn draw_details(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let block = Block::new()
         .borders(ratatui::widgets::Borders::TOP)
         .title(Span::styled(title, accent(state)));
-    frame.render_widget(Paragraph::new(lines).block(block), area);
+    let [told, advice] = Layout::vertical([Constraint::Length(DETAILS), Constraint::Min(0)]).areas(area);
+    frame.render_widget(Paragraph::new(lines).block(block), told);
+    if let Some(remedy) = remedy(&watched.now) {
+        let text = Line::styled(remedy.to_owned(), tone(state, Tone::Warning));
+        frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }), advice);
+    }
 }
 
 fn details(state: &State, watched: &Watched) -> Vec<Line<'static>> {
     let now = &watched.now;
     let table = percent(now.table.used, now.table.limit);
-    let mut lines = vec![
+    vec![
         ports(state, now),
         Line::from(format!(
             "table      {} {} of {} sessions{}",
@@ -213,11 +227,13 @@ fn details(state: &State, watched: &Watched) -> Vec<Line<'static>> {
         Line::from(format!("fast path  {}", fast_path(watched))),
         Line::from(format!("guests     {}", heaviest(now))),
         Line::from(format!("drops      {}", dropped(watched))),
-    ];
-    if let Some(remedy) = now.fullest().and_then(|address| address.remedy.clone()) {
-        lines.push(Line::styled(remedy, tone(state, Tone::Warning)));
-    }
-    lines
+    ]
+}
+
+/// What to do about the ports; what is the matter the first line says already.
+fn remedy(now: &Reading) -> Option<&str> {
+    let told = now.fullest()?.remedy.as_deref()?;
+    Some(told.split_once(". ").map_or(told, |(_, what)| what))
 }
 
 fn ports(state: &State, now: &Reading) -> Line<'static> {

@@ -78,6 +78,7 @@ const GUESTS: &[Title] = &[
     ("OUT p/s", 7),
     ("IN B/s", 6),
     ("OUT B/s", 7),
+    ("REF/s", 6),
 ];
 const ADDRESSES: &[Title] = &[
     ("ADDRESS", 15),
@@ -269,7 +270,13 @@ fn guests(watched: &Watched) -> impl Iterator<Item = Row> {
             exact(guest.ports),
         ];
         cells.extend(rate(of));
-        row(watched, cells, Tone::Plain)
+        let refused = rates
+            .and_then(|rates| rates.refused.get(&guest.address))
+            .copied()
+            .flatten();
+        cells.push(number(refused));
+        let limited = refused.is_some_and(|rate| rate > 0.0);
+        row(watched, cells, if limited { Tone::Warning } else { Tone::Plain })
     })
 }
 

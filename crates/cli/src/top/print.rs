@@ -50,6 +50,8 @@ fn network(watched: &Watched) -> Value {
             "ipaddress": guest.address,
             "sessions": guest.sessions,
             "portsused": guest.ports,
+            "refusedpackets": guest.refused,
+            "refusedpacketspersecond": rates.and_then(|rates| rates.refused.get(&guest.address)).copied().flatten(),
         });
         with_rate(told, of)
     };

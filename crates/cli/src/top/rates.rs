@@ -26,6 +26,8 @@ pub struct Rates {
     pub addresses: BTreeMap<String, Rate>,
     /// By guest address.
     pub guests: BTreeMap<String, Rate>,
+    /// Packets a second that limits refused, by guest address.
+    pub refused: BTreeMap<String, Option<f64>>,
     /// Dropped packets a second, by reason.
     pub drops: BTreeMap<String, Option<f64>>,
     /// Which share of the packets the fast path carried, 0 to 1; `None` when it saw none.
@@ -53,6 +55,9 @@ pub fn rates(before: &Reading, now: &Reading) -> Option<Rates> {
         guests: compare(&before.guests, &now.guests, |a, b| {
             let each = compare(&a.carried, &b.carried, |a, b| rate(*a, *b, seconds));
             each.into_values().reduce(sum).unwrap_or_default()
+        }),
+        refused: compare(&before.guests, &now.guests, |a, b| {
+            per_second(a.refused, b.refused, seconds)
         }),
         drops: compare(&before.drops, &now.drops, |a, b| per_second(*a, *b, seconds)),
         fast_share: fast_share(before, now),

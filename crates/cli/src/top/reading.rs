@@ -43,6 +43,8 @@ pub struct Guest {
     pub ports: u64,
     /// What they carried, by public address; absent where nobody counts.
     pub carried: BTreeMap<String, Carried>,
+    /// Packets of the guest that limits refused.
+    pub refused: u64,
 }
 
 /// How a protocol uses a public address.
@@ -69,9 +71,9 @@ pub struct Address {
     pub limit: u64,
     /// Ports in use towards the busiest destination.
     pub used: u64,
-    /// In how many seconds they run out.
+    /// In how many seconds they run out: on all addresses of its source NAT pool, which take over for one another.
     pub lasts: Option<u64>,
-    /// What to do about it.
+    /// What is the matter, and what to do about it.
     pub remedy: Option<String>,
     /// By protocol.
     pub protocols: Vec<Protocol>,
@@ -185,6 +187,10 @@ impl Reading {
                 add_guest(&mut guests, &address, guest);
             }
         }
+        // Only guests have an id there: a limit on what comes from outside names the public address.
+        for refused in each(&router["refused"]).filter(|refused| refused["id"].is_string()) {
+            guest(&mut guests, refused).refused += number(&refused["packets"]);
+        }
         Self {
             target: target.clone(),
             router: router["routerid"].as_str().map(str::to_owned),
@@ -228,14 +234,19 @@ impl Reading {
     }
 }
 
-/// A guest may leave through several addresses: it is one row.
-fn add_guest(guests: &mut BTreeMap<String, Guest>, public: &str, value: &Value) {
+/// The guest that an object with `ipaddress` and `name` is about.
+fn guest<'a>(guests: &'a mut BTreeMap<String, Guest>, value: &Value) -> &'a mut Guest {
     let address = text(&value["ipaddress"]);
-    let guest = guests.entry(address.clone()).or_insert_with(|| Guest {
+    guests.entry(address.clone()).or_insert_with(|| Guest {
         name: value["name"].as_str().unwrap_or(&address).to_owned(),
         address,
         ..Guest::default()
-    });
+    })
+}
+
+/// A guest may leave through several addresses: it is one row.
+fn add_guest(guests: &mut BTreeMap<String, Guest>, public: &str, value: &Value) {
+    let guest = guest(guests, value);
     guest.sessions += number(&value["sessions"]);
     guest.ports += number(&value["portsused"]);
     if value["receivedbytes"].is_u64() {
@@ -260,7 +271,11 @@ fn address(item: &Value) -> Address {
         sessions: number(&item["sessions"]),
         limit: number(&item["portlimit"]),
         used: number(&item["portsused"]),
-        lasts: item["exhaustedin"].as_u64(),
+        lasts: match item["pooladdresses"].as_u64() {
+            // An older server says nothing of pools.
+            None | Some(0 | 1) => item["exhaustedin"].as_u64(),
+            Some(_) => item["poolexhaustedin"].as_u64(),
+        },
         remedy: item["remedy"].as_str().map(str::to_owned),
         protocols: each(&item["protocol"]).map(protocol).collect(),
         carried: carried(item),

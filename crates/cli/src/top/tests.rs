@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use outgate_manager::insight::ports_remedy;
+use outgate_model::stats::{AddressUse, DestinationUse, ProtocolUse};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde_json::{Value, json};
@@ -20,9 +22,31 @@ fn target(name: &str) -> Target {
     }
 }
 
+/// What the server says of so many ports in use.
+fn remedy(ports: u32) -> String {
+    let server = DestinationUse {
+        address: [198, 51, 100, 1].into(),
+        port: 443,
+        ports,
+    };
+    let tcp = ProtocolUse {
+        protocol: 6,
+        sessions: ports,
+        ports,
+        busiest: vec![server],
+    };
+    let used = AddressUse {
+        address: [203, 0, 113, 10].into(),
+        sessions: ports,
+        protocols: vec![tcp],
+        guests: Vec::new(),
+    };
+    ports_remedy(&used, 1).expect("something is in use")
+}
+
 /// What a server answers for a network whose counters stand at `round`.
-fn usage(round: u64, ports: u64, dropped: u64) -> Value {
-    let guest = |name: &str, address: &str, sessions: u64, bytes: u64| {
+fn usage(round: u64, ports: u32, dropped: u64) -> Value {
+    let guest = |name: &str, address: &str, sessions: u32, bytes: u64| {
         json!({
             "name": name, "ipaddress": address, "sessions": sessions, "portsused": sessions,
             "receivedbytes": bytes * round, "sentbytes": 100 * round,
@@ -32,7 +56,7 @@ fn usage(round: u64, ports: u64, dropped: u64) -> Value {
     json!({
         "ipaddress": "203.0.113.10", "routerid": "r", "sessions": ports + 20, "portlimit": 64_512,
         "portsused": ports, "exhaustedin": 7_300, "readat": 1_000 * round, "epoch": 1,
-        "remedy": (ports > 50_000).then_some("Add a public address to the network, or give the heaviest guest one of its own"),
+        "remedy": (ports > 50_000).then(|| remedy(ports)),
         "receivedbytes": 12_500_000 * round, "sentbytes": 1_250_000 * round,
         "receivedpackets": 10_000 * round, "sentpackets": 4_200 * round,
         "protocol": [
@@ -48,6 +72,10 @@ fn usage(round: u64, ports: u64, dropped: u64) -> Value {
             guest("web1", "10.1.1.11", ports - 40, 9_000_000),
             guest("web2", "10.1.1.12", 40, 3_000_000),
             guest("db1", "10.1.1.13", 20, 0),
+        ],
+        "refused": [
+            {"reason": "router.guest.sessions.rate", "ipaddress": "10.1.1.11", "id": "w", "name": "web1", "packets": dropped * round},
+            {"reason": "router.public.ping.rate", "ipaddress": "203.0.113.10", "packets": 9 * round},
         ],
         "drop": [
             {"reason": "unsolicited", "packets": dropped * round, "bytes": 0},
@@ -75,11 +103,11 @@ fn read(round: u64) -> Event {
 
 fn state() -> State {
     let state = State::new("1 s".to_owned(), true);
-    let alert = "router r-4-VM: 59000 of the 64512 tcp ports of 203.0.113.10 are in use";
+    let alert = format!("router r-4-VM: {}", remedy(59_000));
     state
         .after(read(1))
         .after(read(2))
-        .after(Event::Alerts(vec![("12:33:10".to_owned(), alert.to_owned())]))
+        .after(Event::Alerts(vec![("12:33:10".to_owned(), alert)]))
 }
 
 fn press(state: State, keys: &str) -> State {

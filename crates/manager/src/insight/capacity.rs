@@ -8,18 +8,17 @@ use outgate_host::{Host, HostError};
 use outgate_model::id::RouterId;
 use outgate_model::object::{AlertKind, Router};
 use outgate_model::stats::{
-    AddressUse, Census, DestinationUse, GuestUse, PORTS, ProtocolUse, RouterStats, SessionPage, SessionQuery,
-    Traffic,
+    AddressUse, Census, GuestUse, PORTS, RouterStats, SessionPage, SessionQuery, Traffic,
 };
 
+use super::pool::{Pool, busiest, percent};
 use super::samples::fullest;
-use super::{FRESH, census_from, driver};
-use tokio::time::Instant;
+use super::{census_from, driver};
 
 use crate::alerts::{self, Warning};
 use crate::command::Caller;
 use crate::manager::{CommitError, Manager};
-use crate::mirror::{Stored, View};
+use crate::mirror::Stored;
 use crate::reconcile::answer;
 use crate::{CommandError, settings};
 
@@ -64,8 +63,11 @@ pub struct AddressCapacity {
     /// The ports in use towards that destination on all of them, as percentage of what they have. What the router warns of:
     /// when one address has no port left, new sessions use the next.
     pub pool_percent: u32,
-    /// In how many seconds they run out, if it goes on as lately.
+    /// In how many seconds the address's own run out, if it goes on as lately.
     pub lasts_secs: Option<u64>,
+    /// In how many seconds those of its source NAT pool do: when its last address is full for that destination. The address's
+    /// own where it is in none.
+    pub pool_lasts_secs: Option<u64>,
     /// What to do about it, once it is above the threshold.
     pub remedy: Option<String>,
 }
@@ -83,53 +85,9 @@ pub struct Capacity {
     pub addresses: Vec<AddressCapacity>,
 }
 
-fn percent(part: u32, whole: u32) -> u32 {
-    u32::try_from(u64::from(part) * 100 / u64::from(whole.max(1))).unwrap_or(u32::MAX)
-}
-
-/// The protocol and destination with the most ports.
-fn busiest(address: &AddressUse) -> Option<(&ProtocolUse, &DestinationUse)> {
-    let each = address
-        .protocols
-        .iter()
-        .filter_map(|p| Some((p, p.busiest.first()?)));
-    each.max_by_key(|(_, destination)| destination.ports)
-}
-
-/// The addresses that take over for one another.
-struct Pool(Vec<Ipv4Addr>);
-
-impl Pool {
-    /// The source NAT pool of the router's network or VPC.
-    fn of(view: &View<'_>, router: &Router) -> Self {
-        let pool = view.source_nat_pool_of(router.realm);
-        Self(pool.iter().map(|ip| ip.address).collect())
-    }
-
-    /// Those that take over for this address, itself among them.
-    fn beside(&self, address: Ipv4Addr) -> Vec<Ipv4Addr> {
-        if self.0.contains(&address) {
-            self.0.clone()
-        } else {
-            vec![address]
-        }
-    }
-
-    /// How many addresses stand in for this one, and how much of their ports towards its busiest destination is in use, in
-    /// percent.
-    fn used(&self, census: &Census, address: &AddressUse) -> (u32, u32) {
-        let pool = self.beside(address.address);
-        let count = u32::try_from(pool.len()).unwrap_or(u32::MAX);
-        let towards = |(protocol, to): (&ProtocolUse, &DestinationUse)| {
-            census.ports_towards(&pool, protocol.protocol, to)
-        };
-        let ports = busiest(address).map_or(0, towards);
-        (count, percent(ports, PORTS.saturating_mul(count)))
-    }
-}
-
-/// What is the matter with an address, and what to do.
-fn remedy(address: &AddressUse, pool: u32) -> Option<String> {
+/// What is the matter with an address of a pool of so many, in one sentence, and what to do, in another. `None` when source
+/// NAT does not use it.
+pub fn ports_remedy(address: &AddressUse, pool: u32) -> Option<String> {
     let (protocol, destination) = busiest(address)?;
     let name = protocol_name(protocol.protocol);
     let heaviest = address.guests.first().map_or_else(
@@ -159,21 +117,25 @@ impl Manager {
         let Some((router, host)) = self.running_router(caller, id)? else {
             return Ok(None);
         };
-        let stats = self.latest_look(id, host.as_ref()).await?;
+        let pool = Pool::of(&self.view(), &router);
+        let stats = self.latest_look(id, host.as_ref(), &pool).await?;
         let threshold = self.threshold();
         let samples = self.inner.insight.samples();
-        let pool = Pool::of(&self.view(), &router);
+        let pool_lasts = samples.pool_lasts(id, &pool);
         let census = stats.census.clone().unwrap_or_default();
         let of = |used: &AddressUse| {
             let fullest = fullest(used);
             let percent = percent(fullest, PORTS);
             let (count, pool_percent) = pool.used(&census, used);
+            let lasts_secs = samples.ports_last(id, used.address);
+            let of_pool = pool.holds(used.address);
             AddressCapacity {
                 traffic: traffic_of(&stats, used.address),
                 fullest,
                 percent,
-                lasts_secs: samples.ports_last(id, used.address),
-                remedy: remedy(used, count).filter(|_| pool_percent >= threshold),
+                lasts_secs,
+                pool_lasts_secs: if of_pool { pool_lasts } else { lasts_secs },
+                remedy: ports_remedy(used, count).filter(|_| pool_percent >= threshold),
                 pool: count,
                 pool_percent,
                 used: used.clone(),
@@ -189,15 +151,20 @@ impl Manager {
     }
 
     /// A look at the router's sessions that is fresh enough, or a new one.
-    async fn latest_look(&self, id: RouterId, host: &dyn Host) -> Result<Arc<RouterStats>, CommandError> {
-        let latest = self.inner.insight.latest(id);
-        let mut latest = latest.lock().await;
-        if let Some((_, stats)) = latest.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            return Ok(Arc::clone(stats));
+    async fn latest_look(
+        &self,
+        id: RouterId,
+        host: &dyn Host,
+        pool: &Pool,
+    ) -> Result<Arc<RouterStats>, CommandError> {
+        let insight = &self.inner.insight;
+        let turn = insight.looks.turn(id);
+        let _held = turn.lock().await;
+        if let Some(stats) = insight.looks.fresh(id) {
+            return Ok(stats);
         }
         let stats = Arc::new(self.answered(host.router_stats(id, 0)).await?);
-        self.inner.insight.take_in(id, &stats);
-        *latest = Some((Instant::now(), Arc::clone(&stats)));
+        insight.take_in(id, &stats, pool);
         Ok(stats)
     }
 
@@ -277,7 +244,7 @@ fn watched(router: &Router, stats: &RouterStats, pool: &Pool) -> Vec<Watched> {
                 description: format!(
                     "router {}: {}",
                     router.name,
-                    remedy(address, count).unwrap_or_default()
+                    ports_remedy(address, count).unwrap_or_default()
                 ),
             }
         });
@@ -292,10 +259,7 @@ fn ports_of(router: RouterId, address: Ipv4Addr) -> String {
 }
 
 /// Raises alerts for what is above the threshold, and puts those away that are over.
-pub(super) async fn warn(
-    manager: &Manager,
-    read: &[(Stored<Router>, RouterStats)],
-) -> Result<(), CommitError> {
+pub(super) async fn warn(manager: &Manager, read: &[super::Read]) -> Result<(), CommitError> {
     let threshold = manager.threshold();
     let few = census_from(&manager.view());
     manager
@@ -335,6 +299,7 @@ pub(super) async fn warn(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use outgate_model::stats::{DestinationUse, ProtocolUse};
 
     fn used(ports: u32) -> AddressUse {
         let server = Ipv4Addr::new(198, 51, 100, 1);
@@ -362,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_remedy_names_the_ports_the_destination_and_the_heaviest_guest() {
-        let text = remedy(&used(60_000), 1).unwrap();
+        let text = ports_remedy(&used(60_000), 1).unwrap();
         for word in [
             "60000",
             "64512",
@@ -375,7 +340,7 @@ mod tests {
             assert!(text.contains(word), "{word} in {text}");
         }
         assert_eq!(
-            remedy(
+            ports_remedy(
                 &AddressUse {
                     protocols: Vec::new(),
                     ..used(0)
@@ -387,29 +352,6 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_ports_is_no_trouble_while_the_next_of_its_pool_has_some() {
-        let first = used(64_000);
-        let [own, next, foreign] = [10, 11, 12].map(|n| Ipv4Addr::new(203, 0, 113, n));
-        let second = |ports| AddressUse {
-            address: next,
-            ..used(ports)
-        };
-        let census = |ports| Census {
-            addresses: vec![first.clone(), second(ports)],
-            uncertain: 0,
-        };
-        let pool = Pool(vec![own, next]);
-        assert_eq!(pool.used(&census(0), &first), (2, 49));
-        assert_eq!(pool.used(&census(64_000), &first), (2, 99));
-        assert_eq!(Pool(vec![own]).used(&census(0), &first), (1, 99));
-        assert_eq!(
-            Pool(vec![foreign, next]).used(&census(0), &first),
-            (1, 99),
-            "not of the pool"
-        );
-    }
-
-    #[test]
     fn protocols_have_names_and_numbers() {
         for (text, number) in [("TCP", Some(6)), ("17", Some(17)), ("256", None), ("x", None)] {
             assert_eq!(protocol_number(text), number, "{text}");
@@ -417,14 +359,6 @@ mod tests {
         assert_eq!(
             (protocol_name(1), protocol_name(99)),
             ("icmp".to_owned(), "99".to_owned())
-        );
-    }
-
-    #[test]
-    fn shares_are_whole_percent_and_nothing_divides_by_zero() {
-        assert_eq!(
-            (percent(32_256, PORTS), percent(64_512, PORTS), percent(1, 0)),
-            (50, 100, 100)
         );
     }
 }

@@ -10,7 +10,6 @@ use outgate_model::event::Level;
 use outgate_model::id::RouterId;
 use outgate_model::object::{AlertKind, Guest, Router};
 use outgate_model::refusal::{Refusal, Refused};
-use outgate_model::stats::RouterStats;
 
 use crate::alerts::{self, Warning};
 use crate::draft::{Draft, Instance};
@@ -136,10 +135,7 @@ fn about(router: RouterId, (reason, address): Whom) -> String {
 }
 
 /// Tells of whom the limits of these routers refuse since the last look.
-pub(super) async fn warn(
-    manager: &Manager,
-    read: &[(Stored<Router>, RouterStats)],
-) -> Result<(), CommitError> {
+pub(super) async fn warn(manager: &Manager, read: &[super::Read]) -> Result<(), CommitError> {
     let now = Timestamp::now();
     let looks: Vec<(&Router, Look)> = {
         let mut refusals = manager.inner.insight.refusals();
@@ -213,9 +209,10 @@ fn tell(view: &View<'_>, draft: &mut Draft, router: &Router, look: &Look) {
     }
     for (whom, packets) in &look.over {
         let (reason, address) = *whom;
-        let who = match reason {
-            Refusal::GuestSessions | Refusal::GuestRate => "guest",
-            Refusal::SourceRate | Refusal::PingRate => "public address",
+        let who = if reason.is_of_guests() {
+            "guest"
+        } else {
+            "public address"
         };
         let text = format!(
             "router {}: {} refuses nothing of {who} {address}{} any more; it refused {packets} packets",
@@ -236,7 +233,7 @@ fn tell(view: &View<'_>, draft: &mut Draft, router: &Router, look: &Look) {
 
 /// ` (web1)`: the guest's name, where it is a guest's address.
 fn named(view: &View<'_>, router: &Router, (reason, address): Whom) -> String {
-    if matches!(reason, Refusal::SourceRate | Refusal::PingRate) {
+    if !reason.is_of_guests() {
         return String::new();
     }
     let networks = view.networks_of_realm(router.realm);

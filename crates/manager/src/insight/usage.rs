@@ -17,7 +17,6 @@ use serde::de::DeserializeOwned;
 
 use super::records::{self, Record, UsageType};
 use crate::manager::{CommitError, Manager};
-use crate::mirror::Stored;
 use crate::{CommandError, settings};
 
 /// More records than this are refused: the range has to be narrower.
@@ -97,10 +96,7 @@ fn reading(stats: &RouterStats) -> Option<Reading> {
 }
 
 /// Adds what these routers have carried since they were last read.
-pub(super) async fn add(
-    manager: &Manager,
-    read: &[(Stored<Router>, RouterStats)],
-) -> Result<(), CommitError> {
+pub(super) async fn add(manager: &Manager, read: &[super::Read]) -> Result<(), CommitError> {
     let today = day_of(Timestamp::now());
     let mut txn = Txn::default();
     for (router, stats) in read {

@@ -35,6 +35,10 @@ pub(super) fn write(view: &View<'_>, readings: &BTreeMap<RouterId, Reading>, pag
         let Some(router) = view.get::<Router>(*router) else {
             continue;
         };
+        for used in reading.stats.census.iter().flat_map(|census| &census.networks) {
+            let id = used.network.to_string();
+            page.put(&m::NETWORK_SESSIONS, [&id, &router.name], used.sessions);
+        }
         for network in &reading.stats.networks {
             let (id, seen) = (network.network.to_string(), &network.traffic);
             for (way, bytes, packets) in [

@@ -8,11 +8,11 @@ use outgate_metrics::Page;
 use outgate_metrics::catalog as m;
 use outgate_model::Realm;
 use outgate_model::id::RouterId;
-use outgate_model::object::{Account, Host, Power, Router, RouterState, Zone};
+use outgate_model::object::{Account, Host, Power, RedundantState, Router, RouterState, Zone};
 use outgate_model::stats::{AddressUse, Census, PORTS, RouterStats, RouterWork, Traffic};
 
 use super::seconds;
-use crate::insight::{Reading, Samples, protocol_name};
+use crate::insight::{Pool, Reading, Samples, protocol_name};
 use crate::mirror::View;
 
 pub(super) fn write(
@@ -24,7 +24,7 @@ pub(super) fn write(
     for router in view.all::<Router>() {
         state(view, router, page);
         health(view, router, page);
-        let Some(Reading { at, stats }) = readings.get(&router.id) else {
+        let Some(Reading { at, stats, .. }) = readings.get(&router.id) else {
             continue;
         };
         page.put(&m::ROUTER_READ, [&router.name], seconds(*at));
@@ -35,8 +35,11 @@ pub(super) fn write(
         for address in stats.census.iter().flat_map(|census| &census.addresses) {
             ports(router, address, samples, page);
         }
+        let names = names(view, router);
+        refused(&router.name, &names, stats, page);
         if let Some(census) = &stats.census {
-            guests(view, router, census, page);
+            pool(view, router, census, samples, page);
+            guests(router, &names, census, page);
         }
     }
 }
@@ -67,6 +70,10 @@ fn state(view: &View<'_>, router: &Router, page: &mut Page) {
     page.put(&m::ROUTER_UP, [name], now == RouterState::Running);
     for state in RouterState::ALL {
         page.put(&m::ROUTER_STATE, [name, state.name()], state == now);
+    }
+    let redundant = view.redundant_state(router);
+    for state in RedundantState::ALL {
+        page.put(&m::ROUTER_REDUNDANT, [name, state.name()], state == redundant);
     }
     if let (true, Some(standing)) = (wanted, standing) {
         let applied = seen.map_or(0, |seen| seen.generation);
@@ -116,6 +123,32 @@ fn drops(name: &str, stats: &RouterStats, page: &mut Page) {
     }
 }
 
+/// What limits have refused: in all, and of whom most.
+fn refused(router: &str, names: &Names<'_>, stats: &RouterStats, page: &mut Page) {
+    for refused in &stats.refused {
+        let limit = refused.reason.name();
+        page.put(&m::REFUSED, [router, limit], refused.packets);
+        let guests = refused.addresses.iter().take(m::GUESTS_OF_ROUTER);
+        for (address, packets) in guests.filter(|_| refused.reason.is_of_guests()) {
+            let guest = names.get(address).copied().unwrap_or_default();
+            page.put(
+                &m::GUEST_REFUSED,
+                [router, guest, &address.to_string(), limit],
+                *packets,
+            );
+        }
+    }
+}
+
+fn pool(view: &View<'_>, router: &Router, census: &Census, samples: &Samples, page: &mut Page) {
+    let (name, pool) = (router.name.as_str(), Pool::of(view, router));
+    page.put(&m::POOL_BUSIEST, [name], pool.fullest(census));
+    page.put(&m::POOL_LIMIT, [name], pool.ports());
+    if let Some(secs) = samples.pool_lasts(router.id, &pool) {
+        page.put(&m::POOL_LAST, [name], secs);
+    }
+}
+
 fn work(name: &str, work: &RouterWork, page: &mut Page) {
     page.put(&m::APPLIES, [name], work.applies);
     page.put(&m::REPAIRS, [name], work.repairs);
@@ -160,8 +193,21 @@ fn ports(router: &Router, used: &AddressUse, samples: &Samples, page: &mut Page)
     }
 }
 
+/// Guests' names by their addresses.
+type Names<'a> = HashMap<Ipv4Addr, &'a str>;
+
+fn names<'a>(view: &'a View<'_>, router: &Router) -> Names<'a> {
+    let networks = view.networks_of_realm(router.realm);
+    let guests = networks
+        .iter()
+        .flat_map(|network| view.guests_of_network(network.id));
+    guests
+        .flat_map(|guest| guest.nics.iter().map(|nic| (nic.address, guest.name.as_str())))
+        .collect()
+}
+
 /// The guests with the most sessions, through whatever addresses.
-fn guests(view: &View<'_>, router: &Router, census: &Census, page: &mut Page) {
+fn guests(router: &Router, names: &Names<'_>, census: &Census, page: &mut Page) {
     let mut sessions: BTreeMap<Ipv4Addr, u32> = BTreeMap::new();
     for guest in census.addresses.iter().flat_map(|address| &address.guests) {
         *sessions.entry(guest.address).or_default() += guest.sessions;
@@ -169,12 +215,6 @@ fn guests(view: &View<'_>, router: &Router, census: &Census, page: &mut Page) {
     if sessions.is_empty() {
         return;
     }
-    let names: HashMap<Ipv4Addr, &str> = view
-        .networks_of_realm(router.realm)
-        .iter()
-        .flat_map(|network| view.guests_of_network(network.id))
-        .flat_map(|guest| guest.nics.iter().map(|nic| (nic.address, guest.name.as_str())))
-        .collect();
     let mut busiest: Vec<_> = sessions.into_iter().collect();
     busiest.sort_by_key(|(address, sessions)| (std::cmp::Reverse(*sessions), *address));
     for (address, sessions) in busiest.into_iter().take(m::GUESTS_OF_ROUTER) {

@@ -81,6 +81,34 @@ impl RouterState {
     }
 }
 
+/// Which of a pair of redundant routers serves, in CloudStack's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedundantState {
+    /// It serves.
+    Primary,
+    /// It waits.
+    Backup,
+    /// It cannot serve.
+    Fault,
+    /// It is not one of a pair, or nobody knows.
+    Unknown,
+}
+
+impl RedundantState {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Primary, Self::Backup, Self::Fault, Self::Unknown];
+
+    /// CloudStack's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "PRIMARY",
+            Self::Backup => "BACKUP",
+            Self::Fault => "FAULT",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
 /// What was last observed of a router; stored under `observed/router/<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterObserved {

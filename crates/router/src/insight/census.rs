@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
 use outgate_kernel::conntrack::{self, Flow};
 use outgate_model::RouterSpec;
+use outgate_model::router_spec::GuestNetwork;
 use outgate_model::stats::{
-    AddressUse, Census, DestinationUse, Endpoint, FIRST_PORT, GuestUse, ProtocolUse, RANKED, Way,
+    AddressUse, Census, DestinationUse, Endpoint, FIRST_PORT, GuestUse, NetworkUse, ProtocolUse, RANKED, Way,
 };
 
 use super::flow::{Ends, Sides};
@@ -67,6 +69,8 @@ struct Tally {
     guests: Ranking<Pair>,
     /// The same: ports of the address.
     ports: Ranking<Pair>,
+    /// Guest networks, and the sessions of their guests.
+    networks: Vec<(Ipv4Net, NetworkUse)>,
 }
 
 /// Looks at every session.
@@ -76,6 +80,7 @@ pub(super) fn take(spec: &RouterSpec, meter: &mut Meter) -> Result<Census, Route
     for public in &spec.public.addresses {
         tally.addresses.entry(public.address.addr()).or_default();
     }
+    tally.networks = spec.guest_networks.iter().map(of_network).collect();
     meter.begin();
     conntrack::dump(|flow| {
         tally.add(&flow, &sides.ends(&flow), meter);
@@ -86,8 +91,23 @@ pub(super) fn take(spec: &RouterSpec, meter: &mut Meter) -> Result<Census, Route
     Ok(tally.report(spec, meter))
 }
 
+fn of_network(network: &GuestNetwork) -> (Ipv4Net, NetworkUse) {
+    let nobody = NetworkUse {
+        network: network.id,
+        sessions: 0,
+    };
+    (network.gateway.trunc(), nobody)
+}
+
 impl Tally {
     fn add(&mut self, flow: &Flow, ends: &Ends, meter: &mut Meter) {
+        if ends.way != Way::Local {
+            let mut networks = self.networks.iter_mut();
+            let of = networks.find(|(cidr, _)| cidr.contains(&ends.inside.address));
+            if let Some((_, network)) = of {
+                network.sessions += 1;
+            }
+        }
         let (public, guest) = match (ends.way, ends.public) {
             (Way::Outbound | Way::Inbound, Some(public)) => (public, Some(ends.inside.address)),
             _ => (ends.inside, None),
@@ -150,6 +170,7 @@ impl Tally {
         });
         Census {
             addresses: addresses.collect(),
+            networks: self.networks.into_iter().map(|(_, network)| network).collect(),
             uncertain,
         }
     }

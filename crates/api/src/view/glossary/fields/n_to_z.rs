@@ -58,6 +58,10 @@ pub const FIELDS: &[(&str, &str)] = &[
         "how many addresses its source NAT pool has, itself among them; 1 when it is in none",
     ),
     (
+        "poolexhaustedin",
+        "in how many seconds they run out on all of them, if use goes on as lately; absent while it does not rise",
+    ),
+    (
         "poolpercentused",
         "the ports in use towards that destination on all of them, in percent of what they have",
     ),
@@ -106,6 +110,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("redundantrouter", "whether there are two routers"),
     ("redundantstate", "PRIMARY, BACKUP or UNKNOWN"),
     ("redundantvpcrouter", "whether there are two routers"),
+    (
+        "refused",
+        "packets that limits refused, of the guests or public addresses that they refused most of",
+    ),
     ("regionlevelvpc", "always false"),
     ("regionsecondaryenabled", "always false"),
     ("registered", "whether the user is registered"),
