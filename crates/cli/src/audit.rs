@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::client::{Client, EVERYTHING, Target, is_called};
+use crate::doctor;
 use crate::exit;
 use crate::output::{self, Format};
 
@@ -22,7 +23,7 @@ Examples:
   outgate api hardenNetwork id=lab-net   close what can be closed
   outgate audit lab-net -o json | jq -r '.[].deviation[].command'
 
-Exit codes: 0 nothing deviates, 1 something does, 69 the server does not answer.")]
+Exit codes: 0 nothing deviates, 1 something does, 64 there is no such network, 69 the server does not answer.")]
 pub struct Args {
     /// The name or id of a network, VPC or router; without it, every network and VPC
     whom: Option<String>,
@@ -82,11 +83,13 @@ fn targets(client: &Client, wanted: Option<&str>) -> anyhow::Result<Vec<(&'stati
     }
     match wanted {
         _ if !found.is_empty() => Ok(found),
-        Some(name) => anyhow::bail!(
-            "there is no network, VPC or router {name}; there are: {}",
-            names.join(", ")
-        ),
-        None => anyhow::bail!("there is no network yet; make one: outgate api createNetwork"),
+        Some(name) => {
+            let instead = doctor::instead(name, &names);
+            Err(exit::Usage(format!("there is no network, VPC or router {name}{instead}")).into())
+        }
+        None => {
+            Err(exit::Usage("there is no network yet; make one: outgate api createNetwork".to_owned()).into())
+        }
     }
 }
 

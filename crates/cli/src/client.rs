@@ -35,6 +35,21 @@ pub struct Target {
     pub credentials_file: Option<PathBuf>,
 }
 
+impl Target {
+    /// Where to look when the server does not answer.
+    fn next_step(&self) -> String {
+        let next = if self.credentials_file.is_some() {
+            "see on its host whether outgate server runs, and what its log ends with".to_owned()
+        } else {
+            format!(
+                "see what of the lab runs: outgate lab status --instance {}",
+                self.instance
+            )
+        };
+        format!("; {next} (routers go on without it: guests keep their way out)")
+    }
+}
+
 /// What a server said when it refused a command, or when the command's job failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerError {
@@ -66,6 +81,8 @@ pub struct Client {
     agent: ureq::Agent,
     credentials: Credentials,
     options: Options,
+    /// What to do when the server does not answer, as the end of a sentence.
+    next: String,
 }
 
 /// Parameters of a list of all that the caller may see, what projects own too.
@@ -83,7 +100,9 @@ impl Client {
             Some(path) => path.clone(),
             None => target.instance.paths()?.credentials(),
         };
-        Self::with(Credentials::read(&path)?, options)
+        let mut client = Self::with(Credentials::read(&path)?, options)?;
+        client.next = target.next_step();
+        Ok(client)
     }
 
     /// A client with these credentials, without TLS.
@@ -94,6 +113,7 @@ impl Client {
             agent,
             credentials,
             options,
+            next: String::new(),
         }
     }
 
@@ -106,6 +126,7 @@ impl Client {
             agent,
             credentials,
             options,
+            next: String::new(),
         })
     }
 
@@ -129,9 +150,17 @@ impl Client {
                 .content_type("application/x-www-form-urlencoded")
                 .send(form)
         };
-        let response =
-            sent.map_err(|e| Unavailable(format!("the server at {endpoint} does not answer: {e}")))?;
+        let response = sent.map_err(|error| self.unavailable(&error))?;
         opened(command, endpoint, response)
+    }
+
+    fn unavailable(&self, error: &ureq::Error) -> Unavailable {
+        let why = match error {
+            ureq::Error::Timeout(_) => format!("nothing within {} s", self.options.timeout.as_secs()),
+            error => error.to_string(),
+        };
+        let (endpoint, next) = (&self.credentials.endpoint, &self.next);
+        Unavailable(format!("the server at {endpoint} does not answer: {why}{next}"))
     }
 
     /// Calls an asynchronous command, waits for its job and returns the job's result.

@@ -7,14 +7,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::client::{Client, EVERYTHING, Target, is_called};
+use crate::client::{Client, EVERYTHING, Options, Target, is_called};
 use crate::exit;
+use crate::near::{hint, nearest};
 use crate::output::{self, Format};
 
 /// So many repairs are made in one go, each of the verdict of its time.
 const FIXES: usize = 3;
 /// How long to wait after a repair before a verdict that is still bad counts.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How long the server may take to answer: an examination takes some seconds, and may have to wait for others.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So many names are told when none is near.
+const NAMES: usize = 8;
 
 /// Name what is wrong with a network's source NAT, the first broken link first, and mend it.
 #[derive(Debug, clap::Args)]
@@ -31,7 +36,7 @@ Examples:
   outgate doctor lab-net --fix            and mend what can be mended
   outgate doctor lab-net -o json | jq -r .verdict
 
-Exit codes: 0 healthy, 1 something is wrong, 69 the server does not answer.")]
+Exit codes: 0 healthy, 1 something is wrong, 64 there is no such network or guest, 69 the server does not answer.")]
 pub struct Args {
     /// The name or id of a network, VPC, router or guest; without it, the first network there is
     patient: Option<String>,
@@ -75,7 +80,11 @@ fn wrong(text: &str) -> String {
 
 /// Asks the server, mends if asked to, and prints.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<()> {
-    let client = Client::connect(&args.target)?;
+    let options = Options {
+        timeout: PATIENCE,
+        ..Options::default()
+    };
+    let client = Client::connect_with(&args.target, options)?;
     let mut params = patient(&client, EVERYBODY, args.patient.as_deref())?;
     params.extend(flow(args));
     let mut diagnosis = examine(&client, &params)?;
@@ -175,13 +184,25 @@ pub(crate) fn patient(
         names.extend(found.iter().filter_map(|o| o["name"].as_str().map(str::to_owned)));
     }
     let words: Vec<&str> = kinds.iter().map(|(_, _, words)| *words).collect();
-    match wanted {
-        Some(name) => anyhow::bail!(
-            "there is no {} {name}; there are: {}",
+    let told = match wanted {
+        Some(name) => format!(
+            "there is no {} {name}{}",
             words.join(" or "),
-            names.join(", ")
+            instead(name, &names)
         ),
-        None => anyhow::bail!("there is no network yet; make one: outgate api createNetwork"),
+        None => "there is no network yet; make one: outgate api createNetwork".to_owned(),
+    };
+    Err(exit::Usage(told).into())
+}
+
+/// What somebody may have meant instead: near names, else the first ones there are.
+pub(crate) fn instead(wanted: &str, names: &[String]) -> String {
+    let near = nearest(wanted, names.iter().map(String::as_str));
+    match (near.as_slice(), names.len()) {
+        ([], 0) => "; there is none yet".to_owned(),
+        ([], 0..=NAMES) => format!("; there are: {}", names.join(", ")),
+        ([], count) => format!("; there are {count}, among them {}", names[..NAMES].join(", ")),
+        (near, _) => hint(near),
     }
 }
 

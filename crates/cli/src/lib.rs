@@ -13,6 +13,7 @@ pub mod lab;
 mod logging;
 mod man;
 mod natlog;
+mod near;
 mod openapi;
 mod output;
 mod router;

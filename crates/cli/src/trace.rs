@@ -24,7 +24,8 @@ Examples:
   outgate trace --in eth0 --src 192.0.2.1 --dst 198.51.100.7:443    a spoofed source
   outgate trace --src 10.1.1.2 --dst 198.51.100.7:443 -o json | jq -r .comparison
 
-Exit codes: 0 the packet passes, 1 it does not, 3 the rules and the kernel disagree, 69 the server does not answer.")]
+Exit codes: 0 the packet passes, 1 it does not, 3 the rules and the kernel disagree, 64 there is no such network or guest,
+69 the server does not answer.")]
 pub struct Args {
     /// The name or id of a network or VPC; without it, the first one there is
     #[arg(long, value_name = "NAME", conflicts_with_all = ["router", "guest"])]

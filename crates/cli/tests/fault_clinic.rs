@@ -87,6 +87,31 @@ fn faults_of_the_host_beneath_are_named() {
 }
 
 #[test]
+fn hardware_that_says_nothing_is_not_available_and_never_fine() {
+    let clinic = Clinic::open();
+    clinic.acts(host::SILENT);
+    let (diagnosis, _) = clinic.doctor(&["lab-net"]);
+    assert_eq!(diagnosis["healthy"], true, "{diagnosis:#}");
+    let output = clinic
+        .lab
+        .outgate(&["doctor", "lab-net"])
+        .output()
+        .expect("outgate runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let (_, told) = printed
+        .split_once("not available on this host: ")
+        .expect("what is missing");
+    for what in ["memory ECC", "temperature", "ipmitool"] {
+        let absent = diagnosis["notavailable"].as_array().expect("a list");
+        assert!(
+            absent.iter().any(|absent| absent == what),
+            "{what}: {diagnosis:#}"
+        );
+        assert!(told.contains(what), "{what}: {printed}");
+    }
+}
+
+#[test]
 fn a_vpc_is_examined_from_tier_to_tier_and_through_its_private_gateway() {
     let mut clinic = Clinic::open();
     clinic::vpc::examine(&mut clinic);
@@ -233,4 +258,71 @@ fn a_fault_that_healed_before_anybody_looked_is_told_as_a_note() {
                 .as_array()
                 .is_some_and(|notes| notes.iter().any(told))
     });
+}
+
+#[test]
+fn of_two_faults_the_first_broken_link_is_the_verdict_and_the_other_is_listed() {
+    let clinic = Clinic::open();
+    clinic.acts(&[
+        ("guest1", "ip route replace default via 10.1.1.250"),
+        ("gateway", "ip link set eth0 arp off"),
+    ]);
+    // What keeps every guest from the outside comes before what keeps one.
+    let (diagnosis, _) = clinic.doctor(&["lab-net"]);
+    let findings = diagnosis["finding"].as_array().expect("findings");
+    let causes: Vec<&str> = findings.iter().map(|f| support::text(f, "cause")).collect();
+    assert_eq!(causes, ["gateway-silent", "guest-gateway"], "{diagnosis:#}");
+    let output = clinic
+        .lab
+        .outgate(&["doctor", "lab-net"])
+        .output()
+        .expect("outgate runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let (first, second) = (
+        printed.find("[gateway-silent]"),
+        printed.find("also: the guest has a wrong gateway"),
+    );
+    assert!(first.is_some() && first < second, "{printed}");
+}
+
+#[test]
+fn a_name_that_is_none_and_a_server_that_does_not_answer_are_told_with_what_to_do() {
+    let clinic = Clinic::open();
+    let says = |args: &[&str], code: i32, words: &[&str]| {
+        let output = clinic.lab.outgate(args).output().expect("outgate runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+        for word in words {
+            assert!(told.contains(word), "{args:?}: {word} in {told}");
+        }
+    };
+    says(
+        &["doctor", "guets1"],
+        64,
+        &[
+            "there is no network or VPC or guest or router guets1",
+            "did you mean",
+            "guest1",
+        ],
+    );
+    says(&["doctor", "elsewhere"], 64, &["there are: lab-net, ", "guest2"]);
+    says(&["audit", "lab-nte"], 64, &["did you mean lab-net?"]);
+    // Nobody listens where the server should be; its port is the supervisor's while it is started again.
+    let file = clinic.lab.directory().join("cloudstack.ini");
+    let text = std::fs::read_to_string(&file).expect("credentials");
+    let port = text
+        .split("127.0.0.1:")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
+    let elsewhere = text.replace(&format!("127.0.0.1:{}/", port.expect("a port")), "127.0.0.1:1/");
+    std::fs::write(&file, elsewhere).expect("credentials");
+    let told = [
+        "http://127.0.0.1:1/client/api does not answer",
+        "refused",
+        "outgate lab status --instance",
+    ];
+    says(&["doctor"], 69, &told);
+    says(&["audit"], 69, &told);
+    std::fs::write(&file, text).expect("credentials");
+    clinic.is_healthy();
 }

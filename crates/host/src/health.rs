@@ -161,41 +161,56 @@ fn temperature(root: &Path) -> HealthSeen {
     health("temperature", seen)
 }
 
-/// What the management controller's sensors say, if the machine has one and `ipmitool` is installed.
+/// What the management controller's sensors say, if `ipmitool` is installed and finds a controller: without one it fails.
 pub(crate) async fn ipmi() -> HealthSeen {
-    let there = Path::new("/dev/ipmi0").exists();
     let mut command = tokio::process::Command::new("ipmitool");
     command
         .args(["-c", "sdr", "list", "full"])
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let answer = async {
-        match tokio::time::timeout(IPMI_LIMIT, command.output()).await {
-            Ok(Ok(output)) if output.status.success() => {
-                Some(sensors(&String::from_utf8_lossy(&output.stdout)))
-            }
-            _ => None,
-        }
+    let seen = match tokio::time::timeout(IPMI_LIMIT, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => sensors(&String::from_utf8_lossy(&output.stdout)),
+        _ => None,
     };
-    health("ipmitool", if there { answer.await } else { None })
+    health("ipmitool", seen)
 }
 
-/// `name,value,unit,status` a line; any status but `ok` and `ns` (no reading) is trouble.
-fn sensors(csv: &str) -> (String, bool) {
-    let rows = csv.lines().filter_map(|line| {
-        let fields: Vec<&str> = line.split(',').collect();
-        Some(((*fields.first()?).to_owned(), (*fields.get(3)?).to_owned()))
-    });
-    let rows: Vec<(String, String)> = rows.take(SENSORS).collect();
+/// A sensor's name, what it reads, and its status: `CPU Temp,98,degrees C,cr` of one with marks, `PS1,01h,ok,10.1` of one
+/// without.
+fn sensor(line: &str) -> Option<(String, &str)> {
+    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+    let known = |at: &usize| fields.get(*at).is_some_and(|status| mark(status).is_some());
+    let at = [3, 2].into_iter().find(known)?;
+    Some((
+        fields.get(..at)?.join(" ").trim_end().to_owned(),
+        *fields.get(at)?,
+    ))
+}
+
+/// What ipmitool's word for a status means; empty when there is nothing wrong.
+fn mark(status: &str) -> Option<&'static str> {
+    Some(match status {
+        "ok" | "ns" => "",
+        "nc" | "lnc" | "unc" => "non-critical",
+        "cr" | "lcr" | "ucr" => "critical",
+        "nr" | "lnr" | "unr" => "non-recoverable",
+        _ => return None,
+    })
+}
+
+/// Sensors beyond a mark of theirs are trouble. `None` when no sensor has a reading, or nothing can be understood.
+fn sensors(csv: &str) -> Option<(String, bool)> {
+    let rows = csv.lines().take(SENSORS).filter_map(sensor);
+    let rows: Vec<(String, &str)> = rows.filter(|(_, status)| *status != "ns").collect();
     let ill: Vec<String> = rows
         .iter()
-        .filter(|(_, status)| status != "ok" && status != "ns")
-        .map(|(name, status)| format!("{name} is {status}"))
+        .filter_map(|(what, status)| Some((what, mark(status).filter(|mark| !mark.is_empty())?)))
+        .map(|(what, mark)| format!("{what} is beyond its {mark} mark"))
         .collect();
     if ill.is_empty() {
-        (format!("{} sensors are fine", rows.len()), false)
+        (!rows.is_empty()).then(|| (format!("{} sensors are within their marks", rows.len()), false))
     } else {
-        (ill.join(", "), true)
+        Some((ill.join(", "), true))
     }
 }
 
@@ -247,8 +262,27 @@ mod tests {
 
     #[test]
     fn sensors_of_the_management_controller_are_read() {
-        assert!(!sensors("Temp,23,degrees C,ok\nFan2,,,ns\n").1);
-        let (text, trouble) = sensors("Temp,23,degrees C,ok\nFan1,0,RPM,cr\n");
-        assert!(trouble && text.contains("Fan1"));
+        let listing = "Temp,23,degrees C,ok\nFan2,,,ns\nPS1 Status,01h,ok,10.1,Presence detected\n";
+        let (text, trouble) = sensors(listing).unwrap();
+        assert!(!trouble && text.starts_with("2 sensors"), "{text}");
+        let (text, trouble) = sensors("CPU Temp,98,degrees C,cr\nFan1,0,RPM,nr\n").unwrap();
+        assert!(trouble, "{text}");
+        assert_eq!(
+            text,
+            "CPU Temp 98 degrees C is beyond its critical mark, Fan1 0 RPM is beyond its non-recoverable mark"
+        );
+    }
+
+    #[test]
+    fn what_ipmitool_does_not_say_is_not_available_and_never_fine() {
+        for rubbish in [
+            "",
+            "\n\n",
+            "Usage: ipmitool [options...]",
+            "a,b,c,d\n,,,,\n",
+            "Fan2,,,ns\n",
+        ] {
+            assert_eq!(sensors(rubbish), None, "{rubbish:?}");
+        }
     }
 }

@@ -169,3 +169,25 @@ async fn a_reboot_is_done_when_the_router_is_back_although_its_network_has_chang
     w.host.gate(true);
     assert_eq!(w.ended(rule.job).await, JobState::Succeeded);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_judged_by_what_the_router_says_to_it_and_not_by_what_it_refused_before() {
+    let w = World::new().await;
+    let network = w.persistent("n").await;
+    let restart = || async {
+        let request = RestartNetwork {
+            id: network,
+            cleanup: true,
+        };
+        let started = w.manager.restart_network(&w.caller, request).await.unwrap();
+        w.ended(started.job).await
+    };
+    w.host.judge(|_| {
+        Some(HostError::Rules {
+            reason: "no".to_owned(),
+        })
+    });
+    assert!(matches!(restart().await, JobState::Failed { .. }));
+    w.host.judge(|_| None);
+    assert_eq!(restart().await, JobState::Succeeded);
+}

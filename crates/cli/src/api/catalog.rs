@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::profile::Profile;
 use crate::client::{Client, ServerError};
+use crate::near::nearest;
 
 /// How long a remembered list is believed when it does not know a command.
 const FRESH: Duration = Duration::from_secs(60);
-/// How many near names are told.
-const NEAR: usize = 3;
 
 /// The commands of a server that the profile's user may call, by name.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -139,7 +138,7 @@ impl Catalog {
 
     /// Commands whose names are near a mistyped one.
     pub fn near(&self, name: &str) -> Vec<&str> {
-        near(name, self.commands.iter().map(|api| api.name.as_str()))
+        nearest(name, self.commands.iter().map(|api| api.name.as_str()))
     }
 }
 
@@ -154,43 +153,6 @@ impl Api {
 
     /// Parameters whose names are near a mistyped one.
     pub fn near(&self, name: &str) -> Vec<&str> {
-        near(name, self.params.iter().map(|param| param.name.as_str()))
-    }
-}
-
-/// The nearest names: a few letters wrong, or one part of the other.
-fn near<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let wanted = wanted.to_lowercase();
-    let score = |name: &str| {
-        let name = name.to_lowercase();
-        let wrong = strsim::damerau_levenshtein(&wanted, &name);
-        let part = wanted.len() >= 3 && (name.contains(&wanted) || wanted.contains(&name) && name.len() >= 3);
-        let limit = (wanted.len() / 4).max(2);
-        (wrong <= limit || part).then_some((wrong > limit, wrong))
-    };
-    let mut scored: Vec<_> = names.filter_map(|name| Some((score(name)?, name))).collect();
-    scored.sort_unstable();
-    scored.into_iter().take(NEAR).map(|(_, name)| name).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mistyped_name_finds_its_neighbours_nearest_first() {
-        let names = [
-            "listNetworks",
-            "listNetworkOfferings",
-            "createNetwork",
-            "listRouters",
-            "id",
-            "name",
-        ];
-        let of = |wanted| near(wanted, names.into_iter());
-        assert_eq!(of("listNetwork")[0], "listNetworks");
-        assert_eq!(of("lsitRouters"), ["listRouters"]);
-        assert_eq!(of("CreateNetwrok")[0], "createNetwork");
-        assert!(of("xyz").is_empty());
+        nearest(name, self.params.iter().map(|param| param.name.as_str()))
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::catalog::{Api, Catalog};
 use crate::exit::Usage;
+use crate::near::hint;
 
 /// The largest value that is read from a file or standard input, in bytes.
 const MAX_VALUE: u64 = 1 << 20;
@@ -134,14 +135,6 @@ fn add(params: &mut Vec<(String, String)>, name: String, value: &str, kind: &str
 /// A parameter's name without what stands in brackets.
 pub fn outer(name: &str) -> &str {
     name.split('[').next().unwrap_or(name)
-}
-
-fn hint(near: &[&str]) -> String {
-    match near {
-        [] => String::new(),
-        [one] => format!("; did you mean {one}?"),
-        more => format!("; did you mean one of {}?", more.join(", ")),
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,24 @@ const SENSORS: Act = (
 );
 const NO_SENSORS: Act = ("host", "umount -R /sys/class /sys/devices/system");
 
+/// A management controller whose ipmitool prints this.
+macro_rules! ipmitool {
+    ($says:literal) => {
+        (
+            "host",
+            concat!(
+                "bash -c 'mount -t tmpfs none /usr/local/sbin; cd /usr/local/sbin; printf \"",
+                $says,
+                "\" >listing; printf \"#!/bin/sh\\nexec cat /usr/local/sbin/listing\\n\" >ipmitool; chmod +x ipmitool'"
+            ),
+        )
+    };
+}
+const NO_IPMITOOL: Act = ("host", "umount /usr/local/sbin");
+
+/// Sensors that are there and say nothing that can be understood: no memory controller counts, no sensor has a reading.
+pub const SILENT: &[Act] = &[SENSORS, ipmitool!("Could not open device\\n")];
+
 /// What wears out.
 pub const FAULTS: &[Fault] = &[
     Fault::outside(
@@ -96,4 +114,13 @@ pub const FAULTS: &[Fault] = &[
         "temperature: 101 °C",
     )
     .undo(&[NO_SENSORS]),
+    Fault::outside(
+        "management controller reports a sensor beyond its upper critical mark (ipmitool)",
+        &[ipmitool!(
+            "Inlet Temp,24,degrees C,ok\\nCPU1 Temp,98,degrees C,cr\\nFAN 3,,,ns\\nPS1 Status,01h,ok,10.1,Presence detected\\n"
+        )],
+        "host-trouble",
+        "ipmitool: CPU1 Temp 98 degrees C is beyond its critical mark",
+    )
+    .undo(&[NO_IPMITOOL]),
 ];

@@ -8,6 +8,7 @@ pub mod host;
 pub mod outside;
 pub mod pair;
 pub mod router;
+pub mod store;
 pub mod vpc;
 
 use std::fmt::Write as _;
@@ -25,7 +26,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RECOVERY: Duration = Duration::from_secs(15);
 
 /// Something to do: where (`router`, `guest1`, `host`, `gateway`, `internet`, or `api` for a command of the API, `job` for
-/// one that is waited for), and what, as words. `kill` ends the router or guest with an id; `rise` has a number on the host
+/// one that is waited for), and what, as words. `kill` ends the router or guest with an id; `unassign` takes the source NAT
+/// address from the network in the server's store; `rise` has a number on the host
 /// grow (see [`Clinic::rise`]) and `fall` takes that back.
 pub type Act = (&'static str, &'static str);
 
@@ -249,6 +251,7 @@ impl Clinic {
                         words[1..].iter().filter_map(|w| w.split_once('=')).collect();
                     self.lab.job(words[0], &params);
                 }
+                "unassign" => self.unassign_source_nat(),
                 "kill" => self.lab.kill(words[0]),
                 "rise" => self.rise(words[0], words[1], words[2]),
                 "fall" => self.fall(words[0]),

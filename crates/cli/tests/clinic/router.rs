@@ -217,6 +217,13 @@ pub const LIFE: &[Fault] = &[
         ("host", "umount /run/outgate/bin/outgate"),
         ("host", "pkill -KILL -f 'sleep 611'"),
     ]),
+    Fault::outside(
+        "source NAT address no longer assigned (the store changed behind the server's back)",
+        &[("unassign", "")],
+        "no-source-nat",
+        "listPublicIpAddresses issourcenat=true finds none",
+    )
+    .fixed(),
     Fault::outside("router stopped", &[("job", "stopRouter id={router}")], "router-stopped", "Stopped").fixed(),
     Fault::outside("router destroyed", &[("job", "destroyRouter id={router}")], "no-router", "none").fixed(),
     Fault::outside(

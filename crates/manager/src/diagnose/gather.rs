@@ -60,6 +60,11 @@ impl Running {
         self.0.await.ok().flatten()
     }
 
+    /// What can be understood of what it printed, however it ended.
+    async fn read<T>(self, understand: impl FnOnce(RunOutput) -> Option<T>) -> Option<T> {
+        self.output().await.and_then(understand)
+    }
+
     /// Standard output of a program that succeeded.
     pub(crate) async fn text(self) -> Option<String> {
         let output = self.output().await?;
@@ -262,13 +267,9 @@ impl RouterBody {
         if links.is_none() && listing.is_none() {
             return None;
         }
-        let gateway = self
-            .gateway
-            .output()
-            .await
-            .and_then(|o| arping::answers(&o.stdout));
+        let gateway = self.gateway.read(|o| arping::answers(&o.stdout)).await;
         let rivals = match self.rivals {
-            Some(rivals) => rivals.output().await.and_then(|o| arping::answers(&o.stdout)),
+            Some(rivals) => rivals.read(|o| arping::answers(&o.stdout)).await,
             None => None,
         };
         let mut upstream_dns = std::collections::BTreeMap::new();
@@ -305,11 +306,7 @@ impl RouterBody {
                 .unwrap_or_default(),
             gateway,
             rivals,
-            adverts: self
-                .adverts
-                .output()
-                .await
-                .and_then(|o| vrrp::heard(&o.stdout, &o.stderr)),
+            adverts: self.adverts.read(|o| vrrp::heard(&o.stdout, &o.stderr)).await,
             // grep's code says whether there was any.
             ipsec: self
                 .ipsec

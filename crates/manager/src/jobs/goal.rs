@@ -91,7 +91,7 @@ fn is_alive(view: &View<'_>, realm: Realm) -> bool {
 fn applied(view: &View<'_>, realm: Realm, generation: u64) -> Progress {
     let router = view.router_of(realm).filter(|r| r.power == Power::On);
     match router {
-        Some(router) if is_alive(view, realm) => reached(view, router.id, 0, generation),
+        Some(router) if is_alive(view, realm) => reached(view, router.id, generation),
         _ => Progress::Reached,
     }
 }
@@ -106,13 +106,20 @@ pub(super) fn has_let_go(view: &View<'_>, goal: &Goal) -> bool {
         return true;
     };
     if is_alive(view, *realm) && router.power == Power::On {
-        return reached(view, router.id, 0, *generation) == Progress::Reached;
+        return reached(view, router.id, *generation) == Progress::Reached;
     }
     view.router_observed(router.id)
         .is_some_and(|seen| seen.state == RouterState::Stopped)
 }
 
-fn reached(view: &View<'_>, router: RouterId, boot: u64, generation: u64) -> Progress {
+/// The router has applied `generation` or a later one.
+fn reached(view: &View<'_>, router: RouterId, generation: u64) -> Progress {
+    runs(view, router, (0, generation), generation)
+}
+
+/// The router runs this boot with at least this generation. A refusal counts from the generation `newest` on: what it
+/// refused earlier is no answer to what is asked of it now.
+fn runs(view: &View<'_>, router: RouterId, (boot, generation): (u64, u64), newest: u64) -> Progress {
     let Some(seen) = view.router_observed(router) else {
         return Progress::Waiting(None);
     };
@@ -120,7 +127,7 @@ fn reached(view: &View<'_>, router: RouterId, boot: u64, generation: u64) -> Pro
         return Progress::Reached;
     }
     match (&seen.error, seen.refused) {
-        (Some(error), Some(refused)) if refused >= generation => Progress::Refused(error.clone()),
+        (Some(error), Some(refused)) if refused >= newest => Progress::Refused(error.clone()),
         (error, _) => Progress::Waiting(error.clone()),
     }
 }
@@ -151,8 +158,9 @@ fn router_settled(view: &View<'_>, router: RouterId, boot: u64) -> Progress {
     match router.power {
         // Whatever generation it runs: it came up with the newest there was, and a realm that changes all the time
         // would else keep the job waiting.
-        Power::On if view.standing(router.realm).is_some() => reached(view, router.id, boot, 1),
-        Power::On => Progress::Reached,
+        Power::On => view.standing(router.realm).map_or(Progress::Reached, |standing| {
+            runs(view, router.id, (boot, 1), standing.generation)
+        }),
         Power::Off if seen.is_some_and(|s| s.state == RouterState::Stopped) => Progress::Reached,
         Power::Off | Power::Gone => Progress::Waiting(seen.and_then(|s| s.error.clone())),
     }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Names that somebody may have meant.
+
+/// How many near names are told.
+const NEAR: usize = 3;
+
+/// The nearest names: a few letters wrong, or one part of the other.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted = wanted.to_lowercase();
+    let score = |name: &str| {
+        let name = name.to_lowercase();
+        let wrong = strsim::damerau_levenshtein(&wanted, &name);
+        let part = wanted.len() >= 3 && (name.contains(&wanted) || wanted.contains(&name) && name.len() >= 3);
+        let limit = (wanted.len() / 4).max(2);
+        (wrong <= limit || part).then_some((wrong > limit, wrong))
+    };
+    let mut scored: Vec<_> = names.filter_map(|name| Some((score(name)?, name))).collect();
+    scored.sort_unstable();
+    scored.into_iter().take(NEAR).map(|(_, name)| name).collect()
+}
+
+/// `; did you mean guest1?`; nothing when no name is near.
+pub(crate) fn hint(near: &[&str]) -> String {
+    match near {
+        [] => String::new(),
+        [one] => format!("; did you mean {one}?"),
+        more => format!("; did you mean one of {}?", more.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_name_finds_its_neighbours_nearest_first() {
+        let names = [
+            "listNetworks",
+            "listNetworkOfferings",
+            "createNetwork",
+            "listRouters",
+            "id",
+            "name",
+        ];
+        let of = |wanted| nearest(wanted, names.into_iter());
+        assert_eq!(of("listNetwork")[0], "listNetworks");
+        assert_eq!(of("lsitRouters"), ["listRouters"]);
+        assert_eq!(of("CreateNetwrok")[0], "createNetwork");
+        assert!(of("xyz").is_empty());
+    }
+}
