@@ -167,7 +167,8 @@ settings! {
         "Projects that a domain's accounts may own together; -1 for any number", LIMIT, -1, Account;
     /// How many sessions a router tracks.
     CONNTRACK_MAX = "router.conntrack.max", "Network",
-        "Sessions that a router may track; a router that runs takes a change at once",
+        "Sessions that a router may track; a router that runs takes a change at once. Where a router is a namespace of its \
+         host, the host's net.netfilter.nf_conntrack_max holds instead: outgate verify shows both",
         Form::Number(1_024, 16_777_216), 262_144, Router;
     /// How much memory a router's fast path takes.
     FASTPATH_MEMORY = "router.fastpath.memory", "Network",

@@ -11,7 +11,8 @@ use std::net::Ipv4Addr;
 use ipnet::Ipv4Net;
 
 use crate::router_spec::{
-    Conntrack, Egress, GuestNetwork, Limits, POOL_MAX, PublicAddress, RouterSpec, SPEC_VERSION,
+    Conntrack, Egress, FastPathSettings, GuestNetwork, Limits, POOL_MAX, PublicAddress, RouterSpec,
+    SPEC_VERSION,
 };
 use crate::{FieldError, MacAddr, Protocol};
 
@@ -117,6 +118,13 @@ impl RouterSpec {
         check_limits(&self.limits, &mut check.at("limits"));
         check_ssh(self, &mut check.at("ssh"));
         check_nat_log(self, &mut check.at("nat_log"));
+        let memory = self.fastpath_settings.memory_mib;
+        check.at("fastpath_settings").require(
+            (1..=FastPathSettings::MEMORY_MIB_MAX).contains(&memory),
+            "memory_mib",
+            memory,
+            "1 to 1024 MiB",
+        );
         if problems.is_empty() {
             Ok(())
         } else {

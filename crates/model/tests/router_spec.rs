@@ -35,6 +35,7 @@ fn sound() -> Value {
         }],
         "conntrack": {"max": 262144, "tcp_established_secs": 7440, "udp_secs": 120, "udp_stream_secs": 300, "icmp_secs": 60},
         "limits": {"guest_sessions": 5000, "guest_rate": 200, "source_rate": 100, "ping_rate": 50},
+        "fastpath_settings": {"hook": "tcx", "memory_mib": 64},
         "ssh": {"port": 3922, "authorized_keys": ["ssh-ed25519 AAAA root@lab"]},
         "nat_log": {"records_per_second": 20000, "file_mib": 64, "collector": "169.254.0.1:4739"}
     })
@@ -122,6 +123,16 @@ fn each_contradiction_is_refused_and_names_its_field() {
             "nat_log.records_per_second",
         ),
         ("/nat_log/file_mib", json!(7), "nat_log.file_mib"),
+        (
+            "/fastpath_settings/memory_mib",
+            json!(0),
+            "fastpath_settings.memory_mib",
+        ),
+        (
+            "/fastpath_settings/memory_mib",
+            json!(1_025),
+            "fastpath_settings.memory_mib",
+        ),
         (
             "/nat_log/collector",
             json!("198.51.100.1:4739"),

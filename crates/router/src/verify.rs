@@ -15,7 +15,12 @@ const SEEN_MAX: usize = 2_000;
 
 /// Runs steps 3 to 6 against a router that should be this.
 pub fn verify(spec: &RouterSpec) -> Vec<Check> {
-    vec![public_interface(spec), nat_rules(spec), forwarding(), sessions()]
+    vec![
+        public_interface(spec),
+        nat_rules(spec),
+        forwarding(),
+        sessions(spec),
+    ]
 }
 
 fn public_interface(spec: &RouterSpec) -> Check {
@@ -78,7 +83,7 @@ fn forwarding() -> Check {
     )
 }
 
-fn sessions() -> Check {
+fn sessions(spec: &RouterSpec) -> Check {
     let limit = outgate_kernel::sysctl::read("net.netfilter.nf_conntrack_max")
         .ok()
         .and_then(|l| l.parse::<u64>().ok());
@@ -89,9 +94,24 @@ fn sessions() -> Check {
         count.is_ok_and(|count| limit.is_none_or(|limit| count * 100 <= limit * FULL_PERCENT))
     });
     if let Some(limit) = limit {
-        check.seen = format!("{} of at most {limit} sessions", check.seen);
+        check.seen = format!(
+            "{} of at most {limit} sessions{}",
+            check.seen,
+            not_as_wanted(limit, spec.conntrack.max)
+        );
     }
     check
+}
+
+/// That the limit is another than the router's settings want, and whose it is then. No failure: such a router works.
+fn not_as_wanted(limit: u64, wanted: u32) -> String {
+    if limit == u64::from(wanted) {
+        return String::new();
+    }
+    format!(
+        "; router.conntrack.max asks for {wanted}, which a router in a namespace cannot have: its host's limit holds (on the \
+         host: sysctl -w net.netfilter.nf_conntrack_max={wanted})"
+    )
 }
 
 fn check(step: u8, title: &str, argv: &[&str], remedy: &str, is_fine: impl FnOnce(&str) -> bool) -> Check {
@@ -119,5 +139,20 @@ fn check(step: u8, title: &str, argv: &[&str], remedy: &str, is_fine: impl FnOnc
         seen: seen.trim().chars().take(SEEN_MAX).collect(),
         pass,
         remedy: if pass { String::new() } else { remedy.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_the_hosts_is_told_with_what_changes_it() {
+        assert_eq!(not_as_wanted(262_144, 262_144), "");
+        let told = not_as_wanted(262_144, 100_000);
+        assert!(
+            told.contains("router.conntrack.max asks for 100000") && told.contains("nf_conntrack_max=100000"),
+            "{told}"
+        );
     }
 }

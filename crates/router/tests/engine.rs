@@ -372,6 +372,13 @@ fn each_step_of_verify_passes_and_fails_when_what_it_looks_at_is_broken() {
     let checks = verify(&spec);
     assert_eq!(checks.iter().map(|c| c.step).collect::<Vec<_>>(), [3, 4, 5, 6]);
     assert!(checks.iter().all(|c| c.pass && c.remedy.is_empty()), "{checks:?}");
+    let mut larger = spec.clone();
+    larger.conntrack.max = 5_000_000;
+    let sessions = verify(&larger).swap_remove(3);
+    assert!(
+        sessions.pass && sessions.seen.contains("asks for 5000000"),
+        "{sessions:?}"
+    );
     for (step, command) in [
         (3, "ip address del 203.0.113.10/24 dev eth2"),
         (4, "iptables -t nat -F POSTROUTING"),

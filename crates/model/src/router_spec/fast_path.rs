@@ -99,6 +99,9 @@ impl Default for FastPathSettings {
 }
 
 impl FastPathSettings {
+    /// The most memory that leases may take, in MiB.
+    pub const MEMORY_MIB_MAX: u32 = 1_024;
+
     /// Whether nobody has asked for anything else.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
