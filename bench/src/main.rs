@@ -9,6 +9,7 @@
     reason = "a program for the terminal"
 )]
 
+mod clock;
 mod contender;
 mod plot;
 mod progress;

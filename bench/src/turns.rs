@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a packet or a session costs, on a machine that has other things to do as well: every contender stands at once, and each sends
-//! a short burst in its turn. What disturbs one burst disturbs its neighbours too, so the ratio within a turn says more
-//! than any rate; the median of many such ratios says it well.
+//! What a packet or a session costs, on a machine that has other things to do as well: every contender stands at once,
+//! and each sends a short burst in its turn. What counts is the processor time. What disturbs one burst disturbs its
+//! neighbours too, so the ratio within a turn says more than any rate; the median of many such ratios says it well.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
+use crate::clock;
 use crate::contender::{Contender, Running};
 use crate::stats::{median, percentile};
 use crate::traffic::Answer;
@@ -43,21 +44,25 @@ impl Source {
         })
     }
 
-    /// How many there were in how much time.
+    /// How many there were, for how much work.
     fn burst(&self, world: &World) -> anyhow::Result<(u64, Duration)> {
         match self {
             Self::Packets(bench) => {
                 let (before, _) = bench.outside.counted()?;
-                let took = bench.generator.send(PACKETS)?;
+                let idle = clock::worked()?;
+                bench.generator.send(PACKETS)?;
+                let work = clock::worked()?.saturating_sub(idle);
                 let (after, _) = bench.outside.counted()?;
                 ensure!(after - before > u64::from(PACKETS) / 2, "packets are lost");
-                Ok((after - before, took))
+                Ok((after - before, work))
             }
             Self::Sessions(dialer) => {
-                let done = dialer.dial(world, |count| count < SESSIONS)?;
+                let idle = clock::worked()?;
+                let (count, _) = dialer.dial(world, |count| count < SESSIONS)?;
+                let work = clock::worked()?.saturating_sub(idle);
                 // As in a fresh world, no session meets an old one with the same ports.
                 world.router.check(&["conntrack", "-F"])?;
-                Ok(done)
+                Ok((count, work))
             }
         }
     }
@@ -88,18 +93,18 @@ impl Lane {
     }
 
     fn turn(&mut self) -> anyhow::Result<()> {
-        let (count, took) = self
+        let (count, work) = self
             .source
             .burst(&self.world)
             .with_context(|| self.name.clone())?;
-        self.costs.push(each(took, count));
+        self.costs.push(each(work, count));
         Ok(())
     }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn each(took: Duration, count: u64) -> f64 {
-    took.as_secs_f64() * 1e9 / count as f64
+fn each(work: Duration, count: u64) -> f64 {
+    work.as_secs_f64() * 1e9 / count as f64
 }
 
 /// So many turns; the table of what came out. Ratios are of speed, to the first contender.
@@ -126,7 +131,7 @@ fn table(lanes: &[Lane], workload: Workload) -> String {
         _ => "packet",
     };
     let mut text = format!(
-        "{}: nanoseconds for a {what}, and speed beside the first\n",
+        "{}: nanoseconds of the core for a {what}, and speed beside the first\n",
         workload.name()
     );
     for lane in lanes {

@@ -184,6 +184,11 @@ impl Links {
     }
 }
 
+/// The number of an interface in the calling thread's network namespace, if there is one of that name.
+pub fn number(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
 fn ipv4(message: &AddressMessage) -> Option<Ipv4Net> {
     message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Local(IpAddr::V4(address)) => {

@@ -121,7 +121,13 @@ pub fn diff(observed: &RouterPlan, plan: &RouterPlan) -> Changes {
     let mut changes = Changes::default();
     changes.links(observed, plan);
     changes.sysctls(observed, plan, |name| !system::forwards(name));
-    changes.ruleset(&observed.ruleset, &plan.ruleset);
+    // nft takes no rule for an interface that is not there, and no packet would meet it.
+    if changes.missing_links.is_empty() {
+        changes.ruleset(&observed.ruleset, &plan.ruleset);
+    } else {
+        let wanted = plan.ruleset.without(&changes.missing_links);
+        changes.ruleset(&observed.ruleset, &wanted);
+    }
     changes.iptables(observed, plan);
     changes.new_addresses(observed, plan);
     changes.new_routes(observed, plan);

@@ -79,11 +79,11 @@ mod tests {
             rules(
                 "gate",
                 "accept",
-                &["ct state 0x1 drop", "iifname \"lo\" accept", "drop"]
+                &["ct state 0x1 drop", "iif \"lo\" accept", "drop"]
             ),
             [
                 "ct state 0x1 counter name \"dropped_invalid\" drop",
-                "iifname \"lo\" accept",
+                "iif \"lo\" accept",
                 "counter name \"dropped_unsolicited\" drop",
             ]
         );

@@ -86,6 +86,20 @@ impl Ruleset {
         self.sets.is_empty() && self.chains.is_empty()
     }
 
+    /// The table without the rules and elements that name one of these interfaces.
+    pub(crate) fn without(&self, interfaces: &BTreeSet<String>) -> Self {
+        let names: Vec<String> = interfaces.iter().map(|name| format!("\"{name}\"")).collect();
+        let stays = |text: &str| !names.iter().any(|name| text.contains(name));
+        let mut rest = self.clone();
+        for chain in rest.chains.values_mut() {
+            chain.rules.retain(|rule| stays(rule));
+        }
+        for set in rest.sets.values_mut() {
+            set.elements.retain(|key, _| stays(key));
+        }
+        rest
+    }
+
     /// The whole table as a script for `nft -f`. It does not remove an older table.
     pub fn to_script(&self) -> String {
         let mut text = format!("table ip {TABLE} {{\n");

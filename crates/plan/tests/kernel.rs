@@ -15,7 +15,7 @@ use outgate_plan::{RouterPlan, Ruleset, diff, parse_ruleset, plan};
 use proptest::prelude::*;
 use support::random::specs;
 use support::vpc::{vpc_spec, vpc_specs};
-use support::{nft, spec};
+use support::{WITH_LINKS, in_namespaces, links, nft, spec};
 
 fn read_back(scripts: &[String]) -> Ruleset {
     let listing =
@@ -34,6 +34,34 @@ fn the_kernel_lists_what_was_planned() {
 fn the_kernel_lists_what_was_planned_for_a_vpc() {
     let wanted = plan(&vpc_spec()).ruleset;
     assert_eq!(read_back(&[wanted.to_script()]), wanted);
+}
+
+/// Rules know interfaces by number: one that came back under its name has another, and no rule is for it until the
+/// difference is mended, as any other.
+#[test]
+fn an_interface_that_was_taken_away_and_came_back_is_a_difference_that_one_transaction_mends() {
+    for spec in [spec(), vpc_spec()] {
+        let wanted = plan(&spec).ruleset;
+        let script = wanted.to_script();
+        let again = "ip link del eth2; ip link add eth2 type veth peer name eth3 || exit 1";
+        let program = format!(
+            "{WITH_LINKS}; IFS= read -r -d '' script; nft -f - <<<\"$script\" && {again}
+            nft -n -s list table ip outgate"
+        );
+        let input = [links(std::slice::from_ref(&script)), script];
+        let seen = parse_ruleset(&in_namespaces(&program, &input).unwrap())
+            .unwrap()
+            .unwrap();
+        assert_ne!(seen, wanted);
+        let mends = nft_script(&seen, &wanted).expect("there is a difference");
+        assert!(!mends.contains("delete table"), "{mends}");
+        let program = format!(
+            "{WITH_LINKS}; IFS= read -r -d '' script; IFS= read -r -d '' mends
+            nft -f - <<<\"$script\" && {again}; nft -f - <<<\"$mends\" && nft -n -s list table ip outgate"
+        );
+        let listing = in_namespaces(&program, &[&input[..], &[mends]].concat()).unwrap();
+        assert_eq!(parse_ruleset(&listing).unwrap().unwrap(), wanted);
+    }
 }
 
 #[test]

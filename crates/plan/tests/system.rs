@@ -10,7 +10,7 @@
 mod support;
 
 use outgate_plan::{RouterPlan, iptables_restore, plan};
-use support::{in_namespaces, spec};
+use support::{WITH_LINKS, in_namespaces, links, spec};
 
 /// Puts a plan's files where they belong, in a mount namespace, then goes on with `rest`.
 fn with_files(plan: &RouterPlan, rest: &str) -> Result<String, String> {
@@ -101,9 +101,13 @@ fn a_namespace_may_set_every_required_sysctl() {
 fn iptables_shows_the_source_nat_rule_as_planned_while_the_native_table_stands() {
     let plan = plan(&spec());
     let native = plan.ruleset.to_script();
-    let program = "IFS= read -r -d '' native; IFS= read -r -d '' compatible
-        nft -f - <<<\"$native\" && iptables-restore <<<\"$compatible\" && iptables -t nat -S POSTROUTING";
-    let seen = in_namespaces(program, &[native, iptables_restore(&plan.iptables_postrouting)]).unwrap();
+    let program = format!(
+        "{WITH_LINKS}; IFS= read -r -d '' native; IFS= read -r -d '' compatible
+        nft -f - <<<\"$native\" && iptables-restore <<<\"$compatible\" && iptables -t nat -S POSTROUTING"
+    );
+    let links = links(std::slice::from_ref(&native));
+    let input = [links, native, iptables_restore(&plan.iptables_postrouting)];
+    let seen = in_namespaces(&program, &input).unwrap();
     assert_eq!(
         seen,
         "-P POSTROUTING ACCEPT\n-A POSTROUTING -o eth2 -j SNAT --to-source 203.0.113.10\n"

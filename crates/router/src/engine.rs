@@ -18,6 +18,7 @@ use std::time::Instant;
 use outgate_kernel::link::Links;
 use outgate_model::RouterSpec;
 use outgate_model::host::Applied;
+use outgate_plan::usage::Counting;
 use outgate_plan::{Changes, RouterPlan, diff, plan};
 use tokio::runtime::Runtime;
 
@@ -43,6 +44,10 @@ pub struct Engine {
     /// The ruleset's generation at which the kernel's rules were known to be the target's. As long as the kernel still
     /// has it, nobody has written a rule, and the rules need not be read.
     known: Option<u32>,
+    /// The numbers of the interfaces when the rules were read: rules know interfaces by number.
+    numbers: BTreeMap<String, u32>,
+    /// What the table of counters was made for.
+    counting: Option<Counting>,
     /// Kernel parameters that this namespace may not set, with the value wanted: reported once.
     tolerated: BTreeMap<String, String>,
     /// Whether there may be sessions that no spec has judged: those of a former process, or of a failure.
@@ -97,6 +102,8 @@ impl Engine {
             log,
             target: None,
             known: None,
+            numbers: BTreeMap::new(),
+            counting: None,
             tolerated: BTreeMap::new(),
             doubts_sessions: true,
             doubts_leases: true,
@@ -159,7 +166,7 @@ impl Engine {
                 interface: interface.clone(),
             }),
             None => {
-                self.ensure_counters(&spec.public.interface);
+                self.ensure_counters(usage::counting(spec));
                 self.carry_out(&changes, &wanted, observed.generation, OnError::Stop)
                     .inspect_err(|_| self.roll_back(&observed.state))
             }
@@ -228,9 +235,9 @@ impl Engine {
     fn look_and_repair(&mut self) -> Result<Option<Repair>, RouterError> {
         self.announce_due();
         self.release_leases();
-        if let Some(interface) = self.spec().map(|spec| spec.public.interface.clone()) {
-            self.ensure_counters(&interface);
-        }
+        self.forget_if_renumbered();
+        let counting = self.spec().and_then(usage::counting);
+        self.ensure_counters(counting);
         self.with_plan(|engine, wanted| {
             let (changes, generation) = engine.compare(wanted)?;
             if changes.is_empty() {
@@ -277,6 +284,7 @@ impl Engine {
 
     /// The changes that are due, and the generation of the rules that they start from.
     fn compare(&mut self, wanted: &mut RouterPlan) -> Result<(Changes, Option<u32>), RouterError> {
+        self.note_numbers(wanted);
         let generation = observe::generation()?;
         if self.known == Some(generation) {
             // Nobody has written a rule: only the rest is looked at.

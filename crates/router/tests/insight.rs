@@ -140,10 +140,11 @@ fn counters_that_somebody_removed_begin_again_in_another_epoch() {
     let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
     ping_pong(&world.topology.guests[0], echo.address, 5, 10);
     let first = stats(&world);
-    for harm in [
+    let harms = [
         "nft delete table ip outgate_usage",
-        "nft flush chain ip outgate_usage passing",
-    ] {
+        "nft flush set ip outgate_usage epoch",
+    ];
+    for harm in harms {
         world.run(harm);
         world.router(outgate_router::Engine::heal).unwrap();
         let now = stats(&world);
@@ -152,6 +153,22 @@ fn counters_that_somebody_removed_begin_again_in_another_epoch() {
         ping_pong(&world.topology.guests[0], echo.address, 7, 10);
         assert_eq!(traffic(&stats(&world), SOURCE_NAT), both_ways(7, 10));
     }
+}
+
+#[test]
+fn rules_that_somebody_removed_from_the_counting_come_back_and_what_was_counted_stays() {
+    let world = World::new();
+    world.apply(&spec());
+    let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
+    ping_pong(&world.topology.guests[0], echo.address, 5, 10);
+    let first = stats(&world);
+    world.run("nft flush chain ip outgate_usage passing");
+    world.router(outgate_router::Engine::heal).unwrap();
+    ping_pong(&world.topology.guests[0], echo.address, 7, 10);
+    let now = stats(&world);
+    assert_eq!(now.epoch, first.epoch);
+    assert_eq!(traffic(&now, SOURCE_NAT), both_ways(12, 10));
+    assert_eq!(now.networks[0].traffic, both_ways(12, 10));
 }
 
 #[test]

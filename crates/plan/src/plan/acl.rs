@@ -31,7 +31,7 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
         ruleset.chain(inward, rules(acl, AclDirection::Ingress));
         ruleset.chain(outward, rules(acl, AclDirection::Egress));
     }
-    let key = ("ifname", "verdict");
+    let key = ("iface_index", "verdict");
     ruleset.map("acl_from", key, Holds::Values, from.into_iter());
     ruleset.map("acl_to", key, Holds::Values, to.into_iter());
 }

@@ -17,15 +17,15 @@ pub(super) const BALANCED: &str = "ip daddr . meta l4proto . th dport . ip saddr
 /// The rules of chain `input`: from outside, and from guests that reach their own network's address.
 pub(super) fn let_in(spec: &RouterSpec, rules: &mut Vec<String>) {
     if spec.vpc.is_some() {
-        rules.push(format!("iifname \"{}\" {BALANCED}", spec.public.interface));
+        rules.push(format!("iif \"{}\" {BALANCED}", spec.public.interface));
         // What a guest sends there leaves its tier.
-        rules.push("iifname vmap @acl_from".to_owned());
-        rules.push(format!("iifname @tiers {BALANCED}"));
+        rules.push("iif vmap @acl_from".to_owned());
+        rules.push(format!("iif @tiers {BALANCED}"));
         return;
     }
     let guests = spec.guest_networks.iter().map(|n| &n.interface);
     for interface in guests.chain([&spec.public.interface]) {
-        rules.push(format!("iifname \"{interface}\" {BALANCED}"));
+        rules.push(format!("iif \"{interface}\" {BALANCED}"));
     }
 }
 

@@ -28,15 +28,15 @@ fn forward(spec: &RouterSpec) -> Vec<String> {
     for network in &spec.guest_networks {
         let GuestNetwork { interface, .. } = network;
         rules.push(format!(
-            "iifname \"{interface}\" oifname \"{public}\" goto {}",
+            "iif \"{interface}\" oif \"{public}\" goto {}",
             egress::chain_name(network)
         ));
         // Only what `gate` let in is ever translated.
         rules.push(format!(
-            "iifname \"{public}\" oifname \"{interface}\" {TRANSLATED} accept"
+            "iif \"{public}\" oif \"{interface}\" {TRANSLATED} accept"
         ));
         rules.push(format!(
-            "iifname \"{interface}\" oifname \"{interface}\" {TRANSLATED} accept"
+            "iif \"{interface}\" oif \"{interface}\" {TRANSLATED} accept"
         ));
     }
     rules
@@ -44,20 +44,20 @@ fn forward(spec: &RouterSpec) -> Vec<String> {
 
 fn input(spec: &RouterSpec) -> Vec<String> {
     let control = format!(
-        "iifname \"{}\" ip daddr {}",
+        "iif \"{}\" ip daddr {}",
         spec.control.interface,
         spec.control.address.addr()
     );
     let mut rules: Vec<_> = limits::pings(spec).into_iter().collect();
     rules.extend([
-        "iifname \"lo\" accept".to_owned(),
+        "iif \"lo\" accept".to_owned(),
         format!("{KNOWN} accept"),
         format!("{INVALID} drop"),
         format!("{control} tcp dport {} accept", spec.ssh.port),
         format!("{control} {PING} accept"),
     ]);
     for network in &spec.guest_networks {
-        let guest = format!("iifname \"{}\"", network.interface);
+        let guest = format!("iif \"{}\"", network.interface);
         let gateway = network.gateway.addr();
         rules.push(format!("{guest} udp dport 67 accept"));
         rules.push(format!("{guest} ip daddr {gateway} udp dport 53 accept"));
@@ -67,7 +67,7 @@ fn input(spec: &RouterSpec) -> Vec<String> {
         rules.push(format!("{guest} ip daddr @public_addresses {PING} accept"));
     }
     rules.push(format!(
-        "iifname \"{}\" ip daddr @public_addresses {PING} accept",
+        "iif \"{}\" ip daddr @public_addresses {PING} accept",
         spec.public.interface
     ));
     balancers::let_in(spec, &mut rules);

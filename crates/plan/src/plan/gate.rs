@@ -3,7 +3,8 @@
 //! rule of that address lets them; in a VPC, only where they lead to a guest, whose tier then judges them.
 //!
 //! It stands before destination NAT, so it sees the address and port that the sender used; nft 1.0.6 cannot put
-//! `ct original proto-dst` into a concatenation, so it could not be judged later. It is a chain of type nat: the kernel
+//! `ct original proto-dst` into a concatenation, so it could not be judged later. What it lets in goes on to chain
+//! `translate_in`; what a guest sends to the outside is spared that. It is a chain of type nat: the kernel
 //! asks those for the first packet of a session only, so known sessions do not pay for it. What belongs to no session
 //! and can open none it never sees; `input` and `forward` drop that.
 
@@ -23,19 +24,19 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     let mut rules = limits::of_guests(spec);
     for network in &spec.guest_networks {
         rules.push(format!(
-            "iifname \"{}\" ip daddr != @public_addresses accept",
+            "iif \"{}\" ip daddr != @public_addresses accept",
             network.interface
         ));
     }
     // Private gateways lead to tiers only.
     for gateway in spec.private_gateways() {
-        let from = format!("iifname \"{}\"", gateway.interface);
+        let from = format!("iif \"{}\"", gateway.interface);
         rules.push(format!("{from} ip daddr != @public_addresses accept"));
         rules.push(format!("{from} drop"));
     }
     // What the control side and the router itself may reach, `input` and `forward` decide.
-    rules.push(format!("iifname \"{}\" accept", spec.control.interface));
-    rules.push("iifname \"lo\" accept".to_owned());
+    rules.push(format!("iif \"{}\" accept", spec.control.interface));
+    rules.push("iif \"lo\" accept".to_owned());
     let entry = limits::entry(spec);
     rules.push(format!("ip daddr . meta l4proto . th dport @open_ports {entry}"));
     rules.push(format!(
@@ -48,7 +49,7 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
         "ip daddr . meta l4proto . ip saddr @open_protocols {entry}"
     ));
     rules.push("drop".to_owned());
-    ruleset.base_chain("gate", ("nat", "prerouting", -102, "accept"), rules);
+    ruleset.base_chain("gate", ("nat", "prerouting", -101, "accept"), rules);
 }
 
 /// Whether the sets of these rules stay within bounds.

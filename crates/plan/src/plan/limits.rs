@@ -7,6 +7,7 @@ use outgate_model::RouterSpec;
 use outgate_model::refusal::Refusal;
 
 use super::build::PING;
+use super::nat::INBOUND;
 use crate::Ruleset;
 use crate::refused;
 use crate::ruleset::Memory;
@@ -33,10 +34,10 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     let public = &spec.public.interface;
     let rules = vec![
         format!(
-            "iifname \"{public}\" {limit} goto {}",
+            "iif \"{public}\" {limit} goto {}",
             refused::name(Refusal::SourceRate)
         ),
-        "accept".to_owned(),
+        format!("goto {INBOUND}"),
     ];
     ruleset.chain(ENTRY, rules);
     add_refusals(spec, ruleset);
@@ -48,18 +49,18 @@ pub(super) fn of_guests(spec: &RouterSpec) -> Vec<String> {
         return Vec::new();
     }
     if spec.vpc.is_some() {
-        return vec![format!("iifname @tiers {NEW} jump {GUESTS}")];
+        return vec![format!("iif @tiers {NEW} jump {GUESTS}")];
     }
     let interfaces = spec.guest_networks.iter().map(|n| &n.interface);
     interfaces
-        .map(|interface| format!("iifname \"{interface}\" {NEW} jump {GUESTS}"))
+        .map(|interface| format!("iif \"{interface}\" {NEW} jump {GUESTS}"))
         .collect()
 }
 
 /// What chain `gate` does with a new session that may come in.
 pub(super) fn entry(spec: &RouterSpec) -> String {
     match spec.limits.source_rate {
-        None => "accept".to_owned(),
+        None => format!("goto {INBOUND}"),
         Some(_) => format!("goto {ENTRY}"),
     }
 }
@@ -69,7 +70,7 @@ pub(super) fn pings(spec: &RouterSpec) -> Option<String> {
     let rate = spec.limits.ping_rate?;
     let public = &spec.public.interface;
     let (limit, refusal) = (over(rate), refused::name(Refusal::PingRate));
-    Some(format!("iifname \"{public}\" {PING} {limit} goto {refusal}"))
+    Some(format!("iif \"{public}\" {PING} {limit} goto {refusal}"))
 }
 
 fn add_guests(spec: &RouterSpec, ruleset: &mut Ruleset) {

@@ -13,6 +13,9 @@ use super::pool;
 use crate::Ruleset;
 use crate::area;
 
+/// The chain that says whom a session from outside is for, once `gate` has let it in.
+pub(super) const INBOUND: &str = "translate_in";
+
 pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     add_forwards(spec, ruleset);
     add_static(spec, ruleset);
@@ -21,7 +24,7 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
         "dnat to ip daddr . meta l4proto . th dport map @port_forward_ranges".to_owned(),
         "dnat to ip daddr map @static_nat_in".to_owned(),
     ];
-    ruleset.base_chain("nat_prerouting", ("nat", "prerouting", -101, "accept"), inbound);
+    ruleset.chain(INBOUND, inbound);
     pool::add(spec, ruleset);
     ruleset.base_chain(
         "nat_postrouting",
@@ -33,7 +36,7 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
 /// Ports stay as they are where they are free (RFC 4787 section 4.2.1): no `random`, no `fully-random`.
 fn outbound(spec: &RouterSpec) -> Vec<String> {
     let mut rules = vec![format!(
-        "oifname \"{}\" snat to ip saddr map @static_nat_out",
+        "oif \"{}\" snat to ip saddr map @static_nat_out",
         spec.public.interface
     )];
     let Some(source_nat) = pool::translation(spec) else {
@@ -46,11 +49,11 @@ fn outbound(spec: &RouterSpec) -> Vec<String> {
     for network in &spec.guest_networks {
         let cidr = network.gateway.trunc();
         rules.push(format!(
-            "oifname \"{}\" ip saddr {cidr} {source_nat}",
+            "oif \"{}\" ip saddr {cidr} {source_nat}",
             spec.public.interface
         ));
         // Hairpinning: the other guest sees the sender's external address (RFC 4787 REQ-9).
-        let hairpin = format!("oifname \"{}\" {TRANSLATED} ip saddr {cidr}", network.interface);
+        let hairpin = format!("oif \"{}\" {TRANSLATED} ip saddr {cidr}", network.interface);
         rules.push(format!("{hairpin} snat to ip saddr map @static_nat_out"));
         rules.push(format!("{hairpin} {source_nat}"));
     }
@@ -60,17 +63,17 @@ fn outbound(spec: &RouterSpec) -> Vec<String> {
 /// One source NAT address, or one pool of them, for all tiers, towards the outside and for hairpins; a private gateway's
 /// own address.
 fn vpc_outbound(spec: &RouterSpec, source_nat: &str) -> Vec<String> {
-    let hairpin = format!("oifname @tiers {TRANSLATED} ip saddr @tier_networks");
+    let hairpin = format!("oif @tiers {TRANSLATED} ip saddr @tier_networks");
     let mut rules = vec![
         format!(
-            "oifname \"{}\" ip saddr @tier_networks {source_nat}",
+            "oif \"{}\" ip saddr @tier_networks {source_nat}",
             spec.public.interface
         ),
         format!("{hairpin} snat to ip saddr map @static_nat_out"),
         format!("{hairpin} {source_nat}"),
     ];
     let gateways = spec.private_gateways().iter().filter(|g| g.source_nat);
-    rules.extend(gateways.map(|g| format!("oifname \"{}\" snat to {}", g.interface, g.address.addr())));
+    rules.extend(gateways.map(|g| format!("oif \"{}\" snat to {}", g.interface, g.address.addr())));
     rules
 }
 

@@ -8,8 +8,8 @@ use outgate_model::router_spec::{GuestNetwork, VpcSide};
 
 use super::acl;
 use super::build::{Holds, INVALID, KNOWN, MSS_CLAMP, TRANSLATED};
+use super::spoofing::NEVER_OUTSIDE;
 use crate::Ruleset;
-use crate::area;
 
 /// The sets that say which interface and address is what.
 pub(super) fn add_sets(spec: &RouterSpec, vpc: &VpcSide, ruleset: &mut Ruleset) {
@@ -23,18 +23,15 @@ pub(super) fn add_sets(spec: &RouterSpec, vpc: &VpcSide, ruleset: &mut Ruleset) 
     );
     let bounces = tiers.iter().map(|i| format!("{i} . {i}"));
     let cidrs = spec.guest_networks.iter().map(|n| n.gateway.trunc().to_string());
-    let inside = vpc.private_gateways.iter().map(|g| g.address).chain([vpc.cidr]);
-    let inside: Vec<_> = inside.map(|net| [area::net(net)]).collect();
-    let inside = area::union(&inside).into_iter().map(|[span]| {
-        let mut text = String::new();
-        area::push_addresses(span, &mut text);
-        text
-    });
-    ruleset.set("bounces", "ifname . ifname", Holds::Values, bounces);
+    ruleset.set("bounces", "iface_index . iface_index", Holds::Values, bounces);
     ruleset.set("tier_networks", "ipv4_addr", Holds::Spans, cidrs);
-    ruleset.set("inside", "ipv4_addr", Holds::Spans, inside);
-    ruleset.set("tiers", "ifname", Holds::Values, tiers.into_iter());
-    ruleset.set("private_gateways", "ifname", Holds::Values, gateways.into_iter());
+    ruleset.set("tiers", "iface_index", Holds::Values, tiers.into_iter());
+    ruleset.set(
+        "private_gateways",
+        "iface_index",
+        Holds::Values,
+        gateways.into_iter(),
+    );
 }
 
 /// Chain `forward`. The ACL of the side that a new session comes from judges it, then that of the side that it goes to.
@@ -44,17 +41,17 @@ pub(super) fn forward(spec: &RouterSpec, vpc: &VpcSide) -> Vec<String> {
         MSS_CLAMP.to_owned(),
         format!("{KNOWN} accept"),
         format!("{INVALID} drop"),
-        "iifname vmap @acl_from".to_owned(),
-        "oifname vmap @acl_to".to_owned(),
+        "iif vmap @acl_from".to_owned(),
+        "oif vmap @acl_to".to_owned(),
         // Only what `gate` let in is ever translated.
-        format!("iifname \"{public}\" oifname @tiers {TRANSLATED} accept"),
+        format!("iif \"{public}\" oif @tiers {TRANSLATED} accept"),
         // Guests of one tier reach each other by themselves; through the router by public addresses only.
-        "iifname . oifname @bounces ct status ! 0x20 ip daddr @tier_networks drop".to_owned(),
-        "iifname @tiers oifname @tiers accept".to_owned(),
-        "iifname @tiers oifname @private_gateways accept".to_owned(),
-        "iifname @private_gateways oifname @tiers accept".to_owned(),
+        "iif . oif @bounces ct status ! 0x20 ip daddr @tier_networks drop".to_owned(),
+        "iif @tiers oif @tiers accept".to_owned(),
+        "iif @tiers oif @private_gateways accept".to_owned(),
+        "iif @private_gateways oif @tiers accept".to_owned(),
         // Addresses of the VPC that no tier has are nowhere, not outside; only guests have an address outside.
-        format!("iifname @tiers oifname \"{public}\" ip saddr @tier_networks ip daddr != {cidr} accept"),
+        format!("iif @tiers oif \"{public}\" ip saddr @tier_networks ip daddr != {cidr} accept"),
     ]
 }
 
@@ -66,31 +63,27 @@ pub(super) fn add_spoofing(spec: &RouterSpec, vpc: &VpcSide, ruleset: &mut Rules
         sides.push((format!("\"{interface}\""), format!("goto {name}")));
         ruleset.chain(name, rules);
     };
-    let drops = |set: &str| format!("ip saddr @{set} drop");
     let control = spec.control.address.trunc();
     chain(
         &spec.control.interface,
         vec![format!("ip saddr != {control} drop")],
     );
-    let outside = ["martian_sources", "public_addresses", "inside"].map(drops);
-    chain(&spec.public.interface, outside.to_vec());
+    let outside = format!("ip saddr @{NEVER_OUTSIDE} drop");
+    chain(&spec.public.interface, vec![outside.clone()]);
     for gateway in &vpc.private_gateways {
         let own = format!("ip saddr {} accept", gateway.address.trunc());
-        chain(
-            &gateway.interface,
-            [own].into_iter().chain(outside.clone()).collect(),
-        );
+        chain(&gateway.interface, vec![own, outside.clone()]);
     }
     for tier in &spec.guest_networks {
         chain(&tier.interface, tier_spoofing(vpc, tier));
     }
     ruleset.map(
         "spoofing_by_side",
-        ("ifname", "verdict"),
+        ("iface_index", "verdict"),
         Holds::Values,
         sides.into_iter(),
     );
-    let rules = vec!["iifname vmap @spoofing_by_side".to_owned(), "drop".to_owned()];
+    let rules = vec!["iif vmap @spoofing_by_side".to_owned(), "drop".to_owned()];
     ruleset.base_chain("spoofing", ("filter", "prerouting", -300, "accept"), rules);
 }
 

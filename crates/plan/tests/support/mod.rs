@@ -100,13 +100,32 @@ pub fn ports(first: u16, last: u16) -> PortRange {
     PortRange::new(first, last).unwrap()
 }
 
-/// Runs nft scripts one after the other in one new network namespace, and returns what
+/// Runs nft scripts one after the other in one new network namespace that has the interfaces they name, and returns what
 /// `nft -n -s list table ip outgate` prints after the last. Fails with nft's words.
 pub fn nft(scripts: &[String]) -> Result<String, String> {
-    in_namespaces(
-        "while IFS= read -r -d '' script; do nft -f - <<<\"$script\" || exit 1; done; nft -n -s list table ip outgate",
-        scripts,
-    )
+    let program = format!(
+        "{WITH_LINKS}; while IFS= read -r -d '' script; do nft -f - <<<\"$script\" || exit 1; done; \
+         nft -n -s list table ip outgate"
+    );
+    let input: Vec<_> = [links(scripts)].into_iter().chain(scripts.to_vec()).collect();
+    in_namespaces(&program, &input)
+}
+
+/// A bash command that takes [`links`] as its first input.
+pub const WITH_LINKS: &str = "IFS= read -r -d '' links; ip -batch - <<<\"$links\" || exit 1";
+
+/// What makes the interfaces that scripts name: rules know them by number.
+pub fn links(scripts: &[String]) -> String {
+    let named = |name: &String| {
+        let name = format!("\"{name}\"");
+        scripts.iter().any(|script| script.contains(&name))
+    };
+    let names: Vec<String> = (0..64).map(|n| format!("eth{n}")).filter(named).collect();
+    let cables = names.chunks(2).map(|ends| {
+        let peer = ends.get(1).map_or("spare", String::as_str);
+        format!("link add {} type veth peer name {peer}\n", ends[0])
+    });
+    cables.collect()
 }
 
 /// Runs a fixed bash program in network and mount namespaces of its own (that takes root, or user namespaces) and

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outgate_kernel::link::LinkState;
+use outgate_kernel::link::{self, LinkState};
 use outgate_kernel::{iptables, nft, sysctl};
 use outgate_plan::router_plan::{Link, Route, Sysctl};
 use outgate_plan::ruleset::Chain;
@@ -52,6 +52,7 @@ impl Engine {
     /// What the router is, of what `wanted` names. Rules that nobody has written since are taken from the target's
     /// plan: see [`Engine::give_back_rules`].
     pub(super) fn observe(&mut self, wanted: &RouterPlan) -> Result<Observed, RouterError> {
+        self.note_numbers(wanted);
         let mut state = self.observe_system(wanted)?;
         let current = generation()?;
         if let Some(target) = self.target.as_mut().filter(|_| self.known == Some(current)) {
@@ -85,6 +86,29 @@ impl Engine {
         if let Some(target) = self.target.as_mut().filter(|_| observed.lent) {
             target.plan.ruleset = std::mem::take(&mut observed.state.ruleset);
             target.plan.iptables_postrouting = std::mem::take(&mut observed.state.iptables_postrouting);
+        }
+    }
+
+    /// An interface that was taken away and came back under its name has another number, which no rule knows: nobody has
+    /// written a rule, and the rules are other ones than wanted nevertheless. So they are read anew.
+    pub(super) fn note_numbers(&mut self, wanted: &RouterPlan) {
+        let now = wanted.links.keys();
+        let now = now.filter_map(|name| Some((name.clone(), link::number(name)?)));
+        let now: BTreeMap<_, _> = now.collect();
+        let renumbered = now
+            .iter()
+            .any(|(name, number)| self.numbers.get(name).is_some_and(|before| before != number));
+        if renumbered {
+            self.known = None;
+        }
+        self.numbers.extend(now);
+    }
+
+    /// The same for the spec that was applied last.
+    pub(super) fn forget_if_renumbered(&mut self) {
+        if let Some(target) = self.target.take() {
+            self.note_numbers(&target.plan);
+            self.target = Some(target);
         }
     }
 

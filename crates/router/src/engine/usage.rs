@@ -4,34 +4,41 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-use outgate_kernel::nft;
-use outgate_plan::usage;
+use outgate_kernel::{link, nft};
+use outgate_model::RouterSpec;
+use outgate_plan::usage::{self, Counting, Due};
 
 use super::Engine;
 use super::observe::generation;
 
+/// What the table must count for this spec now.
+pub(super) fn counting(spec: &RouterSpec) -> Option<Counting> {
+    Counting::of(spec, |name| link::number(name).is_some())
+}
+
 impl Engine {
-    /// Makes the table of counters if it is not there or not whole: then they begin at zero, in a new epoch. A router
-    /// that cannot count does everything else, so this fails in the log only.
-    pub(super) fn ensure_counters(&mut self, public: &str) {
+    /// Makes the table of counters if it is not there or not whole: then they begin at zero, in a new epoch. Other rules
+    /// leave what was counted. A router that cannot count does everything else, so this fails in the log only.
+    pub(super) fn ensure_counters(&mut self, counting: Option<Counting>) {
+        let Some(counting) = counting else { return };
         let current = generation().ok();
-        if current.is_some() && self.known == current {
+        if current.is_some() && self.known == current && self.counting.as_ref() == Some(&counting) {
             // Nobody has written a rule since it was found whole.
             return;
         }
         let listing = nft::list("ip", usage::TABLE);
-        let whole = listing
-            .as_ref()
-            .is_ok_and(|listing| usage::is_whole(listing.as_deref().unwrap_or_default(), public) == Ok(true));
-        if whole {
-            return;
-        }
-        match nft::load(&usage::script(public, epoch())) {
-            Ok(()) => {
+        let due = listing.map(|listing| counting.due(listing.as_deref().unwrap_or_default()));
+        let done = match due {
+            Ok(Ok(Due::Nothing)) => Ok(()),
+            Ok(Ok(Due::Rules(script))) => nft::load(&script),
+            Ok(Ok(Due::Table) | Err(_)) | Err(_) => nft::load(&counting.script(epoch())).map(|()| {
                 self.forget_carried();
                 self.log.info("traffic is counted from now on");
-            }
-            Err(error) => self.log.error(&format!("traffic cannot be counted: {error}")),
+            }),
+        };
+        self.counting = done.is_ok().then_some(counting);
+        if let Err(error) = done {
+            self.log.error(&format!("traffic cannot be counted: {error}"));
         }
     }
 }
