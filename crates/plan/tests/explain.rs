@@ -135,6 +135,31 @@ fn a_session_that_may_leave_is_explained_from_eth0_to_the_source_nat_address() {
         leaves("eth2", ([203, 0, 113, 10], 40_000), ([198, 51, 100, 7], 443))
     );
     assert_eq!(path.remedy, None);
+    assert_eq!(path.steps[5].says, "source NAT: 10.1.1.5 to 203.0.113.10");
+}
+
+#[test]
+fn of_a_source_nat_pool_the_default_is_told_and_that_it_may_be_another() {
+    let mut spec = spec();
+    for last in [11, 12] {
+        let default = spec.public.addresses[0].clone();
+        spec.public
+            .addresses
+            .push(outgate_model::router_spec::PublicAddress {
+                address: format!("203.0.113.{last}/24").parse().unwrap(),
+                source_nat: false,
+                source_nat_pool: true,
+                ..default
+            });
+    }
+    let path = way(&spec, "eth0", [10, 1, 1, 5], [198, 51, 100, 7], tcp(443));
+    let says = &path.steps[5].says;
+    for words in [
+        "10.1.1.5 to 203.0.113.10;",
+        "with 203.0.113.11, 203.0.113.12 where that has no port left",
+    ] {
+        assert!(says.contains(words), "{says}");
+    }
 }
 
 #[test]

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use outgate_model::RouterSpec;
 use outgate_model::router_spec::PublicAddress;
-use outgate_testkit::{RawSender, Sniffer, TcpEcho, TcpProbe, udp_packet, wait_until};
-use support::{World, spec};
+use outgate_testkit::{Namespace, RawSender, Sniffer, TcpEcho, TcpProbe, udp_packet, wait_until};
+use support::vpc::{VpcWorld, default_allow, tier, vpc};
+use support::{EngineThread, World, spec};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
@@ -43,26 +44,55 @@ fn add(spec: &mut RouterSpec, last: u8) {
     });
 }
 
-/// A guest's UDP packets, and what comes out of them on the other side.
+/// Two guests' UDP packets, and what comes out of them on the other side.
 struct Sessions<'a> {
-    world: &'a World,
+    world: &'a EngineThread,
+    guests: [(Ipv4Addr, &'a Namespace); 2],
     sniffer: Sniffer,
 }
 
 impl<'a> Sessions<'a> {
+    /// Of guests 10.1.1.11 and .12.
     fn of(world: &'a World) -> Self {
-        let sniffer = Sniffer::start(&world.topology.internet).unwrap();
-        Self { world, sniffer }
+        let guest = |place: u8| {
+            (
+                Ipv4Addr::new(10, 1, 1, FIRST + place),
+                &world.topology.guests[usize::from(place)],
+            )
+        };
+        Self {
+            guests: [guest(0), guest(1)],
+            sniffer: Sniffer::start(&world.topology.internet).unwrap(),
+            world,
+        }
+    }
+
+    /// Of a guest of tier 1 and one of tier 2.
+    fn of_tiers(world: &'a VpcWorld) -> Self {
+        let guest = |tier| (Ipv4Addr::new(10, 0, tier, 5), world.guests(tier));
+        Self {
+            guests: [guest(1), guest(2)],
+            sniffer: Sniffer::start(&world.internet).unwrap(),
+            world,
+        }
+    }
+
+    fn guest(&self, guest: u8) -> (Ipv4Addr, &'a Namespace) {
+        self.guests[usize::from(guest - FIRST)]
     }
 
     fn sender(&self, guest: u8) -> RawSender {
-        RawSender::new(&self.world.topology.guests[usize::from(guest - FIRST)]).unwrap()
+        RawSender::new(self.guest(guest).1).unwrap()
     }
 
     fn send(&self, guest: u8, from: u16, to: u16, payload: &[u8]) {
-        let (guest_address, to) = (Ipv4Addr::new(10, 1, 1, guest), SocketAddrV4::new(SERVER, to));
-        let packet = udp_packet(SocketAddrV4::new(guest_address, from), to, payload);
-        self.sender(guest).send(&packet, SERVER).unwrap();
+        let (from, to) = (
+            SocketAddrV4::new(self.guest(guest).0, from),
+            SocketAddrV4::new(SERVER, to),
+        );
+        self.sender(guest)
+            .send(&udp_packet(from, to, payload), SERVER)
+            .unwrap();
     }
 
     /// The last byte of the public address that a guest's new session gets, by its first packet. `None`: it is lost.
@@ -93,7 +123,7 @@ impl<'a> Sessions<'a> {
         let sender = self.sender(guest);
         let to = SocketAddrV4::new(SERVER, SILENT);
         for port in 1_024..=u16::MAX {
-            let from = SocketAddrV4::new(Ipv4Addr::new(10, 1, 1, guest), port);
+            let from = SocketAddrV4::new(self.guest(guest).0, port);
             sender.send(&udp_packet(from, to, b"x"), SERVER).unwrap();
         }
         let held = || {
@@ -160,6 +190,56 @@ fn a_session_that_found_no_port_gets_the_next_address_when_it_asks_again_and_oth
         "whom nothing moved stays with the default"
     );
     assert_eq!(world.differences(), Vec::<String>::new());
+}
+
+#[test]
+fn all_tiers_of_a_vpc_share_its_pool_and_a_guest_that_finds_no_port_in_it_uses_the_next_address() {
+    let mut world = VpcWorld::new();
+    world.plug_tier(1);
+    world.plug_tier(2);
+    let mut spec = vpc([tier(1, default_allow()), tier(2, default_allow())]);
+    spec.public.addresses[1].source_nat_pool = true;
+    world.apply(&spec);
+    let sessions = Sessions::of_tiers(&world);
+    assert_eq!(
+        sessions.address(FIRST, 900, SILENT + 1),
+        Some(10),
+        "the default first"
+    );
+    sessions.use_all_ports(FIRST);
+    assert_eq!(
+        sessions.address(SECOND, 5_000, SILENT),
+        None,
+        "of another tier: lost"
+    );
+    assert_eq!(
+        sessions.address(SECOND, 5_000, SILENT),
+        Some(11),
+        "sent a second time"
+    );
+    for port in 5_001..5_011 {
+        assert_eq!(
+            sessions.address(SECOND, port, SILENT),
+            Some(11),
+            "the next at once"
+        );
+    }
+    assert_eq!(
+        sessions.address(SECOND, 6_000, 1_000),
+        Some(11),
+        "it keeps its address"
+    );
+    assert_eq!(
+        sessions.address(FIRST, 901, 1_000),
+        Some(10),
+        "whom nothing moved stays"
+    );
+    assert_eq!(world.differences(), Vec::<String>::new());
+
+    spec.generation += 1;
+    spec.public.addresses[1].source_nat_pool = false;
+    assert_eq!(world.apply(&spec).sessions_cut, 0, "removed from the pool");
+    assert_eq!(sessions.address(SECOND, 6_001, 1_000), Some(10));
 }
 
 #[test]

@@ -359,10 +359,27 @@ impl<'a> Seen<'a> {
             None => "source NAT of the private gateway",
         };
         let hairpin = if self.public.is_some() { ", hairpin" } else { "" };
+        let pool = self.pool(*source);
         vec![pass(
             "source NAT",
-            format!("{what}{hairpin}: {} to {source}", self.packet.source),
+            format!("{what}{hairpin}: {} to {source}{pool}", self.packet.source),
         )]
+    }
+
+    /// Which other addresses it may leave with: which of a pool has a port left, and whether the guest was moved, only the
+    /// kernel knows.
+    fn pool(&self, source: Ipv4Addr) -> String {
+        let others: Vec<_> = self.spec.source_nat_pool().collect();
+        match others.split_first() {
+            Some((first, others)) if *first == source && !others.is_empty() => {
+                let others: Vec<_> = others.iter().map(ToString::to_string).collect();
+                let others = others.join(", ");
+                format!(
+                    "; with {others} where that has no port left for the destination, or the guest was moved there"
+                )
+            }
+            _ => String::new(),
+        }
     }
 
     fn end(&self) -> Vec<TraceStep> {
