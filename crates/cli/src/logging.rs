@@ -19,6 +19,20 @@ pub fn format_of_environment() -> LogFormat {
     <LogFormat as clap::ValueEnum>::from_str(&named, true).unwrap_or_default()
 }
 
+/// What makes the processes of routers and guests log as their server does.
+pub fn environment(format: LogFormat) -> Vec<(&'static str, String)> {
+    let format = match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    let filter = std::env::var("OUTGATE_LOG").ok();
+    let filter = filter.map(|filter| ("OUTGATE_LOG", filter));
+    [("OUTGATE_LOG_FORMAT", format.to_owned())]
+        .into_iter()
+        .chain(filter)
+        .collect()
+}
+
 /// Starts logging. `OUTGATE_LOG` chooses what is logged, in `tracing`'s filter syntax; `info` without it.
 pub fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("OUTGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));

@@ -154,6 +154,7 @@ fn host_config(config: &Config) -> anyhow::Result<NamespaceConfig> {
         control_bridge: config.control_bridge.clone(),
         control_address: "169.254.0.1/16".parse()?,
         ssh_key: config.ssh_key.clone(),
+        environment: logging::environment(config.log_format),
     })
 }
 

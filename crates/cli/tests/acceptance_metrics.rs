@@ -207,30 +207,106 @@ fn dashboard_and_alert_rules_are_whole() {
     }
 }
 
-/// The server's lines of the lab's log that are JSON objects.
+/// The lines of a log that are JSON objects.
+fn objects(log: &str) -> Vec<Value> {
+    let lines = log.lines();
+    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The server's lines.
 fn lines(lab: &Lab) -> Vec<Value> {
-    let log = std::fs::read_to_string(lab.directory().join("lab.log")).expect("the log");
-    log.lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+    objects(&std::fs::read_to_string(lab.directory().join("lab.log")).expect("the log"))
+}
+
+/// The lines of the router's process that name the job.
+fn of_process(lab: &Lab, job: &str) -> Vec<Value> {
+    let log = format!("/run/outgate/*/routers/{}/process.log", text(&lab.router(), "id"));
+    let mut lines = objects(&lab.exec("host", &["sh", "-c", &format!("cat {log}")]));
+    lines.retain(|line| {
+        line["fields"]["jobs"]
+            .as_str()
+            .is_some_and(|jobs| jobs.contains(job))
+    });
+    lines
+}
+
+/// The lines of the router's cloud.log that name the job.
+fn of_cloud_log(lab: &Lab, job: &str) -> Vec<String> {
+    let log = lab.exec(text(&lab.router(), "name"), &["cat", "/var/log/cloud.log"]);
+    let lines = log.lines().filter(|line| line.contains(&format!("[job {job}]")));
+    lines.map(str::to_owned).collect()
+}
+
+/// Asks for an egress rule; returns the job's id.
+fn ask(lab: &Lab) -> String {
+    let network = lab.network();
+    let rule = [
+        ("networkid", text(&network, "id")),
+        ("protocol", "tcp"),
+        ("cidrlist", "10.1.1.0/24"),
+        ("startport", "25"),
+        ("endport", "25"),
+    ];
+    text(&lab.call("createEgressFirewallRule", &rule), "jobid").to_owned()
+}
+
+fn ends(lab: &Lab, job: &str) -> Value {
+    let mut answer = Value::Null;
+    wait_until(PATIENCE, "the job ends", || {
+        answer = lab.call("queryAsyncJobResult", &[("jobid", job)]);
+        answer["jobstatus"] != 0
+    });
+    answer
+}
+
+#[test]
+fn the_id_of_a_job_that_fails_finds_why_in_the_answer_the_servers_log_and_the_routers() {
+    let lab = Lab::started_by(&["env", "OUTGATE_LOG_FORMAT=json"]);
+    let router = text(&lab.router(), "name").to_owned();
+    let broken = "printf '#!/bin/sh\\necho broken nft >&2; exit 1\\n' >/tmp/nft && chmod 755 /tmp/nft && mount --bind /tmp/nft \
+                  $(command -v nft)";
+    lab.exec(&router, &["sh", "-c", broken]);
+    let job = ask(&lab);
+    let answer = ends(&lab, &job);
+    assert_eq!(answer["jobstatus"], 2, "{answer}");
+    let told = text(&answer["jobresult"], "errortext").to_owned();
+    assert!(told.contains("broken nft"), "{told}");
+    wait_until(PATIENCE, "the server's log tells why", || {
+        let lines = lines(&lab);
+        let refused = lines.iter().any(|line| {
+            line["fields"]["failure"] == *told
+                && line["span"]["jobs"]
+                    .as_str()
+                    .is_some_and(|jobs| jobs.contains(&job))
+        });
+        let failed = lines
+            .iter()
+            .any(|line| line["fields"]["job"] == *job && line["fields"]["error"] == *told);
+        refused && failed
+    });
+    let cloud = of_cloud_log(&lab, &job);
+    assert!(
+        cloud
+            .iter()
+            .any(|line| line.contains("ERROR") && line.contains(&told)),
+        "{cloud:?}"
+    );
+    let process = of_process(&lab, &job);
+    assert!(
+        process
+            .iter()
+            .any(|line| line["level"] == "ERROR" && line["fields"]["message"] == *told),
+        "{process:?}"
+    );
+    let events = lab.list("listEvents", &[("type", "JOB.FAILED")]);
+    assert!(events.iter().any(|event| event["jobid"] == *job), "{events:?}");
 }
 
 #[test]
 fn a_jobs_id_finds_its_lines_in_the_answer_the_servers_log_and_the_routers() {
     let lab = Lab::started_by(&["env", "OUTGATE_LOG_FORMAT=json"]);
-    let rule = [
-        ("networkid", text(&lab.network(), "id").to_owned()),
-        ("protocol", "tcp".to_owned()),
-        ("cidrlist", "10.1.1.0/24".to_owned()),
-        ("startport", "25".to_owned()),
-        ("endport", "25".to_owned()),
-    ];
-    let rule: Vec<(&str, &str)> = rule.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let answer = lab.call("createEgressFirewallRule", &rule);
-    let job = text(&answer, "jobid").to_owned();
-    wait_until(PATIENCE, "the job is done", || {
-        lab.call("queryAsyncJobResult", &[("jobid", &job)])["jobstatus"] == 1
-    });
+    let job = ask(&lab);
+    assert_eq!(ends(&lab, &job)["jobstatus"], 1);
     let has = |found: &dyn Fn(&Value) -> bool| lines(&lab).iter().any(found);
     wait_until(PATIENCE, "the server's log tells all of it", || {
         let asked = has(&|line| {
@@ -244,14 +320,14 @@ fn a_jobs_id_finds_its_lines_in_the_answer_the_servers_log_and_the_routers() {
             has(&|line| line["fields"]["job"] == *job && line["fields"]["message"] == "a job is done");
         asked && applied && ended
     });
-    let log = lab.exec(text(&lab.router(), "name"), &["cat", "/var/log/cloud.log"]);
-    let mine: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains(&format!("[job {job}]")))
-        .collect();
-    assert!(
-        mine.iter().any(|line| line.contains("applied generation")),
-        "{log}"
-    );
-    assert!(mine.iter().any(|line| line.contains("changed: ")), "{log}");
+    let cloud = of_cloud_log(&lab, &job);
+    for words in ["applied generation", "changed: "] {
+        assert!(
+            cloud.iter().any(|line| line.contains(words)),
+            "{words}: {cloud:?}"
+        );
+    }
+    let process = of_process(&lab, &job);
+    let applied = |line: &Value| text(&line["fields"], "message").contains("applied generation");
+    assert!(process.iter().any(applied), "{process:?}");
 }

@@ -62,6 +62,8 @@ pub struct NamespaceConfig {
     pub control_address: Ipv4Net,
     /// The private key that opens routers' sshd.
     pub ssh_key: PathBuf,
+    /// What routers and guests have in their environment besides the least: how they log.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// The driver, for the network namespace that the process runs in.

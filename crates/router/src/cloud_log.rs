@@ -29,14 +29,14 @@ pub enum Level {
 #[derive(Debug, Clone)]
 pub struct CloudLog {
     path: Arc<PathBuf>,
-    /// What lines end with; held by who writes one.
-    about: Arc<Mutex<String>>,
+    /// The jobs that lines are about; held by who writes one.
+    about: Arc<Mutex<Vec<JobId>>>,
 }
 
 /// While this lives, lines say what they are about.
 #[derive(Debug)]
 #[must_use]
-pub struct About(Arc<Mutex<String>>);
+pub struct About(Arc<Mutex<Vec<JobId>>>);
 
 impl Drop for About {
     fn drop(&mut self) {
@@ -53,42 +53,44 @@ impl CloudLog {
         }
     }
 
-    /// Ends each line with these jobs, until the value goes.
+    /// Each line names these jobs, until the value goes.
     pub fn about(&self, jobs: &[JobId]) -> About {
-        let words: Vec<String> = jobs.iter().map(|job| format!("job {job}")).collect();
-        let text = match words.is_empty() {
-            true => String::new(),
-            false => format!(" [{}]", words.join(", ")),
-        };
-        *self.about.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        *self.about.lock().unwrap_or_else(PoisonError::into_inner) = jobs.to_vec();
         About(Arc::clone(&self.about))
     }
 
     /// As wanted.
     pub fn info(&self, text: &str) {
-        tracing::info!("{text}");
-        self.line(Level::Info, text);
+        self.line(Level::Info, text, true);
     }
 
     /// What a program of the router printed: for this file only.
     pub fn note(&self, text: &str) {
-        self.line(Level::Info, text);
+        self.line(Level::Info, text, false);
     }
 
     /// Differed and was repaired.
     pub fn warn(&self, text: &str) {
-        tracing::warn!("{text}");
-        self.line(Level::Warn, text);
+        self.line(Level::Warn, text, true);
     }
 
     /// Failed.
     pub fn error(&self, text: &str) {
-        tracing::error!("{text}");
-        self.line(Level::Error, text);
+        self.line(Level::Error, text, true);
     }
 
-    fn line(&self, level: Level, text: &str) {
-        let about = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Into the file, and if `traced` into the process's own log too.
+    fn line(&self, level: Level, text: &str, traced: bool) {
+        let jobs = self.about.lock().unwrap_or_else(PoisonError::into_inner);
+        if traced {
+            trace(level, text, &jobs);
+        }
+        let words: Vec<String> = jobs.iter().map(|job| format!("job {job}")).collect();
+        let about = if words.is_empty() {
+            String::new()
+        } else {
+            format!(" [{}]", words.join(", "))
+        };
         let text = line(Timestamp::now(), level, &format!("{text}{about}"));
         let written = self.open().and_then(|mut file| file.write_all(text.as_bytes()));
         if let Err(error) = written {
@@ -102,6 +104,17 @@ impl CloudLog {
             std::fs::rename(&*self.path, self.path.with_extension("log.1"))?;
         }
         OpenOptions::new().create(true).append(true).open(&*self.path)
+    }
+}
+
+/// A line in the process's own log, with the jobs as a field of it.
+fn trace(level: Level, text: &str, jobs: &[JobId]) {
+    let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    let jobs = (!jobs.is_empty()).then(|| jobs.join(" "));
+    match level {
+        Level::Info => tracing::info!(jobs, "{text}"),
+        Level::Warn => tracing::warn!(jobs, "{text}"),
+        Level::Error => tracing::error!(jobs, "{text}"),
     }
 }
 

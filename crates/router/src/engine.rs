@@ -48,6 +48,8 @@ pub struct Engine {
     numbers: BTreeMap<String, u32>,
     /// What the table of counters was made for.
     counting: Option<Counting>,
+    /// Why it could not be made, told once.
+    uncounted: Option<String>,
     /// Kernel parameters that this namespace may not set, with the value wanted: reported once.
     tolerated: BTreeMap<String, String>,
     /// Whether there may be sessions that no spec has judged: those of a former process, or of a failure.
@@ -104,6 +106,7 @@ impl Engine {
             known: None,
             numbers: BTreeMap::new(),
             counting: None,
+            uncounted: None,
             tolerated: BTreeMap::new(),
             doubts_sessions: true,
             doubts_leases: true,

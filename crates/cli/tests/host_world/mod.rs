@@ -98,6 +98,7 @@ impl World {
             control_bridge: "control".into(),
             control_address: "169.254.0.1/16".parse().unwrap(),
             ssh_key: key.clone(),
+            environment: Vec::new(),
         };
         let public_key = std::fs::read_to_string(key.with_extension("cloud.pub"))
             .unwrap()

@@ -110,7 +110,15 @@ impl Shared {
         let log = dir.join("process.log");
         turn_log(&log).map_err(|e| failed(format!("starting {name}"), e))?;
         // Making a network namespace may wait for others that are being cleared away.
-        let spawned = tokio::task::spawn_blocking(move || namespace::spawn(&argv, &[], &log)).await;
+        let given = self.config.environment.clone();
+        let spawned = tokio::task::spawn_blocking(move || {
+            let environment: Vec<_> = given
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            namespace::spawn(&argv, &environment, &log)
+        })
+        .await;
         let spawned = spawned.map_err(|e| failed(format!("starting {name}"), e))?;
         let process = spawned
             .map_err(|e| failed(format!("starting {name}"), e))?

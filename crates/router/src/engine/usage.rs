@@ -37,9 +37,15 @@ impl Engine {
             }),
         };
         self.counting = done.is_ok().then_some(counting);
-        if let Err(error) = done {
-            self.log.error(&format!("traffic cannot be counted: {error}"));
+        let trouble = done
+            .err()
+            .map(|error| format!("traffic cannot be counted: {error}"));
+        if trouble != self.uncounted
+            && let Some(trouble) = &trouble
+        {
+            self.log.error(trouble);
         }
+        self.uncounted = trouble;
     }
 }
 
