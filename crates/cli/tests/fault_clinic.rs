@@ -168,12 +168,9 @@ fn a_split_over_the_address_of_a_gateway_is_named_before_what_comes_of_it() {
 #[test]
 fn ports_are_forecast_then_warned_of_then_named_when_they_run_out() {
     let mut clinic = Clinic::open();
-    let look_every = |seconds| {
-        let params = [("name", "router.stats.interval"), ("value", seconds)];
-        clinic.lab.call("updateConfiguration", &params);
-    };
-    look_every("1");
-    assert_eq!(clinic.ports_alert(), None);
+    clinic.look_often();
+    let ports = "ports of 203.0.113.10";
+    assert_eq!(clinic.alert(ports), None);
     clinic.sessions(1_024..=50_000);
     clinic.usage();
     clinic.sessions(50_001..=60_023);
@@ -184,13 +181,14 @@ fn ports_are_forecast_then_warned_of_then_named_when_they_run_out() {
         ports.is_some_and(|n| n < 64_512) && seconds.is_some_and(|n| n > 0)
     });
     wait_until(NOTICE, "an alert warns of the ports", || {
-        clinic.ports_alert().is_some()
+        clinic.alert(ports).is_some()
     });
-    let alert = clinic.ports_alert().expect("the alert");
+    let alert = clinic.alert(ports).expect("the alert");
     assert!(
         alert.contains("guest 10.1.1.2") && alert.contains("addSourceNatAddress"),
         "{alert}"
     );
+    clinic.look_as_usual();
     // The first ones have nearly ended by now.
     clinic.sessions(1_024..=60_023);
     clinic.must_name(
@@ -213,8 +211,23 @@ fn ports_are_forecast_then_warned_of_then_named_when_they_run_out() {
 #[test]
 fn a_full_table_holds_its_sessions_and_the_verdict_is_the_table_and_not_the_network() {
     let mut clinic = Clinic::open();
+    clinic.look_often();
+    let sessions = "of 262144 sessions";
+    assert_eq!(clinic.alert(sessions), None);
     // 20 destinations of 12,000 ports: no destination runs short.
-    clinic.hold(2_024..=14_023, 1_001..=1_020);
+    clinic.hold(2_024..=14_023, 1_001..=1_010);
+    clinic.usage();
+    clinic.hold(2_024..=14_023, 1_011..=1_020);
+    wait_until(NOTICE, "it is told how long the table lasts", || {
+        let table = &clinic.usage()["sessiontable"];
+        table["exhaustedin"].as_u64().is_some_and(|seconds| seconds > 0)
+    });
+    wait_until(NOTICE, "an alert warns of the table", || {
+        clinic.alert(sessions).is_some()
+    });
+    let alert = clinic.alert(sessions).expect("the alert");
+    assert!(alert.contains("Raise router.conntrack.max"), "{alert}");
+    clinic.look_as_usual();
     assert!((240_000..262_144).contains(&clinic.held()), "{}", clinic.held());
     clinic.must_name(
         "connection tracking table nearly full",

@@ -93,6 +93,8 @@ pub struct RouterSeen {
     pub ipsec: Vec<String>,
     /// What the resolvers said to the router itself.
     pub upstream_dns: BTreeMap<Ipv4Addr, Resolved>,
+    /// Whether the router counted its sessions in time: without that nothing is known of ports and of what limits refused.
+    pub counted: bool,
     /// Ports in use by public address, protocol and destination.
     pub ports: Vec<PortsUsed>,
     /// What limits refused while looking: which limit, whose sessions, and how many packets. The address is the guest's, or

@@ -101,6 +101,7 @@ fn router(spec: &RouterSpec) -> RouterSeen {
         ),
         gateway: Some(vec![mac(1)]),
         rivals: Some(Vec::new()),
+        counted: true,
         ..RouterSeen::default()
     }
 }
@@ -393,7 +394,15 @@ fn a_guest_is_mended_by_its_lease_and_a_router_by_a_fresh_one() {
 
 #[test]
 fn every_stretch_of_the_way_is_told_once() {
-    let links = diagnose(&healthy()).links;
+    let mut evidence = healthy();
+    let links = diagnose(&evidence).links;
+    seen(&mut evidence).counted = false;
+    assert!(
+        diagnose(&evidence)
+            .links
+            .contains(&(Link::Capacity, LinkState::NotTested)),
+        "ports that nobody counted are not fine"
+    );
     let told: BTreeSet<Link> = links.iter().map(|(link, _)| *link).collect();
     assert_eq!((told.len(), links.len()), (Link::ALL.len(), Link::ALL.len()));
 }
@@ -500,4 +509,14 @@ fn a_single_foreign_master_of_the_routers_own_address_has_stolen_it() {
     let mut own = with_adverts(&[1], GATEWAY);
     seen(&mut own).adverts.as_mut().unwrap()[0].ours = true;
     assert_eq!(causes(&own), [], "this router is the master");
+}
+
+#[test]
+fn every_cause_is_done_for_real_in_the_fault_clinic() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fault-clinic.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for cause in Cause::ALL {
+        let cell = format!("| `{}` | {} |", cause.id(), cause.title());
+        assert!(page.contains(&cell), "no fault of the clinic has {cell}");
+    }
 }

@@ -101,13 +101,23 @@ impl Clinic {
         used["sourcenatusage"][0].clone()
     }
 
-    /// The alert about ports, if there is one.
-    pub fn ports_alert(&self) -> Option<String> {
+    /// The alert that holds these words, if there is one.
+    pub fn alert(&self, about: &str) -> Option<String> {
         let alerts = self.lab.list("listAlerts", &[]);
         let mut words = alerts.iter().map(|alert| text(alert, "description"));
-        words
-            .find(|words| words.contains("ports of 203.0.113.10"))
-            .map(str::to_owned)
+        words.find(|words| words.contains(about)).map(str::to_owned)
+    }
+
+    /// Has the server look at routers once a second.
+    pub fn look_often(&self) {
+        let params = [("name", "router.stats.interval"), ("value", "1")];
+        self.lab.call("updateConfiguration", &params);
+    }
+
+    /// Has it look as rarely as without [`Clinic::look_often`].
+    pub fn look_as_usual(&self) {
+        self.lab
+            .call("resetConfiguration", &[("name", "router.stats.interval")]);
     }
 
     /// The doctor must name this first and in time; takes a row down for the table.
@@ -125,8 +135,18 @@ impl Clinic {
     ) {
         let fault = super::Fault::outside(name, &[], cause, says);
         let (diagnosis, took) = self.doctor(ask);
-        super::judge(&fault, &diagnosis, took).unwrap_or_else(|failure| panic!("{failure}"));
+        self.judge(&fault, &diagnosis, took)
+            .unwrap_or_else(|failure| panic!("{failure}"));
         println!("{name}: {cause} after {took:?}");
         self.row(&fault, &diagnosis, took);
+    }
+
+    /// `--fix` mends what the last row named: it says so.
+    pub fn must_mend(&mut self, ask: &[&str]) {
+        let (diagnosis, _) = self.doctor(&[ask, &["--fix"]].concat());
+        assert_eq!(diagnosis["healthy"], true, "{diagnosis:#}");
+        if let Some(row) = self.rows.last_mut() {
+            *row = row.replace("| by hand |", "| `--fix` |");
+        }
     }
 }

@@ -194,7 +194,7 @@ pub const POLICY: &[Fault] = &[
         "createEgressFirewallRule networkid={network} protocol=tcp startport=443 endport=443",
     )],
     "egress-denies",
-    "may not leave (egress rule",
+    "may not leave (egress rule {egress-rule})",
 )
 .ask(&["guest1", "--to", "198.51.100.10:443"]),
 ];

@@ -178,7 +178,7 @@ impl Clinic {
         }
         self.acts(fault.inject);
         let (diagnosis, took) = self.doctor(fault.ask);
-        let judged = judge(fault, &diagnosis, took);
+        let judged = self.judge(fault, &diagnosis, took);
         let mended = match fault.cure {
             Cure::Fix if judged.is_ok() => self.fix(fault),
             Cure::Fix | Cure::Engine | Cure::ByHand => self.take_back(fault),
@@ -238,7 +238,7 @@ impl Clinic {
     /// Does things, each of which must succeed.
     pub fn acts(&self, acts: &[Act]) {
         for (place, words) in acts {
-            let words = self.filled(words);
+            let words = self.words(words);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             match *place {
                 "api" => {
@@ -287,8 +287,23 @@ impl Clinic {
     }
 
     /// Words, with what stands in braces filled in. A word in quotes holds spaces.
-    fn filled(&self, words: &str) -> Vec<String> {
-        let mut text = words.to_owned();
+    fn words(&self, text: &str) -> Vec<String> {
+        let text = self.filled(text);
+        let parts = text.split('\'').enumerate();
+        parts
+            .flat_map(|(at, part)| {
+                if at % 2 == 1 {
+                    vec![part.to_owned()]
+                } else {
+                    part.split_whitespace().map(str::to_owned).collect()
+                }
+            })
+            .collect()
+    }
+
+    /// The text, with what stands in braces filled in.
+    fn filled(&self, text: &str) -> String {
+        let mut text = text.to_owned();
         let fill = |text: &mut String, name: &str, value: &dyn Fn() -> String| {
             if text.contains(name) {
                 *text = text.replace(name, &value());
@@ -307,19 +322,35 @@ impl Clinic {
         fill(&mut text, "{public}", &|| {
             crate::support::ip(&self.lab.source_nat()).to_string()
         });
+        let everything = [("listall", "true")];
+        fill(&mut text, "{egress-rule}", &|| {
+            id(&self.lab.one("listEgressFirewallRules", &everything))
+        });
+        fill(&mut text, "{firewall-rule}", &|| {
+            id(&self.lab.one("listFirewallRules", &everything))
+        });
+        fill(&mut text, "{public-id}", &|| id(&self.lab.source_nat()));
         fill(&mut text, "{drop-replies}", &|| drops("src host 198.51.100.53"));
         fill(&mut text, "{drop-requests}", &|| drops("dst host 198.51.100.53"));
         fill(&mut text, "{drop-icmp}", &|| drops("icmp"));
-        let parts = text.split('\'').enumerate();
-        parts
-            .flat_map(|(at, part)| {
-                if at % 2 == 1 {
-                    vec![part.to_owned()]
-                } else {
-                    part.split_whitespace().map(str::to_owned).collect()
-                }
-            })
-            .collect()
+        fill(&mut text, "{drop-too-large}", &|| drops("icmp[0] == 3"));
+        text
+    }
+
+    /// Whether the doctor named it first, with evidence, and in time.
+    fn judge(&self, fault: &Fault, diagnosis: &Value, took: Duration) -> Result<(), String> {
+        let first = &diagnosis["finding"][0];
+        let evidence = first["evidence"].to_string() + &first["place"].to_string();
+        let says = self.filled(fault.says);
+        let named = first["cause"] == fault.cause && evidence.contains(&says);
+        if named && took < LIMIT {
+            return Ok(());
+        }
+        let wanted = (fault.cause, says);
+        Err(format!(
+            "{}: wanted {wanted:?} within {LIMIT:?}, after {took:?} got {diagnosis:#}",
+            fault.name
+        ))
     }
 
     /// Stops the router's engine: nothing is repaired any more. Process 1 is immune.
@@ -391,20 +422,6 @@ fn drops(filter: &str) -> String {
         .expect("numbers")
         .trim()
         .replace('\n', ",")
-}
-
-fn judge(fault: &Fault, diagnosis: &Value, took: Duration) -> Result<(), String> {
-    let first = &diagnosis["finding"][0];
-    let evidence = first["evidence"].to_string() + &first["place"].to_string();
-    let named = first["cause"] == fault.cause && evidence.contains(fault.says);
-    if named && took < LIMIT {
-        return Ok(());
-    }
-    let wanted = (fault.cause, fault.says);
-    Err(format!(
-        "{}: wanted {wanted:?} within {LIMIT:?}, after {took:?} got {diagnosis:#}",
-        fault.name
-    ))
 }
 
 fn page() -> PathBuf {

@@ -25,6 +25,31 @@ pub const FAULTS: &[Fault] = &[
     )
     .undo(&[("host", "tc qdisc del dev pub-gw clsact")]),
     Fault::outside(
+        "uplink drops what is beyond its rate (tbf)",
+        &[
+            ("guest2", "bash -c 'ping -i 0.05 -s 500 -w 60 198.51.100.53 >/dev/null 2>&1 </dev/null &'"),
+            ("host", "tc qdisc add dev pub-gw root tbf rate 8kbit burst 1600 limit 1600"),
+        ],
+        "link-failing",
+        "queue_drops rose",
+    )
+    .undo(&[("host", "tc qdisc del dev pub-gw root"), ("guest2", "pkill -x ping")]),
+    Fault::outside(
+        "somebody outside sends more pings than the router may answer",
+        &[
+            ("api", "updateConfiguration name=router.public.ping.rate value=1 networkid={network}"),
+            ("job", "createFirewallRule ipaddressid={public-id} protocol=icmp icmptype=8 icmpcode=0"),
+            ("internet", "bash -c 'ping -i 0.05 -w 60 {public} >/dev/null 2>&1 </dev/null &'"),
+        ],
+        "public-limited",
+        "router.public.ping.rate",
+    )
+    .undo(&[
+        ("internet", "pkill -x ping"),
+        ("job", "deleteFirewallRule id={firewall-rule}"),
+        ("api", "resetConfiguration name=router.public.ping.rate networkid={network}"),
+    ]),
+    Fault::outside(
         "another machine has the source NAT address",
         &[
             ("host", "ip netns add rival"),
@@ -53,7 +78,7 @@ pub const FAULTS: &[Fault] = &[
     .undo(&[("internet", "ip route add default via 198.51.100.1")]),
     Fault::outside(
         "provider loses two of three packets",
-        &[("gateway", "nft 'add table ip p; add chain ip p c { type filter hook forward priority 0; }; add rule ip p c icmp type echo-reply numgen inc mod 3 < 2 drop'")],
+        &[("gateway", "nft 'add table ip p; add chain ip p c { type filter hook forward priority 0; }; add rule ip p c icmp type echo-reply meta length < 200 numgen inc mod 3 < 2 drop'")],
         "packets-lost",
         "come back",
     )

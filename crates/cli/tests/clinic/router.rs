@@ -160,6 +160,27 @@ pub const LOST_INSIDE: &[Fault] = &[
     )
     .undo(&[("router", "tc qdisc del dev eth0 clsact")]),
     Fault::outside(
+        "ICMP 'fragmentation needed' dropped on the way in (tc)",
+        &[
+            ("gateway", "ip link set eth1 mtu 1300"),
+            ("router", "tc qdisc add dev eth0 clsact"),
+            ("router", "tc filter add dev eth0 egress bpf da bytecode '{drop-too-large}'"),
+        ],
+        "icmp-filtered",
+        "enters eth2 and never leaves eth0",
+    )
+    .undo(&[
+        ("gateway", "ip link set eth1 mtu 1500"),
+        ("router", "tc qdisc del dev eth0 clsact"),
+    ]),
+    Fault::outside(
+        "routing rule of somebody else",
+        &[("router", "ip rule add from 192.0.2.0/24 lookup 100")],
+        "policy-route",
+        "from 192.0.2.0/24 lookup 100",
+    )
+    .fixed(),
+    Fault::outside(
         "asymmetric route: rp_filter drops replies",
         &[
             ("internet", "nft 'add table ip t; add chain ip t c { type filter hook output priority 0; }; add rule ip t c ip dscp set 0x04'"),

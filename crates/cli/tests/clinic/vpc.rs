@@ -7,7 +7,7 @@ use outgate_testkit::TcpEcho;
 
 use super::Clinic;
 use crate::support::vpc::{Vpc, allow, id, job, pairs};
-use crate::support::{any, ip, wait_until};
+use crate::support::{any, ip, text, wait_until};
 
 /// The far side of the private gateway, a data centre say.
 const PEER: &str = "172.16.9.1";
@@ -85,6 +85,7 @@ pub fn examine(clinic: &mut Clinic) {
         "no item of list",
     );
 
+    mended(clinic, &back);
     clinic.acts(&[("host", "ip netns exec peer nft 'add table ip d; add chain ip d c { type filter hook input priority 0; policy drop; }'")]);
     let to_peer = ["front1", "--to", PEER];
     clinic.must_name_for(
@@ -103,4 +104,37 @@ pub fn examine(clinic: &mut Clinic) {
     sound(clinic, &["v"]);
     // Nothing of this is any trouble of the network beside it.
     sound(clinic, &["lab-net"]);
+}
+
+/// A tier's guest by its own name, and the VPC's router by its: what `--fix` mends.
+fn mended(clinic: &mut Clinic, back: &Value) {
+    let lab = &clinic.lab;
+    lab.exec(
+        "front1",
+        &["ip", "route", "replace", "default", "via", "10.60.1.250"],
+    );
+    clinic.must_name_for(
+        &["front1"],
+        "a tier's guest has a wrong gateway",
+        "guest-gateway",
+        "its gateway is 10.60.1.1",
+    );
+    clinic.must_mend(&["front1"]);
+    let routers = clinic.lab.list("listRouters", &pairs("listall=true"));
+    let of_vpc = |router: &&Value| router["vpcid"].is_string();
+    let name = text(routers.iter().find(of_vpc).expect("the VPC's router"), "name").to_owned();
+    for act in [
+        &["pkill", "-STOP", "-f", "router serve"][..],
+        &["nft", "flush", "chain", "ip", "outgate", "nat_postrouting"],
+    ] {
+        clinic.lab.exec(&name, act);
+    }
+    clinic.must_name_for(
+        &[&name],
+        "source NAT rules flushed in a VPC's router",
+        "rules-differ",
+        "nat_postrouting",
+    );
+    clinic.must_mend(&[&name]);
+    assert!(clinic.pings(text(back, "name")) && clinic.pings("front1"));
 }

@@ -171,7 +171,7 @@ fn links(findings: &[Finding], evidence: &Evidence) -> Vec<(Link, LinkState)> {
         Link::Guest => evidence.guests.iter().any(|g| g.links.is_some()),
         Link::Upstream => router.is_some_and(|r| r.gateway.is_some()),
         Link::Masters => router.is_some_and(|r| r.adverts.is_some()),
-        Link::Capacity => router.is_some_and(|r| !r.before.is_empty()),
+        Link::Capacity => router.is_some_and(|r| r.counted && !r.before.is_empty()),
         Link::Policy => evidence.spec.is_some() && flow.is_some(),
         Link::Path => flow.is_some_and(|f| f.small.is_some()),
         Link::Mtu => flow.is_some_and(|f| f.large.is_some()),

@@ -27,7 +27,9 @@ const RESOLVERS: usize = 2;
 /// With fewer sessions no destination can run short of ports, and they are not looked at one by one.
 const CENSUS_FROM: u32 = 50_000;
 /// How long the router may take to look at its sessions.
-const CENSUS_LIMIT: Duration = Duration::from_secs(5);
+const CENSUS_LIMIT: Duration = Duration::from_secs(6);
+/// How long it may take to say what its limits refuse.
+const REFUSED_LIMIT: Duration = Duration::from_secs(2);
 /// So many programs that are not the router's own are named.
 const STRANGERS: usize = 4;
 
@@ -106,6 +108,7 @@ pub(super) async fn all(
         let mut seen = body.finish().await;
         if let Some(seen) = &mut seen {
             let stats = census.await.ok().and_then(Result::ok).and_then(Result::ok);
+            seen.counted = stats.is_some();
             if let Some(stats) = stats {
                 seen.refused = refused(driver, router, &stats).await;
                 seen.ports = stats
@@ -138,7 +141,7 @@ async fn refused(
     router: RouterId,
     before: &RouterStats,
 ) -> Vec<(Refusal, Ipv4Addr, u64)> {
-    let read = tokio::time::timeout(CENSUS_LIMIT, driver.router_stats(router, u32::MAX)).await;
+    let read = tokio::time::timeout(REFUSED_LIMIT, driver.router_stats(router, u32::MAX)).await;
     let Ok(Ok(after)) = read else {
         return Vec::new();
     };
