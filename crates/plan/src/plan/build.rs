@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use outgate_model::RouterSpec;
+
 use crate::Ruleset;
 use crate::drops::counted_rules;
 use crate::ruleset::{Chain, Hook, Memory, Set};
@@ -16,10 +18,24 @@ pub(crate) const KNOWN: &str = "ct state 0x2,0x4";
 pub(crate) const INVALID: &str = "ct state 0x1";
 /// `ct status dnat`: the session's destination was rewritten, so `gate` let it in.
 pub(crate) const TRANSLATED: &str = "ct status 0x20";
-/// SYN and SYN-ACK: both sides learn the smaller of the two directions' path MTU.
-pub(crate) const MSS_CLAMP: &str = "tcp flags 0x2 / 0x2,0x4 tcp option maxseg size set rt mtu";
+/// The headers of IPv4 and TCP without options.
+const TCP_HEADERS: u32 = 40;
 /// `icmp type echo-request`.
 pub(crate) const PING: &str = "icmp type 8";
+
+/// SYN and SYN-ACK: both sides learn the smaller of the two directions' MTU. Where all sides have the same it is a number;
+/// else the kernel must look for a route back for each of them, a microsecond for a session.
+pub(super) fn mss_clamp(spec: &RouterSpec) -> String {
+    let guests = spec.guest_networks.iter().map(|network| network.mtu);
+    let gateways = spec.private_gateways().iter().map(|gateway| gateway.mtu);
+    let mtu = spec.public.mtu;
+    let size = if guests.chain(gateways).all(|other| other == mtu) {
+        mtu.saturating_sub(TCP_HEADERS).to_string()
+    } else {
+        "rt mtu".to_owned()
+    };
+    format!("tcp flags 0x2 / 0x2,0x4 tcp option maxseg size set {size}")
+}
 
 /// What a set's elements may be.
 #[derive(Clone, Copy)]

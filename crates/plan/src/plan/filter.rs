@@ -4,7 +4,7 @@
 use outgate_model::RouterSpec;
 use outgate_model::router_spec::GuestNetwork;
 
-use super::build::{INVALID, KNOWN, MSS_CLAMP, PING, TRANSLATED};
+use super::build::{INVALID, KNOWN, PING, TRANSLATED, mss_clamp};
 use super::{balancers, egress, limits, vpc};
 use crate::Ruleset;
 
@@ -21,7 +21,7 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
 fn forward(spec: &RouterSpec) -> Vec<String> {
     let public = &spec.public.interface;
     let mut rules = vec![
-        MSS_CLAMP.to_owned(),
+        mss_clamp(spec),
         format!("{KNOWN} accept"),
         format!("{INVALID} drop"),
     ];

@@ -7,7 +7,7 @@ use outgate_model::RouterSpec;
 use outgate_model::router_spec::{GuestNetwork, VpcSide};
 
 use super::acl;
-use super::build::{Holds, INVALID, KNOWN, MSS_CLAMP, TRANSLATED};
+use super::build::{Holds, INVALID, KNOWN, TRANSLATED, mss_clamp};
 use super::spoofing::NEVER_OUTSIDE;
 use crate::Ruleset;
 
@@ -38,7 +38,7 @@ pub(super) fn add_sets(spec: &RouterSpec, vpc: &VpcSide, ruleset: &mut Ruleset) 
 pub(super) fn forward(spec: &RouterSpec, vpc: &VpcSide) -> Vec<String> {
     let (public, cidr) = (&spec.public.interface, vpc.cidr.trunc());
     vec![
-        MSS_CLAMP.to_owned(),
+        mss_clamp(spec),
         format!("{KNOWN} accept"),
         format!("{INVALID} drop"),
         "iif vmap @acl_from".to_owned(),
