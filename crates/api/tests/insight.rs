@@ -142,18 +142,7 @@ impl Cloud {
                 }],
                 ..Census::default()
             }),
-            refused: vec![
-                Refused {
-                    reason: Refusal::GuestRate,
-                    packets: 42,
-                    addresses: vec![(self.inside(), 42)],
-                },
-                Refused {
-                    reason: Refusal::PingRate,
-                    packets: 5,
-                    addresses: vec![([203, 0, 113, 10].into(), 5)],
-                },
-            ],
+            refused: refused(self.inside()),
             read_millis: 1_700_000_000_000,
             dropped: vec![Dropped {
                 reason: DropReason::Unsolicited,
@@ -167,6 +156,19 @@ impl Cloud {
             ..RouterStats::default()
         }
     }
+}
+
+/// A guest that is too fast, and pings to a public address.
+fn refused(guest: Ipv4Addr) -> Vec<Refused> {
+    let of = |reason, address, packets| Refused {
+        reason,
+        packets,
+        addresses: vec![(address, packets)],
+    };
+    vec![
+        of(Refusal::GuestRate, guest, 42),
+        of(Refusal::PingRate, [203, 0, 113, 10].into(), 5),
+    ]
 }
 
 fn fast_path() -> FastPathStatus {
@@ -275,6 +277,18 @@ async fn use_of_an_address_names_ports_destination_guest_and_remedy() {
         (&json!(300), &json!(200))
     );
     assert_eq!(used["sessiontable"]["limit"], 262_144);
+    // By the address itself.
+    let id = text(used, "ipaddressid");
+    let same = cloud.served.ok("getSourceNatUsage", &[("ipaddressid", id)]).await;
+    assert_eq!(same["sourcenatusage"][0]["ipaddress"], "203.0.113.10");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn use_of_a_router_names_the_sessions_of_networks_and_whom_limits_refused() {
+    let cloud = Cloud::new().await;
+    let router = [("routerid", cloud.router.as_str())];
+    let found = cloud.served.ok("getSourceNatUsage", &router).await;
+    let used = &found["sourcenatusage"][0];
     let network = &used["network"][0];
     assert_eq!(
         (&network["id"], &network["sessions"]),
@@ -293,10 +307,6 @@ async fn use_of_an_address_names_ports_destination_guest_and_remedy() {
             &Value::Null
         )
     );
-    // By the address itself.
-    let id = text(used, "ipaddressid");
-    let same = cloud.served.ok("getSourceNatUsage", &[("ipaddressid", id)]).await;
-    assert_eq!(same["sourcenatusage"][0]["ipaddress"], "203.0.113.10");
 }
 
 #[tokio::test(flavor = "multi_thread")]
