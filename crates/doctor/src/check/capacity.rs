@@ -18,7 +18,7 @@ const NEAR: u64 = 90;
 pub(super) fn check(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let rose = |column| rose(case, column).unwrap_or(0);
-    findings.extend(table(case, rose("drop") + rose("early_drop")));
+    findings.extend(table(case, rose("drop").saturating_add(rose("early_drop"))));
     findings.extend(case.router.ports.iter().filter_map(|used| ports(case, used)));
     findings.extend(case.router.refused.iter().map(|refused| limit(case, refused)));
     let failed = rose("insert_failed");
@@ -76,8 +76,9 @@ fn table(case: &Case<'_>, dropped: u64) -> Option<Finding> {
         ));
     }
     // The kernel makes room by dropping sessions that were never answered, so a full table may be some below its limit.
-    let full = count.saturating_add(count / 1_000) >= limit || (dropped > 0 && count * 100 >= limit * NEAR);
-    let cause = match count * 100 >= limit * NEAR {
+    let near = count.saturating_mul(100) >= limit.saturating_mul(NEAR);
+    let full = count.saturating_add(count / 1_000) >= limit || (dropped > 0 && near);
+    let cause = match near {
         _ if full => Cause::ConntrackFull,
         true => Cause::ConntrackNear,
         false => return None,
@@ -99,7 +100,7 @@ fn ports(case: &Case<'_>, used: &PortsUsed) -> Option<Finding> {
     } = used;
     let cause = match (*count, *of) {
         (count, of) if count >= of => Cause::PortsExhausted,
-        (count, of) if count * 100 >= of * NEAR => Cause::PortsNear,
+        (count, of) if count.saturating_mul(100) >= of.saturating_mul(NEAR) => Cause::PortsNear,
         _ => return None,
     };
     let mut seen = vec![format!(

@@ -119,10 +119,11 @@ impl Points {
 
 fn request(flow: &FlowSeen, size: u32) -> impl Fn(&Packet) -> bool {
     let (target, port, is_ping) = (flow.flow.target, flow.flow.port, flow.is_ping());
+    let payload = size.checked_sub(IP_HEADER);
     move |p: &Packet| {
         p.destination == target
             && match p.what {
-                What::Request(length) => is_ping && length + 20 == size,
+                What::Request(length) => is_ping && Some(length) == payload,
                 What::Ports(_, to) => !is_ping && to == port,
                 _ => false,
             }
@@ -131,10 +132,11 @@ fn request(flow: &FlowSeen, size: u32) -> impl Fn(&Packet) -> bool {
 
 fn reply(flow: &FlowSeen, size: u32) -> impl Fn(&Packet) -> bool {
     let (target, port, is_ping) = (flow.flow.target, flow.flow.port, flow.is_ping());
+    let payload = size.checked_sub(IP_HEADER);
     move |p: &Packet| {
         p.source == target
             && match p.what {
-                What::Reply(length) => is_ping && length + 20 == size,
+                What::Reply(length) => is_ping && Some(length) == payload,
                 What::Ports(from, _) => !is_ping && from == port,
                 _ => false,
             }
@@ -143,6 +145,8 @@ fn reply(flow: &FlowSeen, size: u32) -> impl Fn(&Packet) -> bool {
 
 /// The size of a small ping with its headers.
 const SMALL_SIZE: u32 = SMALL + HEADERS;
+/// An IPv4 header without options, in bytes.
+const IP_HEADER: u32 = 20;
 
 fn path(case: &Case<'_>, flow: &FlowSeen, guest: &GuestSeen) -> Option<Finding> {
     let (inside, outside) = (guest.interface.as_str(), flow.leaves_by.as_str());

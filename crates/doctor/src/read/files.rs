@@ -36,8 +36,8 @@ pub fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
 pub fn conntrack_stat(text: &str, column: &str) -> Option<u64> {
     let mut lines = text.lines();
     let at = lines.next()?.split_whitespace().position(|n| n == column)?;
-    let values = lines.map(|line| u64::from_str_radix(line.split_whitespace().nth(at)?, 16).ok());
-    values.sum()
+    let mut values = lines.map(|line| u64::from_str_radix(line.split_whitespace().nth(at)?, 16).ok());
+    values.try_fold(0u64, |sum, value| Some(sum.saturating_add(value?)))
 }
 
 #[cfg(test)]
