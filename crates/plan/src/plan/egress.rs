@@ -17,17 +17,31 @@ pub(super) fn chain_name(network: &GuestNetwork) -> String {
 pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
     for network in &spec.guest_networks {
         let name = chain_name(network);
-        add_sets(&name, &network.egress.rules, ruleset);
+        let areas = Areas::of(&network.egress.rules);
+        add_sets(&name, &areas, ruleset);
         let (exception, default) = match network.egress.default {
             EgressPolicy::Allow => ("drop", "accept"),
             EgressPolicy::Deny => ("accept", "drop"),
         };
-        let rules = vec![
-            format!("ip saddr . ip daddr . meta l4proto . th dport @{name}_ports {exception}"),
-            format!("ip saddr . ip daddr . icmp type . icmp code @{name}_icmp {exception}"),
-            format!("ip saddr . ip daddr . meta l4proto @{name}_protocols {exception}"),
-            default.to_owned(),
+        let pair = "ip saddr . ip daddr";
+        let looks = [
+            (
+                areas.ports.is_empty(),
+                format!("{pair} . meta l4proto . th dport @{name}_ports"),
+            ),
+            (
+                areas.icmp.is_empty(),
+                format!("{pair} . icmp type . icmp code @{name}_icmp"),
+            ),
+            (
+                areas.protocols.is_empty(),
+                format!("{pair} . meta l4proto @{name}_protocols"),
+            ),
         ];
+        // A new session does not pay for a look into what is empty.
+        let looks = looks.into_iter().filter(|(is_empty, _)| !is_empty);
+        let mut rules: Vec<_> = looks.map(|(_, look)| format!("{look} {exception}")).collect();
+        rules.push(default.to_owned());
         ruleset.chain(name, rules);
     }
 }
@@ -38,8 +52,7 @@ pub(super) fn is_bounded(rules: &[EgressRule]) -> bool {
     area::is_bounded(&areas.ports) && area::is_bounded(&areas.icmp) && area::is_bounded(&areas.protocols)
 }
 
-fn add_sets(name: &str, rules: &[EgressRule], ruleset: &mut Ruleset) {
-    let areas = Areas::of(rules);
+fn add_sets(name: &str, areas: &Areas, ruleset: &mut Ruleset) {
     let mut set = |kind: &str, key: &str, elements: Vec<String>| {
         let key = format!("ipv4_addr . ipv4_addr . {key}");
         ruleset.set(format!("{name}_{kind}"), &key, Holds::Spans, elements.into_iter());

@@ -35,10 +35,8 @@ pub(super) fn add(spec: &RouterSpec, ruleset: &mut Ruleset) {
 
 /// Ports stay as they are where they are free (RFC 4787 section 4.2.1): no `random`, no `fully-random`.
 fn outbound(spec: &RouterSpec) -> Vec<String> {
-    let mut rules = vec![format!(
-        "oif \"{}\" snat to ip saddr map @static_nat_out",
-        spec.public.interface
-    )];
+    let public = &spec.public.interface;
+    let mut rules = Vec::from_iter(static_nat(spec, &format!("oif \"{public}\"")));
     let Some(source_nat) = pool::translation(spec) else {
         return rules;
     };
@@ -48,30 +46,32 @@ fn outbound(spec: &RouterSpec) -> Vec<String> {
     }
     for network in &spec.guest_networks {
         let cidr = network.gateway.trunc();
-        rules.push(format!(
-            "oif \"{}\" ip saddr {cidr} {source_nat}",
-            spec.public.interface
-        ));
+        rules.push(format!("oif \"{public}\" ip saddr {cidr} {source_nat}"));
         // Hairpinning: the other guest sees the sender's external address (RFC 4787 REQ-9).
         let hairpin = format!("oif \"{}\" {TRANSLATED} ip saddr {cidr}", network.interface);
-        rules.push(format!("{hairpin} snat to ip saddr map @static_nat_out"));
+        rules.extend(static_nat(spec, &hairpin));
         rules.push(format!("{hairpin} {source_nat}"));
     }
     rules
+}
+
+/// A guest with an address of its own leaves with it. No rule where there is none: a new session does not pay for it.
+fn static_nat(spec: &RouterSpec, what: &str) -> Option<String> {
+    let mut addresses = spec.public.addresses.iter();
+    let any = addresses.any(|address| address.static_nat.is_some());
+    any.then(|| format!("{what} snat to ip saddr map @static_nat_out"))
 }
 
 /// One source NAT address, or one pool of them, for all tiers, towards the outside and for hairpins; a private gateway's
 /// own address.
 fn vpc_outbound(spec: &RouterSpec, source_nat: &str) -> Vec<String> {
     let hairpin = format!("oif @tiers {TRANSLATED} ip saddr @tier_networks");
-    let mut rules = vec![
-        format!(
-            "oif \"{}\" ip saddr @tier_networks {source_nat}",
-            spec.public.interface
-        ),
-        format!("{hairpin} snat to ip saddr map @static_nat_out"),
-        format!("{hairpin} {source_nat}"),
-    ];
+    let mut rules = vec![format!(
+        "oif \"{}\" ip saddr @tier_networks {source_nat}",
+        spec.public.interface
+    )];
+    rules.extend(static_nat(spec, &hairpin));
+    rules.push(format!("{hairpin} {source_nat}"));
     let gateways = spec.private_gateways().iter().filter(|g| g.source_nat);
     rules.extend(gateways.map(|g| format!("oif \"{}\" snat to {}", g.interface, g.address.addr())));
     rules
