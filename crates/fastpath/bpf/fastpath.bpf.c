@@ -7,18 +7,18 @@
  * that nothing is locked and no two ever write one lease; a session's end reaches the leases of all CPUs by `closings`,
  * a change of rules by `config.generation`.
  */
-#include "session.h"
+#include "end.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Which set a packet's lease is in, and in `home` which way of it is its own. */
+/* Which set a packet's lease is in, and in `home` at which way the search begins. */
 static __always_inline __u32 set_index(const struct config *cfg, const struct packet *p, __u32 *home)
 {
 	__u64 h = (p->addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
 
 	h ^= h >> 32;
-	h = (h + (((__u64)p->ports << 32) | p->side)) * 0xc2b2ae3d27d4eb4full;
-	*home = (h >> 30) % WAYS;
+	h = (h + (((__u64)p->side << 32) | p->ports)) * 0xc2b2ae3d27d4eb4full;
+	*home = (h >> 61) % WAYS & ~(WAYS_OF_LINE - 1);
 	return bpf_get_smp_processor_id() * (cfg->set_mask + 1) + ((h >> 32) & cfg->set_mask);
 }
 
@@ -33,12 +33,6 @@ static __always_inline int is_fresh(__u32 until, __u32 now, const struct config 
 	return until - now - 1 < cfg->lease;
 }
 
-/* Whether everything but conntrack would say the same again: the routes, and who asks. */
-static __always_inline int is_current(const struct lease *l, const struct packet *p)
-{
-	return l->generation == p->generation && load32(l->to) == p->to_high && *(const __u16 *)(l->to + 4) == p->to_low;
-}
-
 /* Whether the session has not ended since the lease was taken. */
 static __always_inline int is_open(const struct lease *l, const struct config *cfg)
 {
@@ -48,15 +42,30 @@ static __always_inline int is_open(const struct lease *l, const struct config *c
 	return closed && *closed - (l->until - cfg->lease) > cfg->lease + 1;
 }
 
-/* The lease's next hop, while what the kernel said of it holds. */
-static __always_inline struct hop *hop_of(const struct lease *l, const struct config *cfg, __u32 now)
+/* The place of a path, of this CPU's. */
+static __always_inline struct path *path_at(__u32 place)
 {
-	__u32 at = bpf_get_smp_processor_id() * HOPS + l->hop % HOPS;
-	struct hop *hop = bpf_map_lookup_elem(&hops, &at);
+	__u32 at = bpf_get_smp_processor_id() * PATHS + place % PATHS;
 
-	if (!hop || hop->address != l->next_hop || hop->interface != l->out >> 8 || !is_fresh(hop->until, now, cfg))
+	return bpf_map_lookup_elem(&paths, &at);
+}
+
+/* The lease's path while everything but conntrack would say the same again: the routes, the next hop, and who asks. */
+static __always_inline struct path *path_of(const struct lease *l, const struct packet *p, const struct config *cfg,
+					    __u32 now)
+{
+	struct path *path = path_at(l->path);
+
+	if (!path || path->serial != l->serial || path->generation != p->generation || load32(path->to) != p->to_high ||
+	    *(const __u16 *)(path->to + 4) != p->to_low || !is_fresh(path->until, now, cfg))
 		return 0;
-	return hop;
+	return path;
+}
+
+/* Both addresses after the translation. */
+static __always_inline __u64 new_addresses(const struct path *path, const struct packet *p)
+{
+	return (p->addresses & path->keep) | path->addresses;
 }
 
 /* Changes with the configuration and with the kernel's routes: both numbers only rise. */
@@ -75,19 +84,19 @@ static __always_inline __u32 generation(void *ctx, int is_xdp, const struct conf
  * The place in `traffic` of a packet that crosses the public side: of its public address. 0 is that of packets that do not
  * cross it. Returns HIT, or the kernel's reason: what must be counted and has no place.
  */
-static __always_inline enum counter account(const struct packet *p, struct lease *l, const struct port *from,
-					    const struct port *to)
+static __always_inline enum counter account(const struct packet *p, const struct translation *new, struct path *path,
+					    const struct port *from, const struct port *to)
 {
 	struct account key = {};
 	__u32 *place, out;
 
 	if (to->flags & PORT_PUBLIC) {
-		key.address = l->new_saddr;
+		key.address = new->saddr;
 		key.interface = p->side >> 8;
 		out = 1;
 	} else if (from->flags & PORT_PUBLIC) {
 		key.address = (__u32)(p->addresses >> 32);
-		key.interface = l->out >> 8;
+		key.interface = path->out >> 8;
 		out = 0;
 	} else {
 		return HIT;
@@ -95,57 +104,68 @@ static __always_inline enum counter account(const struct packet *p, struct lease
 	place = bpf_map_lookup_elem(&accounts, &key);
 	if (!place)
 		return NO_ACCOUNT;
-	l->account = *place * 2 + out;
+	path->account = *place * 2 + out;
 	return HIT;
 }
 
-/*
- * Keeps the next hop that the kernel named, in the place of the same one, of one whose time is over, or of the first.
- * Says NEIGHBOUR_USE when its time begins anew.
- */
-static __always_inline enum counter remember_hop(const struct bpf_fib_lookup *fib, struct lease *l,
-						 const struct config *cfg, __u32 now)
+/* Whether two are the same but for what the kernel says of the next hop. */
+static __always_inline int is_same(const struct path *a, const struct path *b)
 {
-	__u32 first = (((fib->ipv4_dst ^ fib->ifindex) * 0x9e3779b1u) >> 16) % HOPS & ~(WAYS - 1);
-	__u32 of_cpu = bpf_get_smp_processor_id() * HOPS, place = first, at;
-	struct hop *hop;
-	int i, is_known = 0, is_fresh_hop;
+	return a->keep == b->keep && a->addresses == b->addresses && a->generation == b->generation && a->out == b->out &&
+	       a->next_hop == b->next_hop && a->mtu == b->mtu && a->account == b->account &&
+	       load32(a->to) == load32(b->to) && *(const __u16 *)(a->to + 4) == *(const __u16 *)(b->to + 4);
+}
 
-	for (i = WAYS - 1; i >= 0; i--) {
-		at = of_cpu + first + i;
-		hop = bpf_map_lookup_elem(&hops, &at);
-		if (!hop)
+/*
+ * Keeps a path for a lease, in the place of the same one, of one whose time is over, or of the first. Says NEIGHBOUR_USE
+ * when its time begins anew.
+ */
+static __always_inline enum counter remember(const struct path *new, struct lease *l, const struct config *cfg,
+					     __u32 now)
+{
+	__u32 hash = (__u32)new->addresses ^ (__u32)(new->addresses >> 32) ^ new->next_hop ^ new->out;
+	__u32 first = ((hash * 0x9e3779b1u) >> 16) % PATHS & ~(PATH_WAYS - 1), place = first;
+	int i, is_known = 0, is_in_time;
+	struct path *path;
+
+	for (i = PATH_WAYS - 1; i >= 0; i--) {
+		path = path_at(first + i);
+		if (!path)
 			return NO_NEIGHBOUR;
-		if (hop->address == fib->ipv4_dst && hop->interface == fib->ifindex) {
+		if (is_same(path, new)) {
 			place = first + i;
 			is_known = 1;
 			break;
 		}
-		if (!is_fresh(hop->until, now, cfg))
+		if (!is_fresh(path->until, now, cfg))
 			place = first + i;
 	}
-	at = of_cpu + place;
-	hop = bpf_map_lookup_elem(&hops, &at);
-	if (!hop)
+	path = path_at(place);
+	if (!path)
 		return NO_NEIGHBOUR;
-	l->next_hop = fib->ipv4_dst;
-	l->hop = place;
-	is_fresh_hop = is_known && is_fresh(hop->until, now, cfg);
-	hop->address = fib->ipv4_dst;
-	hop->interface = fib->ifindex;
-	__builtin_memcpy(hop->dmac, fib->dmac, 6);
-	__builtin_memcpy(hop->smac, fib->smac, 6);
-	if (is_fresh_hop)
+	is_in_time = is_known && is_fresh(path->until, now, cfg);
+	l->path = place;
+	l->serial = is_known ? path->serial : path->serial + 1;
+	if (!is_known) {
+		*path = *new;
+		path->serial = l->serial;
+	} else {
+		__builtin_memcpy(path->dmac, new->dmac, 6);
+		__builtin_memcpy(path->smac, new->smac, 6);
+	}
+	if (is_in_time)
 		return HIT;
-	hop->until = now + cfg->lease;
+	path->until = now + cfg->lease;
 	return NEIGHBOUR_USE;
 }
 
 /* Where the packet goes next, and whether it came from where its source lies (RFC 3704, strict). */
-static __always_inline enum counter route(void *ctx, const struct packet *p, const struct port *from, struct lease *l,
-					  const struct config *cfg, __u32 now)
+static __always_inline enum counter route(void *ctx, const struct packet *p, const struct port *from,
+					  const struct translation *new, struct lease *l, const struct config *cfg,
+					  __u32 now)
 {
 	struct bpf_fib_lookup fib = {};
+	struct path path = {};
 	__u32 in = p->side >> 8, out;
 	struct port *port;
 	int found;
@@ -153,7 +173,7 @@ static __always_inline enum counter route(void *ctx, const struct packet *p, con
 	fib.family = 2; /* AF_INET */
 	fib.l4_protocol = p->protocol;
 	fib.ifindex = in;
-	fib.ipv4_src = l->new_daddr;
+	fib.ipv4_src = new->daddr;
 	fib.ipv4_dst = (__u32)p->addresses;
 	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), FIB_LOOKUP_SKIP_NEIGH);
 	if (found || fib.ifindex != in)
@@ -163,11 +183,11 @@ static __always_inline enum counter route(void *ctx, const struct packet *p, con
 	fib.family = 2;
 	fib.l4_protocol = p->protocol;
 	fib.sport = (__u16)p->ports;
-	fib.dport = (__u16)(l->new_ports >> 16);
+	fib.dport = (__u16)(new->ports >> 16);
 	fib.tot_len = sizeof(struct iphdr); /* asks for the route's MTU */
 	fib.ifindex = in;
 	fib.ipv4_src = (__u32)p->addresses;
-	fib.ipv4_dst = l->new_daddr;
+	fib.ipv4_dst = new->daddr;
 	found = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (found == BPF_FIB_LKUP_RET_NO_NEIGH)
 		return NO_NEIGHBOUR;
@@ -177,18 +197,33 @@ static __always_inline enum counter route(void *ctx, const struct packet *p, con
 	port = bpf_map_lookup_elem(&ports, &out);
 	if (!port)
 		return NO_PORT;
-	l->out = (out << 8) | (port->flags & PORT_PEER ? LEASE_PEER : 0);
-	if (account(p, l, from, port) != HIT)
+	path.out = (out << 8) | (port->flags & PORT_PEER ? PATH_PEER : 0);
+	if (account(p, new, &path, from, port) != HIT)
 		return NO_ACCOUNT;
-	l->mtu = fib.tot_len;
-	return remember_hop(&fib, l, cfg, now);
+	if (new->saddr == (__u32)p->addresses)
+		path.keep |= 0xffffffffull;
+	else
+		path.addresses |= new->saddr;
+	if (new->daddr == (__u32)(p->addresses >> 32))
+		path.keep |= 0xffffffffull << 32;
+	else
+		path.addresses |= (__u64)new->daddr << 32;
+	path.generation = p->generation;
+	path.next_hop = fib.ipv4_dst;
+	path.mtu = fib.tot_len;
+	*(__u32 *)path.to = p->to_high;
+	*(__u16 *)(path.to + 4) = p->to_low;
+	__builtin_memcpy(path.dmac, fib.dmac, 6);
+	__builtin_memcpy(path.smac, fib.smac, 6);
+	return remember(&path, l, cfg, now);
 }
 
-/* Takes a lease into `l`, which lies in the table. Returns HIT or the kernel's reason. */
+/* Takes a lease into `into`, which lies in the table. Returns HIT or the kernel's reason. */
 static __always_inline enum counter take(void *ctx, int is_xdp, const struct config *cfg, const struct packet *p,
 					 struct lease *into, __u32 now)
 {
 	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = p->protocol };
+	struct translation new = {};
 	struct lease l = {};
 	enum counter verdict;
 	__u32 in = p->side >> 8;
@@ -201,79 +236,69 @@ static __always_inline enum counter take(void *ctx, int is_xdp, const struct con
 	ct = find_session(ctx, is_xdp, p, &opts);
 	if (!ct)
 		return NO_SESSION;
-	verdict = judge(ct, opts.dir, cfg, p, &l);
+	verdict = judge(ct, opts.dir, cfg, p, &new);
 	bpf_ct_release(ct);
+	if (verdict == HIT && !may_lease(cfg, p, &new, now, now + cfg->lease))
+		verdict = NOT_SETTLED;
 	if (verdict == HIT)
-		verdict = route(ctx, p, port, &l, cfg, now);
-	if (verdict == HELPED || verdict == NO_ROUTE || verdict == NO_PORT || verdict == NO_ACCOUNT)
-		l.out = LEASE_KERNEL;
-	else if (verdict != HIT)
+		verdict = route(ctx, p, port, &new, &l, cfg, now);
+	if (verdict == HELPED || verdict == NO_ROUTE || verdict == NO_PORT || verdict == NO_ACCOUNT) {
+		l.path = PATH_KERNEL;
+		l.serial = p->generation;
+	} else if (verdict != HIT) {
 		return verdict;
-
+	}
 	*(__u64 *)&l.saddr = p->addresses;
 	l.ports = p->ports;
 	l.side = p->side;
-	*(__u32 *)l.to = p->to_high;
-	*(__u16 *)(l.to + 4) = p->to_low;
-	l.generation = p->generation;
+	l.new_ports = new.ports;
+	l.session = new.session;
 	l.until = now + cfg->lease;
-	if (p->addresses != load64(&l.new_saddr) || p->ports != l.new_ports) {
-		l.l4_delta = fold(delta32((__u32)p->addresses, l.new_saddr) +
-				  delta32((__u32)(p->addresses >> 32), l.new_daddr) + delta32(p->ports, l.new_ports));
-		l.out |= LEASE_TRANSLATED;
-	}
 	*into = l;
 	count(LEASED);
 	return verdict;
 }
 
-/* The end of a session, or what may be: the leases of both directions are void from now on. */
-static __always_inline void close(void *ctx, int is_xdp, const struct packet *p)
-{
-	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = p->protocol };
-	struct nf_conn *ct = find_session(ctx, is_xdp, p, &opts);
-	__u32 *closed, at;
-
-	if (!ct)
-		return;
-	at = session_hash(ct) % CLOSINGS;
-	bpf_ct_release(ct);
-	closed = bpf_map_lookup_elem(&closings, &at);
-	if (closed)
-		*closed = (__u32)bpf_jiffies64() + 1; /* the kernel has yet to see the packet */
-}
-
 /* Only asks conntrack again: what the routes say has not changed. Returns HIT, or the kernel's reason. */
 static __always_inline enum counter renew(void *ctx, int is_xdp, const struct config *cfg, const struct packet *p,
-					  struct lease *l, __u32 now)
+					  struct lease *l, const struct path *path, __u32 now)
 {
 	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = p->protocol };
 	struct nf_conn *ct = find_session(ctx, is_xdp, p, &opts);
-	struct lease fresh = {};
+	struct translation new = {};
 	enum counter verdict;
 
 	if (!ct)
 		return NO_SESSION;
-	verdict = judge(ct, opts.dir, cfg, p, &fresh);
+	verdict = judge(ct, opts.dir, cfg, p, &new);
 	bpf_ct_release(ct);
 	if (verdict != HIT)
 		return verdict;
 	/* Another session with the same addresses: the next packet takes a lease of it. */
-	if (load64(&fresh.new_saddr) != load64(&l->new_saddr) || fresh.new_ports != l->new_ports ||
-	    fresh.session != l->session) {
-		l->generation--;
+	if (load64(&new.saddr) != new_addresses(path, p) || new.ports != l->new_ports || new.session != l->session) {
+		l->serial--;
 		return NOT_SETTLED;
 	}
+	if (!may_lease(cfg, p, &new, now, now + cfg->lease))
+		return NOT_SETTLED;
 	l->until = now + cfg->lease;
 	count(RENEWED);
 	return HIT;
 }
 
-/* The place of a packet's lease in its set: its own, or one that it may have. */
+/* Whether a place is somebody's: a session that goes on soon has its lease renewed, and not taken by who waits for one. */
+static __always_inline int is_kept(__u32 until, __u32 now, const struct config *cfg)
+{
+	__u32 patience = cfg->lease / 4;
+
+	return until + patience - now - 1 < cfg->lease + patience;
+}
+
+/* The place of a packet's lease in its set: its own, or one that nobody uses. 0 if there is none. */
 static __always_inline struct lease *place(struct lease_set *set, __u32 home, const struct config *cfg,
 					   const struct packet *p, __u32 now)
 {
-	struct lease *free = 0;
+	struct lease *free = 0, *spare = 0;
 	int i;
 
 #pragma unroll
@@ -282,74 +307,86 @@ static __always_inline struct lease *place(struct lease_set *set, __u32 home, co
 
 		if (is_of(l, p))
 			return l;
-		if (!free && !is_fresh(l->until, now, cfg))
+		if (!free && !is_kept(l->until, now, cfg))
 			free = l;
+		if (!spare && l->path == PATH_SEEN)
+			spare = l;
 	}
-	return free ? free : &set->way[home % WAYS];
+	return free ? free : spare;
 }
 
-/* The lease for a packet that `parse` has read, and its next hop. On HIT both are there. */
-static __always_inline enum counter find(void *ctx, int is_xdp, struct packet *p, struct lease **found, struct hop **hop)
+/* Whether the direction was seen before. If not, it is from now on, and `l` is no lease of anybody. */
+static __always_inline int was_seen(struct lease *l, const struct packet *p, __u32 until)
 {
-	__u32 zero = 0, now = bpf_jiffies64(), at, home;
-	struct config *cfg = bpf_map_lookup_elem(&config, &zero);
-	struct lease_set *set;
-	struct lease *l;
-	enum counter verdict = HIT;
+	if (is_of(l, p))
+		return 1;
+	*(__u64 *)&l->saddr = p->addresses;
+	l->ports = p->ports;
+	l->side = p->side;
+	l->until = until;
+	l->path = PATH_SEEN;
+	return 0;
+}
 
-	if (!cfg || !cfg->enabled)
-		return SUSPENDED;
-	at = set_index(cfg, p, &home);
-	set = bpf_map_lookup_elem(&leases, &at);
-	if (!set)
+/* The lease in `set` for a packet that `parse` has read, and its path. On HIT both are there. */
+static __always_inline enum counter find(void *ctx, int is_xdp, const struct config *cfg, struct lease_set *set,
+					 __u32 home, struct packet *p, struct lease **found, struct path **path)
+{
+	__u32 now = bpf_jiffies64();
+	enum counter verdict;
+	struct lease *l;
+
+	if (!cfg->enabled)
 		return SUSPENDED;
 	p->generation = generation(ctx, is_xdp, cfg);
 	l = place(set, home, cfg, p, now);
+	if (!l)
+		return NO_ROOM;
 	*found = l;
-	if (is_of(l, p) && is_current(l, p)) {
+	if (is_of(l, p) && l->path != PATH_SEEN) {
 		int is_held = is_fresh(l->until, now, cfg) && is_open(l, cfg);
 
-		if (l->out & LEASE_KERNEL && is_held)
+		if (l->path != PATH_KERNEL)
+			*path = path_of(l, p, cfg, now);
+		else if (is_held && l->serial == p->generation)
 			return KERNEL_LEASE;
-		if (!(l->out & LEASE_KERNEL))
-			*hop = hop_of(l, cfg, now);
-		if (*hop && is_held)
+		if (*path && is_held)
 			return HIT;
-		if (cfg->alive_until < bpf_ktime_get_coarse_ns())
-			return SUSPENDED;
-		if (*hop)
-			return renew(ctx, is_xdp, cfg, p, l, now);
-	} else if (cfg->alive_until < bpf_ktime_get_coarse_ns()) {
-		return SUSPENDED;
 	}
+	if (cfg->alive_until < bpf_ktime_get_coarse_ns())
+		return SUSPENDED;
+	if (*path)
+		return renew(ctx, is_xdp, cfg, p, l, *path, now);
+	if (!was_seen(l, p, now + cfg->lease))
+		return FIRST;
 	verdict = take(ctx, is_xdp, cfg, p, l, now);
 	if (verdict == HIT)
-		*hop = hop_of(l, cfg, now);
+		*path = path_of(l, p, cfg, now);
 	return verdict;
 }
 
-/* The new checksum of the IPv4 header: addresses change and TTL falls by one. */
-static __always_inline __u16 header_checksum(const struct iphdr *ip, const struct lease *l)
+/* What the translation adds to a sum over both addresses. */
+static __always_inline __u64 addresses_delta(__u64 from, __u64 to)
 {
-	return ~fold((__u64)(__u16)~ip->check + delta32(ip->saddr, l->new_saddr) + delta32(ip->daddr, l->new_daddr) +
-		     bpf_htons(0xfeff));
+	return delta32((__u32)from, (__u32)to) + delta32((__u32)(from >> 32), (__u32)(to >> 32));
 }
 
+/* The addresses change by `delta`, and TTL falls by one. */
 static __always_inline void write_headers(struct ethhdr *eth, struct iphdr *ip, void *transport, const struct lease *l,
-					  const struct hop *hop)
+					  const struct path *path, __u64 addresses, __u64 delta)
 {
-	ip->check = header_checksum(ip, l);
+	ip->check = ~fold((__u64)(__u16)~ip->check + delta + bpf_htons(0xfeff));
 	ip->ttl--;
-	*(__u64 *)&ip->saddr = load64(&l->new_saddr);
+	*(__u64 *)&ip->saddr = addresses;
 	*(__u32 *)transport = l->new_ports;
-	*(__u32 *)eth->h_dest = load32(hop->dmac);
-	*(__u32 *)(eth->h_dest + 4) = load32(hop->dmac + 4);
-	*(__u32 *)(eth->h_source + 2) = load32(hop->smac + 2);
+	*(__u32 *)eth->h_dest = load32(path->dmac);
+	*(__u32 *)(eth->h_dest + 4) = load32(path->dmac + 4);
+	*(__u32 *)(eth->h_source + 2) = load32(path->smac + 2);
 }
 
-static __always_inline void account_for(const struct lease *l, __u32 bytes, __u32 packets)
+static __always_inline void account_for(const struct path *path, __u32 bytes, __u32 packets)
 {
-	__u32 at = l->account;
+	__u32 at = path->account;
 	struct traffic *t = bpf_map_lookup_elem(&traffic, &at);
 
 	if (t) {
@@ -357,6 +394,38 @@ static __always_inline void account_for(const struct lease *l, __u32 bytes, __u3
 		t->bytes += bytes;
 	}
 	count(HIT);
+}
+
+/*
+ * What the table has for a packet, whose set is fetched from memory while the packet is still being read: of many sessions
+ * it is in none of the caches.
+ */
+static __always_inline enum counter look_up(void *ctx, int is_xdp, void *data, void *data_end, __u32 length,
+					    __u32 segment, __u32 ifindex, struct packet *p, struct lease **found,
+					    struct path **path)
+{
+	__u32 zero = 0, at, home;
+	struct config *cfg = bpf_map_lookup_elem(&config, &zero);
+	struct lease_set *set;
+	enum counter verdict;
+
+	if (!cfg || !read_tuple(data, data_end, ifindex, p))
+		return NOT_OURS;
+	if (may_end(data, data_end, p)) {
+		end(ctx, is_xdp, cfg, p);
+		return TCP_FLAGS;
+	}
+	at = set_index(cfg, p, &home);
+	set = bpf_map_lookup_elem(&leases, &at);
+	if (!set)
+		return SUSPENDED;
+	asm volatile("" : : "r"(*(volatile __u32 *)&set->way[home % WAYS].saddr));
+	verdict = parse(data, data_end, length, segment, p);
+	if (verdict == HIT)
+		verdict = find(ctx, is_xdp, cfg, set, home, p, found, path);
+	if (verdict == HIT && *path && p->mtu > (*path)->mtu)
+		return OVER_MTU;
+	return verdict;
 }
 
 /* RFC 768: 0 is "none", in and out. */
@@ -371,38 +440,37 @@ SEC("xdp")
 int outgate_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct packet p;
+	struct packet p = {};
 	struct lease *l = 0;
-	struct hop *hop = 0;
+	struct path *path = 0;
 	enum counter verdict;
 	struct ethhdr *eth = data;
 	struct iphdr *ip = data + ETH_HLEN;
 	struct tcphdr *tcp = data + ETH_HLEN + sizeof(*ip);
 	struct udphdr *udp = (void *)tcp;
 	__u32 length = data_end - data;
+	__u64 addresses, delta;
 
-	verdict = parse(data, data_end, length, 0, ctx->ingress_ifindex, &p);
-	if (p.ends)
-		close(ctx, 1, &p);
-	if (verdict == HIT)
-		verdict = find(ctx, 1, &p, &l, &hop);
-	if (verdict == HIT && l && p.mtu > l->mtu)
-		verdict = OVER_MTU;
-	if (verdict != HIT || !l || !hop || (void *)(udp + 1) > data_end) {
+	verdict = look_up(ctx, 1, data, data_end, length, 0, ctx->ingress_ifindex, &p, &l, &path);
+	if (verdict != HIT || !l || !path || (void *)(udp + 1) > data_end) {
 		count(verdict);
 		return XDP_PASS;
 	}
-	if (l->out & LEASE_TRANSLATED) {
+	addresses = new_addresses(path, &p);
+	delta = addresses_delta(p.addresses, addresses);
+	if (addresses != p.addresses || l->new_ports != p.ports) {
+		__u16 all = fold(delta + delta32(p.ports, l->new_ports));
+
 		if (p.protocol == IPPROTO_UDP) {
 			if (udp->check)
-				udp->check = udp_checksum(udp->check, l->l4_delta);
+				udp->check = udp_checksum(udp->check, all);
 		} else if ((void *)(tcp + 1) <= data_end) {
-			tcp->check = ~fold((__u64)(__u16)~tcp->check + l->l4_delta);
+			tcp->check = ~fold((__u64)(__u16)~tcp->check + all);
 		}
 	}
-	write_headers(eth, ip, udp, l, hop);
-	account_for(l, p.mtu, 1);
-	return bpf_redirect(l->out >> 8, 0);
+	write_headers(eth, ip, udp, l, path, addresses, delta);
+	account_for(path, p.mtu, 1);
+	return bpf_redirect(path->out >> 8, 0);
 }
 
 SEC("tcx/ingress")
@@ -410,15 +478,15 @@ int outgate_tcx(struct __sk_buff *ctx)
 {
 	const __u32 headers = ETH_HLEN + sizeof(struct iphdr) + sizeof(struct tcphdr);
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	struct packet p;
+	struct packet p = {};
 	struct lease *l = 0;
-	struct hop *hop = 0;
+	struct path *path = 0;
 	enum counter verdict = NOT_OURS;
 	struct ethhdr *eth = data;
 	struct iphdr *ip = data + ETH_HLEN;
 	struct udphdr *udp = data + ETH_HLEN + sizeof(*ip);
-	__u32 out, flags, old_ports, segments = ctx->gso_segs;
-	__u64 addresses;
+	__u32 out, flags, ports, segments = ctx->gso_segs;
+	__u64 addresses, delta;
 
 	if (data + headers > data_end && ctx->len > data_end - data) {
 		/* Headers in fragments, as some drivers deliver them. */
@@ -430,23 +498,20 @@ int outgate_tcx(struct __sk_buff *ctx)
 		ip = data + ETH_HLEN;
 		udp = data + ETH_HLEN + sizeof(*ip);
 	}
-	p.ends = 0;
 	if (ctx->pkt_type == 0 && !ctx->vlan_present && !ctx->mark)
-		verdict = parse(data, data_end, ctx->len, ctx->gso_size, ctx->ingress_ifindex, &p);
-	if (p.ends)
-		close(ctx, 0, &p);
-	if (verdict == HIT)
-		verdict = find(ctx, 0, &p, &l, &hop);
-	if (verdict == HIT && l && p.mtu > l->mtu)
-		verdict = OVER_MTU;
-	if (verdict != HIT || !l || !hop || (void *)(udp + 1) > data_end) {
+		verdict = look_up(ctx, 0, data, data_end, ctx->len, ctx->gso_size, ctx->ingress_ifindex, &p, &l, &path);
+	if (verdict != HIT || !l || !path || (void *)(udp + 1) > data_end) {
 		count(verdict);
 		return TCX_NEXT;
 	}
-	account_for(l, ctx->len - ETH_HLEN, segments ? segments : 1);
-	/* The checksum may be left to hardware; then it covers the pseudo header only. The helper knows. */
-	out = l->out;
-	if (out & LEASE_TRANSLATED) {
+	account_for(path, ctx->len - ETH_HLEN, segments ? segments : 1);
+	out = path->out;
+	ports = l->new_ports;
+	addresses = new_addresses(path, &p);
+	delta = addresses_delta(p.addresses, addresses);
+	write_headers(eth, ip, udp, l, path, addresses, delta);
+	if (addresses != p.addresses || ports != p.ports) {
+		/* The checksum may be left to hardware; then it covers the pseudo header only. The helper knows. */
 		__u32 at = ETH_HLEN + sizeof(*ip);
 
 		if (p.protocol == IPPROTO_UDP) {
@@ -456,22 +521,11 @@ int outgate_tcx(struct __sk_buff *ctx)
 			at += __builtin_offsetof(struct tcphdr, check);
 			flags = 0;
 		}
-		addresses = delta32((__u32)p.addresses, l->new_saddr) + delta32((__u32)(p.addresses >> 32), l->new_daddr);
-		old_ports = p.ports;
-		write_headers(eth, ip, udp, l, hop);
-		addresses = (addresses & 0xffffffff) + (addresses >> 32);
-		addresses = (addresses & 0xffffffff) + (addresses >> 32);
-		bpf_l4_csum_replace(ctx, at, 0, addresses, flags | BPF_F_PSEUDO_HDR);
-		if (old_ports != l->new_ports) {
-			__u64 ports_delta = delta32(old_ports, l->new_ports);
-
-			ports_delta = (ports_delta & 0xffffffff) + (ports_delta >> 32);
-			bpf_l4_csum_replace(ctx, at, 0, ports_delta, flags);
-		}
-	} else {
-		write_headers(eth, ip, udp, l, hop);
+		bpf_l4_csum_replace(ctx, at, 0, fold32(delta), flags | BPF_F_PSEUDO_HDR);
+		if (ports != p.ports)
+			bpf_l4_csum_replace(ctx, at, 0, fold32(delta32(p.ports, ports)), flags);
 	}
-	if (out & LEASE_PEER)
+	if (out & PATH_PEER)
 		return bpf_redirect_peer(out >> 8, 0);
 	return bpf_redirect(out >> 8, 0);
 }

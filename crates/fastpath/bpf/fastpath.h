@@ -25,6 +25,8 @@ enum counter {
 	NO_PORT,       /* out of an interface that the fast path does not serve */
 	NO_ACCOUNT,    /* it must be counted and has no place */
 	NEIGHBOUR_USE, /* once a second a packet for each neighbour, so that the kernel keeps checking it */
+	FIRST,         /* of its direction: whoever sends one packet only shall not pay for a lease */
+	NO_ROOM,       /* its set is full of leases that are in use */
 	KERNEL_LEASE,  /* known for the length of a lease to be the kernel's */
 	LEASED,        /* leases taken; not a way of a packet */
 	RENEWED,       /* leases for which conntrack alone was asked again; not a way of a packet */
@@ -62,61 +64,77 @@ struct account {
 };
 
 /*
- * One direction of a session, leased from conntrack and from the routing table. A cache line. When its time is over but
- * no route has changed since, only conntrack is asked again.
+ * One direction of a session, leased from conntrack and from the routing table: half a cache line. What many sessions
+ * have in common is their path's. When a lease's time is over but its path holds, only conntrack is asked again.
  */
 struct lease {
 	__be32 saddr, daddr;  /* as the packet comes in */
 	__u32 ports;
 	__u32 side;           /* interface << 8 | protocol */
-	__u8 to[6];           /* the router's Ethernet address */
-	__u16 mtu;
-	__u32 generation;     /* of the configuration and of the kernel's routes */
-	__u32 until;          /* jiffies */
-	__be32 new_saddr, new_daddr;
 	__u32 new_ports;
-	__u16 l4_delta;       /* to add to the transport's checksum */
+	__u32 until;          /* jiffies */
+	__u32 serial;         /* of its path when the lease was taken; of the kernel's leases the generation */
+	__u16 path;           /* its place in `paths`, or PATH_KERNEL */
 	__u16 session;        /* which of `closings` ends it */
-	__u32 out;            /* interface << 8 | LEASE_* */
-	__be32 next_hop;
-	__u16 hop;            /* where it stands in `hops` */
-	__u16 account;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(32)));
 
-#define LEASE_KERNEL 1        /* not the fast path's */
-#define LEASE_TRANSLATED 2    /* the transport's checksum changes */
-#define LEASE_PEER 4          /* PORT_PEER of the interface */
+/* Not the fast path's for the length of a lease. */
+#define PATH_KERNEL 0xffff
+/* No lease: the direction was seen once. Whoever needs the place has it. */
+#define PATH_SEEN 0xfffe
 
-/* A direction has its own place among the ways, tried first; the others take it when that is not free. */
-#define WAYS 4
+/* A direction's place begins at one of its set's cache lines; the others take it when that is full. */
+#define WAYS 8
+#define WAYS_OF_LINE 2
 
 struct lease_set {
 	struct lease way[WAYS];
-};
+} __attribute__((aligned(64)));
 
-/* A next hop and its Ethernet address, asked of the kernel once in the time of a lease. */
-struct hop {
-	__be32 address;
-	__u32 interface;
+/*
+ * Where a packet goes and what becomes of its addresses: the same for many sessions, so that it stays in the fastest
+ * cache. Its next hop was asked of the kernel once in the time of a lease. A cache line.
+ */
+struct path {
+	__u64 keep;           /* the bits of both addresses that stay */
+	__u64 addresses;      /* the others */
+	__u32 generation;     /* of the configuration and of the kernel's routes */
+	__u32 serial;         /* rises when the place gets another path: leases of the one before are void */
 	__u32 until;          /* jiffies */
+	__u32 out;            /* interface << 8 | PATH_* */
+	__be32 next_hop;
+	__u16 mtu;
+	__u16 account;
 	__u8 dmac[6], smac[6];
-	__u32 reserved[2];
-};
+	__u8 to[6];           /* the router's Ethernet address that packets came to */
+} __attribute__((aligned(64)));
+
+#define PATH_PEER 1           /* PORT_PEER of the interface */
+
+/* For each CPU, in sets of `PATH_WAYS`. */
+#define PATHS 4096
+#define PATH_WAYS 4
 
 struct traffic {
 	__u64 packets;
 	__u64 bytes;
 };
 
+/* By the hash of a TCP packet's addresses and ports, in jiffies. */
+struct mark {
+	__u32 leased;         /* no lease of a session with such packets is good for longer */
+	__u32 ended;          /* when one was seen that may end a session, and one more */
+};
+
 #define CLOSINGS 4096
-/* For each CPU, in sets of `WAYS`. */
-#define HOPS 4096
+#define MARKS_BITS 12
 #define PORTS_MAX 1024
 #define ACCOUNTS_MAX 4096
 
 _Static_assert(sizeof(struct config) == 40, "src/layout.rs knows it");
-_Static_assert(sizeof(struct lease) == 64, "a cache line");
+_Static_assert(sizeof(struct lease) == 32, "half a cache line");
 _Static_assert(sizeof(struct lease_set) == 256, "src/layout.rs knows it");
-_Static_assert(sizeof(struct hop) == 32, "half a cache line");
+_Static_assert(sizeof(struct path) == 64, "a cache line");
+_Static_assert(sizeof(struct mark) == 8, "both in one cache line");
 
 #endif

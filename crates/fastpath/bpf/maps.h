@@ -29,13 +29,21 @@ struct {
 	__type(value, __u32);
 } closings SEC(".maps");
 
-/* The loader sets its size: CPUs times HOPS. */
+/* Which packets may end a session that has a lease: see end.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, HOPS);
+	__uint(max_entries, 1 << MARKS_BITS);
 	__type(key, __u32);
-	__type(value, struct hop);
-} hops SEC(".maps");
+	__type(value, struct mark);
+} marks SEC(".maps");
+
+/* The loader sets its size: CPUs times PATHS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PATHS);
+	__type(key, __u32);
+	__type(value, struct path);
+} paths SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -21,8 +21,13 @@ struct packet {
 	__u16 mtu;       /* the route must carry that much */
 	__u32 generation; /* what a lease for it must have */
 	__u8 protocol;
-	__u8 ends;       /* its flags end a connection, or begin another one in its place */
 };
+
+static __always_inline __u32 fold32(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return (sum & 0xffffffff) + (sum >> 32);
+}
 
 static __always_inline __u16 fold(__u64 sum)
 {
@@ -49,29 +54,45 @@ static __always_inline __u32 load32(const void *at)
 	return *(const __u32 *)at;
 }
 
-/*
- * Whether the kernel may see a connection's end in the packet, or another's beginning: whatever else is the matter with
- * it, conntrack reads its flags before anybody drops it.
- */
-static __always_inline void note_end(void *data, void *data_end, const struct iphdr *ip, __u32 ifindex, struct packet *p)
+/* Reads what a lease is found by, as if the packet were one that may have one. Whether it is IPv4. */
+static __always_inline int read_tuple(void *data, void *data_end, __u32 ifindex, struct packet *p)
 {
-	struct tcphdr *tcp = data + ETH_HLEN + ip->ihl * 4;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = data + ETH_HLEN;
+	struct udphdr *udp = (void *)(ip + 1);
 
-	if (ip->protocol != IPPROTO_TCP || ip->ihl < 5 || ip->frag_off & bpf_htons(0x1fff) || (void *)(tcp + 1) > data_end)
-		return;
-	p->ends = tcp->fin | tcp->rst | tcp->syn;
-	p->protocol = IPPROTO_TCP;
+	if ((void *)(udp + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->version != 4)
+		return 0;
 	p->addresses = load64(&ip->saddr);
-	p->ports = load32(tcp);
-	p->side = (ifindex << 8) | IPPROTO_TCP;
+	p->ports = load32(udp);
+	p->protocol = ip->protocol;
+	p->side = (ifindex << 8) | ip->protocol;
+	return 1;
 }
 
 /*
- * Reads the headers. `data_end` bounds what may be read, `length` is the frame's; a GSO packet's segments are
+ * Whether the kernel may see a connection's end in the packet, or another's beginning: whatever else is the matter with
+ * it, conntrack reads its flags before anybody drops it. Then its ports are read too, wherever they are.
+ */
+static __always_inline int may_end(void *data, void *data_end, struct packet *p)
+{
+	struct iphdr *ip = data + ETH_HLEN;
+	struct tcphdr *tcp;
+
+	if ((void *)(ip + 1) > data_end || ip->protocol != IPPROTO_TCP || ip->ihl < 5 || ip->frag_off & bpf_htons(0x1fff))
+		return 0;
+	tcp = data + ETH_HLEN + ip->ihl * 4;
+	if ((void *)(tcp + 1) > data_end || !(tcp->fin | tcp->rst | tcp->syn))
+		return 0;
+	p->ports = load32(tcp);
+	return 1;
+}
+
+/*
+ * Reads the headers of a packet whose tuple is read. `data_end` bounds what may be read, `length` is the frame's; a GSO packet's segments are
  * `segment` bytes of payload each, 0 for others. Returns HIT or the reason why the kernel has to do it.
  */
-static __always_inline enum counter parse(void *data, void *data_end, __u32 length, __u32 segment, __u32 ifindex,
-					  struct packet *p)
+static __always_inline enum counter parse(void *data, void *data_end, __u32 length, __u32 segment, struct packet *p)
 {
 	struct ethhdr *eth = data;
 	struct iphdr *ip = data + ETH_HLEN;
@@ -80,15 +101,12 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 	__u32 total, header;
 	__u64 sum;
 
-	p->ends = 0;
-	if ((void *)(udp + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->version != 4)
+	if ((void *)(udp + 1) > data_end)
 		return NOT_OURS;
-	note_end(data, data_end, ip, ifindex, p);
 	if (ip->ihl != 5)
 		return ip->ihl > 5 ? OPTIONS : MALFORMED;
 	if (ip->frag_off & bpf_htons(0x3fff))
 		return FRAGMENT;
-	p->protocol = ip->protocol;
 	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
 		return NOT_OURS;
 	if (ip->ttl < 2)
@@ -106,8 +124,8 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 		header = tcp->doff * 4;
 		if (header < sizeof(*tcp) || sizeof(*ip) + header > total)
 			return MALFORMED;
-		/* ACK with or without PSH, whatever ECN says. */
-		if (p->ends || !tcp->ack || tcp->urg)
+		/* ACK with or without PSH, whatever ECN says; `may_end` has seen to the others. */
+		if (!tcp->ack || tcp->urg)
 			return TCP_FLAGS;
 	} else {
 		header = sizeof(*udp);
@@ -117,9 +135,6 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 	p->mtu = segment ? sizeof(*ip) + header + segment : total;
 	if (segment && sizeof(*ip) + header + segment > 0xffff)
 		return OVER_MTU;
-	p->addresses = load64(&ip->saddr);
-	p->ports = load32(udp);
-	p->side = (ifindex << 8) | p->protocol;
 	p->to_high = load32(eth->h_dest);
 	p->to_low = *(__u16 *)(eth->h_dest + 4);
 	return HIT;

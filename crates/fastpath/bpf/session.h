@@ -44,9 +44,16 @@ static __always_inline int is_helped(struct nf_ct_ext *ext)
 	return ext && (HAS(ext, NF_CT_EXT_HELPER) || HAS(ext, NF_CT_EXT_TIMEOUT));
 }
 
+/* What a session makes of a packet. */
+struct translation {
+	__be32 saddr, daddr;
+	__u32 ports;
+	__u16 session;
+};
+
 /* Reads the session: what it makes of the packet. Returns HIT or the kernel's reason. */
 static __always_inline enum counter judge(struct nf_conn *ct, __u8 dir, const struct config *cfg,
-					  const struct packet *p, struct lease *l)
+					  const struct packet *p, struct translation *to)
 {
 	const __u64 must = IPS_SEEN_REPLY | IPS_ASSURED | IPS_CONFIRMED;
 	const __u64 not = IPS_DYING | IPS_SEQ_ADJUST | IPS_FIXED_TIMEOUT | IPS_UNTRACKED | IPS_OFFLOAD | IPS_HW_OFFLOAD;
@@ -54,7 +61,7 @@ static __always_inline enum counter judge(struct nf_conn *ct, __u8 dir, const st
 	__be16 sport, dport;
 	__u32 timeout;
 
-	l->session = session_hash(ct);
+	to->session = session_hash(ct);
 	if ((status & must) != must)
 		return NOT_SETTLED;
 	if (p->protocol == IPPROTO_TCP && ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED)
@@ -62,17 +69,17 @@ static __always_inline enum counter judge(struct nf_conn *ct, __u8 dir, const st
 	if ((status & not) || is_helped(ct->ext))
 		return HELPED;
 	if (dir == 0) {
-		l->new_saddr = ct->tuplehash[1].tuple.dst.u3.ip;
-		l->new_daddr = ct->tuplehash[1].tuple.src.u3.ip;
+		to->saddr = ct->tuplehash[1].tuple.dst.u3.ip;
+		to->daddr = ct->tuplehash[1].tuple.src.u3.ip;
 		sport = ct->tuplehash[1].tuple.dst.u.all;
 		dport = ct->tuplehash[1].tuple.src.u.all;
 	} else {
-		l->new_saddr = ct->tuplehash[0].tuple.dst.u3.ip;
-		l->new_daddr = ct->tuplehash[0].tuple.src.u3.ip;
+		to->saddr = ct->tuplehash[0].tuple.dst.u3.ip;
+		to->daddr = ct->tuplehash[0].tuple.src.u3.ip;
 		sport = ct->tuplehash[0].tuple.dst.u.all;
 		dport = ct->tuplehash[0].tuple.src.u.all;
 	}
-	l->new_ports = ((__u32)dport << 16) | sport;
+	to->ports = ((__u32)dport << 16) | sport;
 	timeout = p->protocol == IPPROTO_TCP ? cfg->tcp_timeout : cfg->udp_timeout;
 	if (timeout)
 		bpf_ct_change_timeout(ct, timeout);

@@ -42,6 +42,10 @@ pub enum Reason {
     NoAccount,
     /// One packet for each next hop and lease, so that the kernel goes on checking the neighbour.
     NeighbourUse,
+    /// The first of its direction: a lease is taken for the second, so that short sessions do not pay for one.
+    First,
+    /// Its set is full of leases that are in use.
+    NoRoom,
     /// Known to be the kernel's for the length of a lease.
     KernelLease,
     /// No packet's way: how many leases were taken.
@@ -52,7 +56,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Hit,
         Self::NotOurs,
         Self::Fragment,
@@ -71,6 +75,8 @@ impl Reason {
         Self::NoPort,
         Self::NoAccount,
         Self::NeighbourUse,
+        Self::First,
+        Self::NoRoom,
         Self::KernelLease,
         Self::Leased,
         Self::Renewed,
@@ -97,6 +103,8 @@ impl Reason {
             Self::NoPort => "no_port",
             Self::NoAccount => "no_account",
             Self::NeighbourUse => "neighbour_use",
+            Self::First => "first",
+            Self::NoRoom => "no_room",
             Self::KernelLease => "kernel_lease",
             Self::Leased => "leased",
             Self::Renewed => "renewed",

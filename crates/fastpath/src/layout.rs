@@ -6,9 +6,9 @@ use std::net::Ipv4Addr;
 /// Bytes of `struct lease_set`.
 pub(crate) const LEASE_SET: u32 = 256;
 /// Leases of a set.
-pub(crate) const WAYS: u32 = 4;
-/// Next hops that each CPU remembers.
-pub(crate) const HOPS: u32 = 4096;
+pub(crate) const WAYS: u32 = 8;
+/// Paths that each CPU remembers.
+pub(crate) const PATHS: u32 = 4096;
 /// At most so many accounts: `ACCOUNTS_MAX`.
 pub(crate) const ACCOUNTS_MAX: u32 = 4096;
 /// `PORT_PEER`.

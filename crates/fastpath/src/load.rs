@@ -73,7 +73,7 @@ impl std::fmt::Display for Hook {
 pub struct Settings {
     /// Where the programs see packets.
     pub hook: Hook,
-    /// How many leases there is room for, of all CPUs together: two a session. Of 64 bytes each, all of them at once.
+    /// How many leases there is room for, of all CPUs together: two a session. Of 32 bytes each, all of them at once.
     pub leases: u32,
     /// How long a lease is, at most one second.
     pub lease: Duration,
@@ -169,7 +169,7 @@ impl FastPath {
         let traffic = (most_accounts(settings) + 1) * 2;
         let sizes = [
             ("leases", sets * cpus),
-            ("hops", layout::HOPS.saturating_mul(cpus)),
+            ("paths", layout::PATHS.saturating_mul(cpus)),
             ("traffic", traffic),
         ];
         let object = open_and_load(settings.hook, &sizes)
@@ -513,8 +513,8 @@ mod tests {
 
     #[test]
     fn leases_are_divided_by_cpus_into_powers_of_two() {
-        assert_eq!(sets_per_cpu(1 << 17, 2), 1 << 14);
-        assert_eq!(sets_per_cpu(100_000, 2), 8_192);
+        assert_eq!(sets_per_cpu(1 << 17, 2), 1 << 13);
+        assert_eq!(sets_per_cpu(100_000, 2), 4_096);
         assert_eq!(sets_per_cpu(0, 64), 1);
         let most = u64::from(sets_per_cpu(u32::MAX, 1)) * u64::from(layout::LEASE_SET);
         assert!(most <= u64::from(u32::MAX), "a map's size is within 4 GiB");

@@ -14,13 +14,11 @@ mod support;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 use outgate_fastpath::{FastPath, Hook, Reason, Settings};
 use support::frame::{Frame, udp};
 use support::traffic::{Side, Traffic};
 use support::wire::Wire;
-use support::{FAR, GUEST, GUEST_MAC, INSIDE_MAC, PUBLIC, STATIC, TIMEOUTS, World};
+use support::{FAR, GUEST, GUEST_MAC, INSIDE_MAC, PUBLIC, STATIC, TIMEOUTS, World, on_one_cpu};
 
 /// Packets for each hook. `./x soak fastpath` asks for more.
 const PACKETS: u32 = 500_000;
@@ -211,10 +209,12 @@ fn compare(hook: Hook) {
         Reason::Malformed,
         Reason::OverMtu,
     ];
-    for reason in reasons
-        .into_iter()
-        .chain([Reason::TcpFlags, Reason::NotSettled, Reason::NeighbourUse])
-    {
+    for reason in reasons.into_iter().chain([
+        Reason::TcpFlags,
+        Reason::NotSettled,
+        Reason::NeighbourUse,
+        Reason::First,
+    ]) {
         assert!(counters.get(reason) > 0, "no {}: {counters}", reason.name());
     }
 }
@@ -288,20 +288,6 @@ fn delete(paths: &[Path; 2], protocol: &str, ports: &[u16]) {
             let _ = path.world.router.run(&delete).unwrap();
         }
     }
-}
-
-/// So that packets stay in order; another one for each hook.
-fn on_one_cpu(hook: Hook) {
-    let all = sched_getaffinity(Pid::from_raw(0)).unwrap();
-    let mut usable = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap());
-    let one = match hook {
-        Hook::Xdp => usable.next(),
-        Hook::Tcx => usable.next_back(),
-    };
-    let one = one.unwrap();
-    let mut set = CpuSet::new();
-    set.set(one).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &set).unwrap();
 }
 
 /// Tuples, states and flags; not the time that is left.

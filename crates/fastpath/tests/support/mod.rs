@@ -15,6 +15,8 @@ pub mod wire;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use outgate_fastpath::{FastPath, Hook, Port, Settings, Timeouts};
 use outgate_kernel::link::{Veth, VethEnd};
 use outgate_model::MacAddr;
@@ -257,4 +259,18 @@ pub fn with_both(test: impl Fn(&World, &FastPath)) {
         let fast = world.fast(hook);
         test(&world, &fast);
     }
+}
+
+/// This thread and those that it starts, so that packets stay in order; another one for each hook.
+pub fn on_one_cpu(hook: Hook) {
+    let all = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    let mut usable = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap());
+    let one = match hook {
+        Hook::Xdp => usable.next(),
+        Hook::Tcx => usable.next_back(),
+    };
+    let one = one.unwrap();
+    let mut set = CpuSet::new();
+    set.set(one).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &set).unwrap();
 }

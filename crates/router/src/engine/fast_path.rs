@@ -22,7 +22,7 @@ use carried::Past;
 /// A kernel that could not have it is asked again after so long.
 const RETRY: Duration = Duration::from_secs(60);
 /// So many leases are a MiB.
-const LEASES_OF_MIB: u32 = 1 << 14;
+const LEASES_OF_MIB: u32 = 1 << 15;
 /// What conntrack must not insist on when it does not see every packet, and what it insists on by itself. A checksum that
 /// is wrong stays wrong, for the receiver to see, on the fast path; so it does beside it.
 const RELAXED: [(&str, &str, &str); 3] = [
