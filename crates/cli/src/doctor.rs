@@ -16,7 +16,9 @@ use crate::output::{self, Format};
 const FIXES: usize = 3;
 /// How long to wait after a repair before a verdict that is still bad counts.
 const SETTLE: Duration = Duration::from_secs(2);
-/// How long the server may take to answer: an examination takes some seconds, and may have to wait for others.
+/// How long the server may take to say what there is; one that does not is not there.
+const GREETING: Duration = Duration::from_secs(10);
+/// How long it may take to examine: some seconds, and it may have to wait for others.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// So many names are told when none is near.
 const NAMES: usize = 8;
@@ -80,12 +82,15 @@ fn wrong(text: &str) -> String {
 
 /// Asks the server, mends if asked to, and prints.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<()> {
-    let options = Options {
-        timeout: PATIENCE,
-        ..Options::default()
+    let client = |timeout| {
+        let options = Options {
+            timeout,
+            ..Options::default()
+        };
+        Client::connect_with(&args.target, options)
     };
-    let client = Client::connect_with(&args.target, options)?;
-    let mut params = patient(&client, EVERYBODY, args.patient.as_deref())?;
+    let mut params = patient(&client(GREETING)?, EVERYBODY, args.patient.as_deref())?;
+    let client = client(PATIENCE)?;
     params.extend(flow(args));
     let mut diagnosis = examine(&client, &params)?;
     let mut done = Vec::new();

@@ -337,5 +337,16 @@ fn a_name_that_is_none_and_a_server_that_does_not_answer_are_told_with_what_to_d
     says(&["doctor"], 69, &told);
     says(&["audit"], 69, &told);
     std::fs::write(&file, text).expect("credentials");
+    // One that hangs is waited for no longer than a diagnosis may take.
+    clinic.acts(&[("host", "pkill -STOP -f 'outgate server'")]);
+    says(
+        &["doctor"],
+        69,
+        &[
+            "does not answer: nothing within 10 s",
+            "outgate lab status --instance",
+        ],
+    );
+    clinic.acts(&[("host", "pkill -CONT -f 'outgate server'")]);
     clinic.is_healthy();
 }

@@ -138,7 +138,7 @@ causes! {
     NoSourceNat "no-source-nat" Router: "no source NAT address is assigned to the network",
         "assign one: updateNetwork sourcenatipaddress=ADDRESS, or restart the network";
     RepairsUndone "repairs-undone" Configuration: "somebody undoes what the router repairs, again and again",
-        "find and end whatever changes the router behind Outgate's back (the programs named below, a cron job, another tool)";
+        "find and end whatever changes the router behind Outgate's back (the programs that are named, a cron job, another tool)";
     InterfaceMissing "interface-missing" Configuration: "an interface is missing in the router",
         "the host plugs it in again by itself if its bridge is there: look at the bridge that the error names, then restart the network with cleanup=true";
     InterfaceDown "interface-down" Configuration: "an interface of the router is down",
@@ -174,7 +174,7 @@ causes! {
     KeepalivedSplit "keepalived-split" Masters: "two machines both say that they are master of one virtual address",
         "let their adverts (IP protocol 112 to 224.0.0.18) through between the two, which a firewall, a switch or a broken wire holds back; both need the same version, virtual router id, password and addresses; until then end keepalived on one of them";
     AddressConflict "address-conflict" Upstream: "another machine on the public segment has the source NAT address",
-        "find the Ethernet address named below on the public segment and take the address from it, or give the network another source NAT address";
+        "find the Ethernet address that is named on the public segment and take the address from it, or give the network another source NAT address";
     GatewaySilent "gateway-silent" Upstream: "the upstream gateway does not answer ARP",
         "check the upstream gateway, the VLAN and the uplink of the public bridge: nothing beyond the router works";
     GuestStopped "guest-stopped" Guest: "the guest does not run",
@@ -194,7 +194,7 @@ causes! {
     GuestMtu "guest-mtu" Guest: "the guest's MTU is above the network's",
         "use the MTU that DHCP hands out: larger packets are fragmented or lost";
     GatewayStolen "gateway-stolen" Guest: "another machine on the guest network claims the gateway's address",
-        "find the guest with the Ethernet address named below and take the address from it";
+        "find the machine with the Ethernet address that is named and take the address from it";
     GuestLimited "guest-limited" Guest: "the router refuses the guest's new sessions: they are beyond its limit",
         "look at what the guest opens them for; if it may, raise the setting that is named, for the network";
     GuestCutOff "guest-cut-off" Guest: "the guest does not reach the router",
