@@ -143,6 +143,7 @@ impl Cloud {
                 ..Census::default()
             }),
             refused: refused(self.inside()),
+            refused_sources: vec![([198, 51, 100, 7].into(), 4)],
             read_millis: 1_700_000_000_000,
             dropped: vec![Dropped {
                 reason: DropReason::Unsolicited,

@@ -103,6 +103,40 @@ async fn a_limit_that_refuses_is_one_alert_and_event_that_name_the_guest_and_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attack_from_outside_names_the_public_address_and_who_attacks_it() {
+    let world = World::new(4).await;
+    let (router, _) = limited(&world).await;
+    let limit = UpdateSetting {
+        name: settings::SOURCE_RATE.name.to_owned(),
+        scope: SettingScope::Global,
+        value: Some("20".to_owned()),
+    };
+    world.manager.update_setting(&world.admin, limit).await.unwrap();
+    for packets in [0, 900] {
+        let stats = RouterStats {
+            refused: vec![Refused {
+                reason: Refusal::SourceRate,
+                packets,
+                addresses: vec![(common::FIRST_PUBLIC, packets)],
+            }],
+            refused_sources: vec![(Ipv4Addr::new(198, 51, 100, 7), packets)],
+            ..RouterStats::default()
+        };
+        world.host.with(|running| running.stats.insert(router, stats));
+        world.manager.generate_usage().await.unwrap();
+    }
+    let told = alerts(&world);
+    for word in [
+        "203.0.113.10",
+        "20 sessions a second",
+        "most of them from 198.51.100.7",
+        "900 packets",
+    ] {
+        assert!(told[0].contains(word), "{word} in {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_of_a_router_s_limits_goes_with_the_router() {
     let world = World::new(4).await;
     let (router, guest) = limited(&world).await;

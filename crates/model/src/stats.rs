@@ -300,6 +300,9 @@ pub struct RouterStats {
     /// What the limits have refused; one entry for each limit that there is.
     #[serde(default)]
     pub refused: Vec<Refused>,
+    /// The addresses outside that the limit on these refused most lately, at most [`RANKED`]. Anybody may invent addresses.
+    #[serde(default)]
+    pub refused_sources: Vec<(Ipv4Addr, u64)>,
 }
 
 /// Which way a session goes.

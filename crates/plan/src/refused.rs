@@ -18,6 +18,13 @@ pub fn name(refusal: Refusal) -> &'static str {
     }
 }
 
+/// The set that counts by address outside what the limit on these refuses. Anybody may invent addresses, so it is small and
+/// forgets: in a flood of invented ones it names some of them.
+pub const SOURCES: &str = "refused_sources";
+/// So many addresses outside are told apart, for so many seconds after their last refusal.
+pub(crate) const SOURCES_MAX: u32 = 1_024;
+pub(crate) const SOURCES_SECS: u32 = 60;
+
 /// Whose address is counted: the guest's, or the public one. Addresses outside are anybody's to invent.
 pub(crate) fn key(refusal: Refusal) -> &'static str {
     match refusal {
@@ -28,19 +35,32 @@ pub(crate) fn key(refusal: Refusal) -> &'static str {
 
 /// Reads what `nft -j list set ip outgate <name>` printed. `None` when it is not that.
 pub fn counted(reason: Refusal, json: &str) -> Option<Refused> {
-    let document: serde_json::Value = serde_json::from_str(json).ok()?;
-    let mut objects = document.get("nftables")?.as_array()?.iter();
-    let set = objects.find_map(|object| object.get("set"))?;
-    let elements = set.get("elem").and_then(|e| e.as_array());
-    let mut addresses: Vec<(Ipv4Addr, u64)> = elements.into_iter().flatten().filter_map(element).collect();
+    let mut addresses = elements(json)?;
     let packets = addresses.iter().map(|(_, packets)| packets).sum();
-    addresses.sort_by_key(|(address, packets)| (std::cmp::Reverse(*packets), *address));
     addresses.truncate(RANKED);
     Some(Refused {
         reason,
         packets,
         addresses,
     })
+}
+
+/// The addresses outside that were refused most, by what nft printed of [`SOURCES`].
+pub fn sources(json: &str) -> Option<Vec<(Ipv4Addr, u64)>> {
+    let mut addresses = elements(json)?;
+    addresses.truncate(RANKED);
+    Some(addresses)
+}
+
+/// Addresses and packets of a set, the most packets first.
+fn elements(json: &str) -> Option<Vec<(Ipv4Addr, u64)>> {
+    let document: serde_json::Value = serde_json::from_str(json).ok()?;
+    let mut objects = document.get("nftables")?.as_array()?.iter();
+    let set = objects.find_map(|object| object.get("set"))?;
+    let elements = set.get("elem").and_then(|e| e.as_array());
+    let mut addresses: Vec<(Ipv4Addr, u64)> = elements.into_iter().flatten().filter_map(element).collect();
+    addresses.sort_by_key(|(address, packets)| (std::cmp::Reverse(*packets), *address));
+    Some(addresses)
 }
 
 fn element(element: &serde_json::Value) -> Option<(Ipv4Addr, u64)> {
@@ -64,6 +84,7 @@ mod tests {
         assert_eq!(refused.packets, 42);
         let most = (Ipv4Addr::new(10, 1, 1, 6), 22);
         assert_eq!(refused.addresses, [most, (Ipv4Addr::new(10, 1, 1, 5), 20)]);
-        assert_eq!(counted(Refusal::GuestRate, "{}"), None);
+        assert_eq!(sources(json), Some(refused.addresses));
+        assert_eq!((counted(Refusal::GuestRate, "{}"), sources("{}")), (None, None));
     }
 }

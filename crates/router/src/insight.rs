@@ -11,6 +11,7 @@ mod ranking;
 mod refusals;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use outgate_kernel::{conntrack, nft};
@@ -70,6 +71,7 @@ pub fn stats_on(
         read_millis: now_millis(),
         dropped: dropped()?,
         refused: refused(&spec.limits)?,
+        refused_sources: refused_sources(&spec.limits)?,
     })
 }
 
@@ -85,6 +87,21 @@ pub fn refused(limits: &Limits) -> Result<Vec<Refused>, RouterError> {
         Ok(listing.and_then(|listing| refused::counted(reason, &listing)))
     });
     counted.filter_map(Result::transpose).collect()
+}
+
+/// The addresses outside that are refused most.
+///
+/// # Errors
+/// When the kernel cannot be read.
+pub fn refused_sources(limits: &Limits) -> Result<Vec<(Ipv4Addr, u64)>, RouterError> {
+    if limits.source_rate.is_none() {
+        return Ok(Vec::new());
+    }
+    let listing = nft::list_set("ip", ruleset::TABLE, refused::SOURCES);
+    let listing = listing.map_err(|e| RouterError::failed("reading whom the limits refuse", e))?;
+    Ok(listing
+        .and_then(|listing| refused::sources(&listing))
+        .unwrap_or_default())
 }
 
 /// What the table of counters holds; `None` while there is none.

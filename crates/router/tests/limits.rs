@@ -276,6 +276,13 @@ fn an_address_outside_that_attacks_a_forwarded_port_keeps_no_other_out() {
         [(PUBLIC, refused.packets)],
         "the address under attack"
     );
+    let sources = world.router(|engine| insight::refused_sources(&engine.spec().unwrap().limits));
+    assert_eq!(
+        sources.unwrap(),
+        [(attacker, refused.packets)],
+        "and who attacks it"
+    );
+    assert_eq!(world.differences(), Vec::<String>::new());
 }
 
 #[test]

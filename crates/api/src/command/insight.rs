@@ -9,6 +9,7 @@ use outgate_manager::View;
 use outgate_manager::insight::{AddressCapacity, Capacity, protocol_name, protocol_number};
 use outgate_model::id::{GuestId, NetworkId, PublicIpId, RouterId, VpcId};
 use outgate_model::object::{Guest, Network, PublicIp, Router, Vpc};
+use outgate_model::refusal::Refusal;
 use outgate_model::stats::{FastPathStatus, PORTS, ProtocolUse, SessionEntry, SessionQuery, Traffic, Way};
 use outgate_model::{Realm, object};
 use serde_json::{Value, json};
@@ -384,7 +385,7 @@ fn networks(capacity: &Capacity) -> Vec<Value> {
     each.collect()
 }
 
-/// What limits have refused, of the guests or public addresses that they refused most of.
+/// What limits have refused, of the guests, public addresses and addresses outside that they refused most of.
 fn refused(capacity: &Capacity, guests: &Guests) -> Vec<Value> {
     let each = capacity.stats.refused.iter().flat_map(|refused| {
         refused.addresses.iter().map(|(address, packets)| {
@@ -398,7 +399,15 @@ fn refused(capacity: &Capacity, guests: &Guests) -> Vec<Value> {
             Value::Object(object)
         })
     });
-    each.collect()
+    let sources = capacity.stats.refused_sources.iter();
+    let sources = sources.map(|(source, packets)| {
+        json!({
+            "reason": Refusal::SourceRate.setting(),
+            "sourceipaddress": source,
+            "packets": packets,
+        })
+    });
+    each.chain(sources).collect()
 }
 
 /// What is not one address's but its router's.

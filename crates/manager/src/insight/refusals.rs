@@ -47,6 +47,8 @@ pub(super) struct Look {
     over: Vec<(Whom, u64)>,
     /// What lasts, the begun among it. `None` after the first look, which shows no rise.
     lasting: Option<BTreeSet<Whom>>,
+    /// The address outside that was refused most lately.
+    source: Option<Ipv4Addr>,
 }
 
 /// Every router's.
@@ -140,8 +142,12 @@ pub(super) async fn warn(manager: &Manager, read: &[super::Read]) -> Result<(), 
     let looks: Vec<(&Router, Look)> = {
         let mut refusals = manager.inner.insight.refusals();
         let each = read.iter();
-        each.map(|(router, stats)| (&**router, refusals.look(router.id, now, &stats.refused)))
-            .collect()
+        each.map(|(router, stats)| {
+            let mut look = refusals.look(router.id, now, &stats.refused);
+            look.source = stats.refused_sources.first().map(|(source, _)| *source);
+            (&**router, look)
+        })
+        .collect()
     };
     if !looks
         .iter()
@@ -195,7 +201,7 @@ fn tell(view: &View<'_>, draft: &mut Draft, router: &Router, look: &Look) {
         let description = format!(
             "router {}: {what}{}: {packets} packets refused so far ({})",
             router.name,
-            named(view, router, *whom),
+            named(view, router, *whom, look.source),
             reason.setting()
         );
         event(Level::Warn, description.clone());
@@ -218,7 +224,7 @@ fn tell(view: &View<'_>, draft: &mut Draft, router: &Router, look: &Look) {
             "router {}: {} refuses nothing of {who} {address}{} any more; it refused {packets} packets",
             router.name,
             reason.setting(),
-            named(view, router, *whom)
+            named(view, router, *whom, None)
         );
         event(Level::Info, text);
     }
@@ -231,10 +237,11 @@ fn tell(view: &View<'_>, draft: &mut Draft, router: &Router, look: &Look) {
     }
 }
 
-/// ` (web1)`: the guest's name, where it is a guest's address.
-fn named(view: &View<'_>, router: &Router, (reason, address): Whom) -> String {
+/// ` (web1)`: the guest's name, where it is a guest's address; else who outside was refused most.
+fn named(view: &View<'_>, router: &Router, (reason, address): Whom, source: Option<Ipv4Addr>) -> String {
     if !reason.is_of_guests() {
-        return String::new();
+        let source = source.filter(|_| reason == Refusal::SourceRate);
+        return source.map_or_else(String::new, |source| format!(", most of them from {source}"));
     }
     let networks = view.networks_of_realm(router.realm);
     let mut guests = networks.iter().flat_map(|n| view.guests_of_network(n.id));

@@ -117,10 +117,15 @@ fn add_refusals(spec: &RouterSpec, ruleset: &mut Ruleset) {
         let name = refused::name(refusal);
         ruleset.memory(name.to_owned(), "ipv4_addr", Memory::of(SENDERS, None));
         let key = refused::key(refusal);
-        ruleset.chain(
-            name,
-            vec![format!("update @{name} {{ {key} counter }}"), "drop".to_owned()],
-        );
+        let mut rules = vec![format!("update @{name} {{ {key} counter }}")];
+        if refusal == Refusal::SourceRate {
+            let memory = Memory::of(refused::SOURCES_MAX, Some(refused::SOURCES_SECS));
+            ruleset.memory(refused::SOURCES.to_owned(), "ipv4_addr", memory);
+            rules.push(format!("update @{} {{ ip saddr counter }}", refused::SOURCES));
+        }
+        // A set that is full ends its rule, and no other.
+        rules.push("drop".to_owned());
+        ruleset.chain(name, rules);
     }
 }
 
