@@ -23,7 +23,7 @@ const CONNECTIONS: u64 = 2_000;
 /// What makes the bursts of a lane.
 enum Source {
     /// Packets, with all sessions established.
-    Packets(Bench, Sessions),
+    Packets(Box<Bench>, Sessions),
     /// New TCP sessions.
     Connections(Dialer),
 }
@@ -34,7 +34,7 @@ impl Source {
             Workload::Udp64(sessions) => {
                 let mut bench = Bench::new(world, sessions)?;
                 bench.outside.answer(Answer::Drop)?;
-                Self::Packets(bench, sessions)
+                Self::Packets(Box::new(bench), sessions)
             }
             Workload::NewTcp => Self::Connections(Dialer::new(world)?),
             _ => bail!(
