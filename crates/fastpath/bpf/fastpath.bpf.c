@@ -312,7 +312,10 @@ static __always_inline struct lease *place(struct lease_set *set, __u32 home, co
 		if (!spare && l->path == PATH_SEEN)
 			spare = l;
 	}
-	return free ? free : spare;
+	if (free)
+		return free;
+	/* Where many wait for a place, whoever is first must keep it until its second packet now and then. */
+	return bpf_get_prandom_u32() % WAYS ? 0 : spare;
 }
 
 /* Whether the direction was seen before. If not, it is from now on, and `l` is no lease of anybody. */
