@@ -11,8 +11,10 @@ const REGULAR: Duration = Duration::from_secs(3);
 const SOON: Duration = Duration::from_secs(1);
 /// Notifications that belong together arrive within this.
 const TOGETHER: Duration = Duration::from_millis(3);
-/// The first wait after a repair; it doubles with each further one in a row.
+/// The first wait after a repair is twice this; it doubles with each further one in a row.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
+/// The same after a repair that failed.
+const FIRST_FAILED_WAIT: Duration = Duration::from_millis(320);
 /// The longest wait after a repair that succeeded.
 const REPAIRED_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The longest wait after a repair that failed: whatever else is changed meanwhile is repaired within 5 seconds.
@@ -22,7 +24,10 @@ const FAILED_WAIT_MAX: Duration = Duration::from_secs(4);
 pub(super) struct Pace {
     next: Instant,
     not_before: Instant,
-    in_a_row: u32,
+    /// Repairs in a row, those that failed among them.
+    repairs: u32,
+    /// Repairs in a row that failed. Among others that succeed, one that fails is somebody at work, and soon tried again.
+    failures: u32,
     regular: bool,
 }
 
@@ -32,7 +37,8 @@ impl Pace {
         Self {
             next: now + SOON,
             not_before: now,
-            in_a_row: 0,
+            repairs: 0,
+            failures: 0,
             regular: true,
         }
     }
@@ -56,27 +62,26 @@ impl Pace {
     /// There was no difference. Only a look that no notification asked for tells that all is quiet.
     pub(super) fn fine(&mut self, now: Instant) {
         if self.regular {
-            self.in_a_row = 0;
+            self.repairs = 0;
         }
+        self.failures = 0;
         self.again(now, REGULAR, Duration::ZERO);
     }
 
     /// A difference was repaired.
     pub(super) fn repaired(&mut self, now: Instant) {
-        let wait = self.grow(REPAIRED_WAIT_MAX);
+        self.repairs = self.repairs.saturating_add(1);
+        self.failures = 0;
+        let wait = doubled(FIRST_WAIT, self.repairs).min(REPAIRED_WAIT_MAX);
         self.again(now, SOON, wait);
     }
 
     /// A difference could not be repaired.
     pub(super) fn failed(&mut self, now: Instant) {
-        self.in_a_row = self.in_a_row.max(5);
-        let wait = self.grow(FAILED_WAIT_MAX);
+        self.repairs = self.repairs.saturating_add(1);
+        self.failures = self.failures.saturating_add(1);
+        let wait = doubled(FIRST_FAILED_WAIT, self.failures).min(FAILED_WAIT_MAX);
         self.again(now, SOON, wait);
-    }
-
-    fn grow(&mut self, limit: Duration) -> Duration {
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        FIRST_WAIT.saturating_mul(1 << self.in_a_row.min(16)).min(limit)
     }
 
     fn again(&mut self, now: Instant, next: Duration, wait: Duration) {
@@ -84,6 +89,10 @@ impl Pace {
         self.not_before = now + wait;
         self.regular = true;
     }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << times.min(16))
 }
 
 #[cfg(test)]
@@ -114,6 +123,17 @@ mod tests {
             .collect();
         assert!(waits[0] <= Duration::from_secs(1) && waits[19] == FAILED_WAIT_MAX);
         assert!(waits.windows(2).all(|w| w[0] <= w[1]));
+    }
+
+    #[test]
+    fn a_repair_that_fails_among_many_that_do_not_is_tried_again_within_a_second() {
+        let now = Instant::now();
+        let mut pace = Pace::new(now);
+        for _ in 0..20 {
+            pace.repaired(now);
+        }
+        pace.failed(now);
+        assert!(pace.wait(now) <= SOON);
     }
 
     #[test]
