@@ -97,7 +97,8 @@ pub(super) fn both_ways(world: &World, sessions: Sessions, effort: Effort) -> an
 
 /// 7 small ones, 4 middle ones, 1 large one, again and again.
 pub(super) fn imix(world: &World, sessions: Sessions, effort: Effort) -> anyhow::Result<Vec<Reading>> {
-    const ROUND: u32 = 256;
+    // Few calls of many frames: each call ends with a wait, which else would be all that is measured.
+    const ROUND: u32 = 1 << 14;
     let mut bench = Bench::new(world, sessions)?;
     bench.outside.answer(Answer::Drop)?;
     let generators = [(SMALL, 7), (MIDDLE, 4), (LARGE, 1)].map(|(length, share)| {
