@@ -92,12 +92,7 @@ fn hardware_that_says_nothing_is_not_available_and_never_fine() {
     clinic.acts(host::SILENT);
     let (diagnosis, _) = clinic.doctor(&["lab-net"]);
     assert_eq!(diagnosis["healthy"], true, "{diagnosis:#}");
-    let output = clinic
-        .lab
-        .outgate(&["doctor", "lab-net"])
-        .output()
-        .expect("outgate runs");
-    let printed = String::from_utf8_lossy(&output.stdout);
+    let printed = clinic.printed();
     let (_, told) = printed
         .split_once("not available on this host: ")
         .expect("what is missing");
@@ -285,12 +280,7 @@ fn of_two_faults_the_first_broken_link_is_the_verdict_and_the_other_is_listed() 
     let findings = diagnosis["finding"].as_array().expect("findings");
     let causes: Vec<&str> = findings.iter().map(|f| support::text(f, "cause")).collect();
     assert_eq!(causes, ["gateway-silent", "guest-gateway"], "{diagnosis:#}");
-    let output = clinic
-        .lab
-        .outgate(&["doctor", "lab-net"])
-        .output()
-        .expect("outgate runs");
-    let printed = String::from_utf8_lossy(&output.stdout);
+    let printed = clinic.printed();
     let (first, second) = (
         printed.find("[gateway-silent]"),
         printed.find("also: the guest has a wrong gateway"),

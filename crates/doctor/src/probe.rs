@@ -279,25 +279,16 @@ pub fn capture(interface: &str, flow: &Flow) -> Run {
         Kind::Ping => format!("icmp and (host {target} or icmp[0] == 3)"),
         Kind::Tcp | Kind::Udp => format!("(host {target} and port {}) or icmp[0] == 3", flow.port),
     };
-    let words = [
-        "tcpdump",
-        "-n",
-        "-l",
-        "--immediate-mode",
-        "-Z",
-        "root",
-        "-c",
-        "400",
-        "-i",
-        interface,
-        &filter,
-    ];
-    run(&words, CAPTURE)
+    tcpdump(&["-i", interface, &filter])
 }
 
 /// VRRP adverts on every interface of the router, with their bytes.
 pub fn adverts() -> Run {
-    let words = [
+    tcpdump(&["-i", "any", "-y", "LINUX_SLL2", "-xx", "ip proto 112"])
+}
+
+fn tcpdump(what: &[&str]) -> Run {
+    let mut words = vec![
         "tcpdump",
         "-n",
         "-l",
@@ -306,12 +297,7 @@ pub fn adverts() -> Run {
         "root",
         "-c",
         "400",
-        "-i",
-        "any",
-        "-y",
-        "LINUX_SLL2",
-        "-xx",
-        "ip proto 112",
     ];
+    words.extend(what);
     run(&words, CAPTURE)
 }

@@ -15,16 +15,7 @@ use outgate_doctor::{Evidence, diagnose};
 use outgate_model::{MacAddr, RouterSpec};
 use proptest::prelude::*;
 
-const SPEC: &str = r#"{"version":1,"id":"00000000-0000-4000-8000-000000000001","name":"r-1-VM","generation":1,
-    "control":{"interface":"eth1","mac":"02:00:00:00:00:c1","address":"169.254.1.2/16"},
-    "public":{"interface":"eth2","mac":"02:00:00:00:00:c2","mtu":1500,"gateway":"203.0.113.1","addresses":[
-        {"address":"203.0.113.10/24","source_nat":true,"static_nat":null,"firewall":[],"port_forwarding":[]}]},
-    "guest_networks":[{"id":"00000000-0000-4000-8000-000000000002","interface":"eth0","mac":"02:00:00:00:00:c0",
-        "mtu":1500,"gateway":"10.1.1.1/24","domain":"cs1cloud.internal","upstream_dns":["198.51.100.53"],
-        "egress":{"default":"allow","rules":[]},
-        "leases":{"02:00:00:00:00:05":{"address":"10.1.1.5","hostname":"vm-5"}}}],
-    "conntrack":{"max":262144,"tcp_established_secs":7440,"udp_secs":120,"udp_stream_secs":300,"icmp_secs":60},
-    "ssh":{"port":3922,"authorized_keys":[]}}"#;
+const SPEC: &str = include_str!("spec.json");
 
 /// What the programs print when all is well.
 const SAMPLES: [&str; 16] = [

@@ -12,7 +12,7 @@ use common::World;
 use outgate_manager::command::request::{DestroyRouter, UpdateSetting};
 use outgate_manager::settings;
 use outgate_model::id::RouterId;
-use outgate_model::object::{Alert, AlertKind, RouterState, SettingScope};
+use outgate_model::object::{Alert, AlertKind, SettingScope};
 use outgate_model::refusal::{Refusal, Refused};
 use outgate_model::stats::RouterStats;
 
@@ -26,12 +26,7 @@ async fn limited(world: &World) -> (RouterId, Ipv4Addr) {
     };
     world.manager.update_setting(&world.admin, limit).await.unwrap();
     world.guest(network, "web").await;
-    let router = world.router_id(network);
-    let runs = |view: &outgate_manager::View<'_>| {
-        let seen = view.router_observed(router)?;
-        (seen.state == RouterState::Running).then_some(())
-    };
-    world.when(runs).await;
+    let router = world.running_router(network).await;
     let view = world.manager.view();
     let address = view.guests_of_network(network).next().unwrap().nics[0].address;
     (router, address)

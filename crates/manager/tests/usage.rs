@@ -15,7 +15,7 @@ use outgate_manager::command::request::{AddSourceNat, RebootRouter};
 use outgate_manager::insight::{Record, UsageQuery, UsageType};
 use outgate_model::Realm;
 use outgate_model::id::{NetworkId, RouterId};
-use outgate_model::object::{Alert, AlertKind, RouterState};
+use outgate_model::object::{Alert, AlertKind};
 use outgate_model::stats::{
     AddressTraffic, AddressUse, Census, DestinationUse, GuestUse, HealthCheck, HealthKind, ProtocolUse,
     RouterStats, TableUse, Traffic,
@@ -71,12 +71,7 @@ async fn bytes(world: &World) -> (u64, u64) {
 async fn with_router(world: &World) -> (NetworkId, RouterId) {
     let network = world.network("n").await;
     world.guest(network, "vm").await;
-    let router = world.router_id(network);
-    let runs = |view: &outgate_manager::View<'_>| {
-        let seen = view.router_observed(router)?;
-        (seen.state == RouterState::Running).then_some(())
-    };
-    world.when(runs).await;
+    let router = world.running_router(network).await;
     (network, router)
 }
 

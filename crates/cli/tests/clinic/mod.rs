@@ -150,6 +150,13 @@ impl Clinic {
         (diagnosis, took)
     }
 
+    /// What the doctor prints for people.
+    pub fn printed(&self) -> String {
+        let mut doctor = self.lab.outgate(&["doctor", "lab-net"]);
+        let output = doctor.output().expect("outgate runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// The doctor finds nothing.
     pub fn is_healthy(&self) -> Duration {
         let (diagnosis, took) = self.doctor(&["lab-net"]);

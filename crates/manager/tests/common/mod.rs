@@ -28,8 +28,8 @@ use outgate_manager::{
 use outgate_model::id::{GuestId, JobId, NetworkId, NetworkOfferingId, PublicIpId, RouterId, UserId, ZoneId};
 use outgate_model::job::JobState;
 use outgate_model::object::{
-    Account, Guest, Network, NetworkOffering, PublicIp, RoleType, Router, Service, ServiceOffering, Template,
-    User, Zone,
+    Account, Guest, Network, NetworkOffering, PublicIp, RoleType, Router, RouterState, Service,
+    ServiceOffering, Template, User, Zone,
 };
 use outgate_model::{Ipv4Range, Match, PortRange, Protocol};
 use outgate_store::{SqliteStore, Store};
@@ -429,5 +429,15 @@ impl World {
 
     pub fn router_id(&self, network: NetworkId) -> RouterId {
         self.router_of(network).unwrap().id
+    }
+
+    /// The network's router, once it runs.
+    pub async fn running_router(&self, network: NetworkId) -> RouterId {
+        let router = self.router_id(network);
+        let runs = |view: &outgate_manager::View<'_>| {
+            let seen = view.router_observed(router)?;
+            (seen.state == RouterState::Running).then_some(router)
+        };
+        self.when(runs).await
     }
 }
