@@ -164,15 +164,21 @@ async fn pass(manager: &Manager) -> Result<(), crate::CommitError> {
     failed.and(take_in(manager, &read).await)
 }
 
+/// What an alert about something of a router is about.
+fn about(what: impl std::fmt::Display, router: RouterId) -> String {
+    format!("{what} of router {router}")
+}
+
+/// Of which router it is.
+fn router_of(about: &str) -> Option<RouterId> {
+    about.rsplit_once(" of router ")?.1.parse().ok()
+}
+
 /// Takes away what was said of routers that do not run.
 async fn let_go(manager: &Manager, running: &BTreeSet<RouterId>) -> Result<(), crate::CommitError> {
     let is_gone = |alert: &Alert| {
         let of_routers = matches!(alert.kind, AlertKind::Ports | AlertKind::Limit);
-        let router = alert
-            .about
-            .rsplit_once("router ")
-            .and_then(|(_, id)| id.parse().ok());
-        of_routers && router.is_some_and(|id| !running.contains(&id))
+        of_routers && router_of(&alert.about).is_some_and(|id| !running.contains(&id))
     };
     if !manager.view().all::<Alert>().any(|alert| is_gone(alert)) {
         return Ok(());

@@ -9,13 +9,8 @@ use outgate_model::refusal::{Refusal, Refused};
 use outgate_model::stats::RANKED;
 
 /// The name of the chain that refuses, and of the set that counts.
-pub fn name(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::GuestSessions => "refused_guest_sessions",
-        Refusal::GuestRate => "refused_guest_rate",
-        Refusal::SourceRate => "refused_source_rate",
-        Refusal::PingRate => "refused_ping_rate",
-    }
+pub fn name(refusal: Refusal) -> String {
+    format!("refused_{}", refusal.name())
 }
 
 /// The set that counts by address outside what the limit on these refuses. Anybody may invent addresses, so it is small and
@@ -27,9 +22,10 @@ pub(crate) const SOURCES_SECS: u32 = 60;
 
 /// Whose address is counted: the guest's, or the public one. Addresses outside are anybody's to invent.
 pub(crate) fn key(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::GuestSessions | Refusal::GuestRate => "ip saddr",
-        Refusal::SourceRate | Refusal::PingRate => "ip daddr",
+    if refusal.is_of_guests() {
+        "ip saddr"
+    } else {
+        "ip daddr"
     }
 }
 

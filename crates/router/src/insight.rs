@@ -82,7 +82,7 @@ pub fn stats_on(
 pub fn refused(limits: &Limits) -> Result<Vec<Refused>, RouterError> {
     let limited = Refusal::ALL.into_iter().filter(|r| r.limit(limits).is_some());
     let counted = limited.map(|reason| {
-        let listing = nft::list_set("ip", ruleset::TABLE, refused::name(reason));
+        let listing = nft::list_set("ip", ruleset::TABLE, &refused::name(reason));
         let listing = listing.map_err(|e| RouterError::failed("reading what the limits refuse", e))?;
         Ok(listing.and_then(|listing| refused::counted(reason, &listing)))
     });

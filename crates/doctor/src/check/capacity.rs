@@ -41,15 +41,13 @@ fn limit(case: &Case<'_>, (reason, address, packets): &(Refusal, Ipv4Addr, u64))
             reason.setting()
         ),
     ];
-    match reason {
-        Refusal::GuestSessions | Refusal::GuestRate => {
-            let place = guest_place(&case.guest_name(*address));
-            outside(Cause::GuestLimited, place, seen)
-        }
-        Refusal::SourceRate | Refusal::PingRate => Finding {
-            fix: None,
-            ..case.in_router(Cause::PublicLimited, &address.to_string(), seen)
-        },
+    if reason.is_of_guests() {
+        let place = guest_place(&case.guest_name(*address));
+        return outside(Cause::GuestLimited, place, seen);
+    }
+    Finding {
+        fix: None,
+        ..case.in_router(Cause::PublicLimited, &address.to_string(), seen)
     }
 }
 

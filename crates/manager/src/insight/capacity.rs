@@ -227,7 +227,7 @@ struct Watched {
 fn watched(router: &Router, stats: &RouterStats, pool: &Pool) -> Vec<Watched> {
     let table = &stats.table;
     let sessions = Watched {
-        about: format!("sessions of router {}", router.id),
+        about: super::about("sessions", router.id),
         percent: percent(table.sessions, table.limit),
         description: format!(
             "router {} holds {} of {} sessions. Raise router.conntrack.max, shorten the timeouts (router.conntrack.*), or \
@@ -255,7 +255,7 @@ fn watched(router: &Router, stats: &RouterStats, pool: &Pool) -> Vec<Watched> {
 }
 
 fn ports_of(router: RouterId, address: Ipv4Addr) -> String {
-    format!("ports of {address} of router {router}")
+    super::about(format_args!("ports of {address}"), router)
 }
 
 /// Raises alerts for what is above the threshold, and puts those away that are over.

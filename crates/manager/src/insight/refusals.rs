@@ -133,7 +133,7 @@ impl Seen {
 }
 
 fn about(router: RouterId, (reason, address): Whom) -> String {
-    format!("{} of {address} of router {router}", reason.setting())
+    super::about(format_args!("{} of {address}", reason.setting()), router)
 }
 
 /// Tells of whom the limits of these routers refuse since the last look.
@@ -167,9 +167,8 @@ pub(super) async fn warn(manager: &Manager, read: &[super::Read]) -> Result<(), 
 
 /// The alerts about this router's limits.
 fn standing<'a>(view: &'a View<'_>, router: RouterId) -> impl Iterator<Item = &'a str> {
-    let end = format!(" of router {router}");
     let all = view.all::<outgate_model::object::Alert>();
-    all.filter(move |alert| alert.kind == AlertKind::Limit && alert.about.ends_with(&end))
+    all.filter(move |alert| alert.kind == AlertKind::Limit && super::router_of(&alert.about) == Some(router))
         .map(|alert| alert.about.as_str())
 }
 
