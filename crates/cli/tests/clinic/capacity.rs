@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Stdio;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use outgate_testkit::{RawSender, udp_packet};
 use serde_json::Value;
@@ -53,6 +55,29 @@ impl Clinic {
         // It stops reading when the table is full.
         let _ = child.stdin.take().expect("its input").write_all(lines.as_bytes());
         child.wait().expect("it ends");
+    }
+
+    /// Does this while guest1 asks for a session every millisecond, as in a full table somebody always does: a place that
+    /// comes free, because one of the router's or a guest's own queries has ended, is taken at once.
+    pub fn pressed<T>(&mut self, act: impl FnOnce(&mut Clinic) -> T) -> T {
+        let sender = RawSender::new(&self.lab.namespace("guest1")).expect("guest1");
+        let guest = ip(&self.lab.guest("guest1")["nic"][0]);
+        let (over, ended) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for from in (20_000..=59_999).cycle() {
+                    let packet =
+                        udp_packet(SocketAddrV4::new(guest, from), SocketAddrV4::new(SILENT, 9), b"x");
+                    sender.send(&packet, SILENT).expect("it leaves");
+                    let pause = ended.recv_timeout(Duration::from_millis(1));
+                    if pause != Err(RecvTimeoutError::Timeout) {
+                        break;
+                    }
+                }
+            });
+            let _over = over;
+            act(self)
+        })
     }
 
     fn router_name(&self) -> String {
