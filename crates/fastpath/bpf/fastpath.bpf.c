@@ -116,33 +116,42 @@ static __always_inline int is_same(const struct path *a, const struct path *b)
 	       load32(a->to) == load32(b->to) && *(const __u16 *)(a->to + 4) == *(const __u16 *)(b->to + 4);
 }
 
+/* The first place of a path's set, of this CPU's. */
+static __always_inline __u32 first_place(const struct path *path, const struct config *cfg)
+{
+	__u64 h = (path->addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
+
+	h ^= h >> 32;
+	h = (h + (((__u64)path->out << 32) | path->next_hop)) * 0xc2b2ae3d27d4eb4full;
+	return (h >> 40) % PATHS & ~(PATH_WAYS - 1);
+}
+
 /*
- * Keeps a path for a lease, in the place of the same one, of one whose time is over, or of the first. Says NEIGHBOUR_USE
- * when its time begins anew.
+ * Keeps a path for a lease, in the place of the same one or of one that is void or whose time is over. Says NEIGHBOUR_USE
+ * when its time begins anew, and NO_ROOM when others have all places.
  */
 static __always_inline enum counter remember(const struct path *new, struct lease *l, const struct config *cfg,
 					     __u32 now)
 {
-	__u32 hash = (__u32)new->addresses ^ (__u32)(new->addresses >> 32) ^ new->next_hop ^ new->out;
-	__u32 first = ((hash * 0x9e3779b1u) >> 16) % PATHS & ~(PATH_WAYS - 1), place = first;
+	__u32 first = first_place(new, cfg), place = PATH_KERNEL;
 	int i, is_known = 0, is_in_time;
 	struct path *path;
 
 	for (i = PATH_WAYS - 1; i >= 0; i--) {
 		path = path_at(first + i);
 		if (!path)
-			return NO_NEIGHBOUR;
+			return NO_ROOM;
 		if (is_same(path, new)) {
 			place = first + i;
 			is_known = 1;
 			break;
 		}
-		if (!is_fresh(path->until, now, cfg))
+		if (path->generation != new->generation || !is_fresh(path->until, now, cfg))
 			place = first + i;
 	}
-	path = path_at(place);
+	path = place == PATH_KERNEL ? 0 : path_at(place);
 	if (!path)
-		return NO_NEIGHBOUR;
+		return NO_ROOM;
 	is_in_time = is_known && is_fresh(path->until, now, cfg);
 	l->path = place;
 	l->serial = is_known ? path->serial : path->serial + 1;
@@ -242,7 +251,8 @@ static __always_inline enum counter take(void *ctx, int is_xdp, const struct con
 		verdict = NOT_SETTLED;
 	if (verdict == HIT)
 		verdict = route(ctx, p, port, &new, &l, cfg, now);
-	if (verdict == HELPED || verdict == NO_ROUTE || verdict == NO_PORT || verdict == NO_ACCOUNT) {
+	if (verdict == HELPED || verdict == NO_ROUTE || verdict == NO_PORT || verdict == NO_ACCOUNT ||
+	    verdict == NO_ROOM) {
 		l.path = PATH_KERNEL;
 		l.serial = p->generation;
 	} else if (verdict != HIT) {

@@ -26,7 +26,7 @@ enum counter {
 	NO_ACCOUNT,    /* it must be counted and has no place */
 	NEIGHBOUR_USE, /* once a second a packet for each neighbour, so that the kernel keeps checking it */
 	FIRST,         /* of its direction: whoever sends one packet only shall not pay for a lease */
-	NO_ROOM,       /* its set is full of leases that are in use */
+	NO_ROOM,       /* its set is full of leases, or its path's of paths, that are in use */
 	KERNEL_LEASE,  /* known for the length of a lease to be the kernel's */
 	LEASED,        /* leases taken; not a way of a packet */
 	RENEWED,       /* leases for which conntrack alone was asked again; not a way of a packet */
@@ -113,7 +113,7 @@ struct path {
 
 /* For each CPU, in sets of `PATH_WAYS`. */
 #define PATHS 4096
-#define PATH_WAYS 4
+#define PATH_WAYS 8
 
 struct traffic {
 	__u64 packets;

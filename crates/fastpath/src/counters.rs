@@ -44,7 +44,7 @@ pub enum Reason {
     NeighbourUse,
     /// The first of its direction: a lease is taken for the second, so that short sessions do not pay for one.
     First,
-    /// Its set is full of leases that are in use.
+    /// Its set is full of leases, or its path's set of paths, that are in use.
     NoRoom,
     /// Known to be the kernel's for the length of a lease.
     KernelLease,
