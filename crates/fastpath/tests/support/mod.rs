@@ -209,6 +209,13 @@ impl World {
         let fast = fast.unwrap();
         let control = fast.control();
         assert!(control.resume(control.suspensions(), TIMEOUTS).unwrap());
+        // As an engine would, for as long as the test takes.
+        let control = control.clone();
+        std::thread::spawn(move || {
+            while control.keep_alive().is_ok() {
+                std::thread::sleep(Duration::from_secs(2));
+            }
+        });
         fast
     }
 }
