@@ -32,8 +32,15 @@ struct config {
 	__u8 macs[12];
 	/* Ethernet, IPv4 and UDP headers with zeros for a session's fields. */
 	__u8 head[44];
-	/* Makes the value a multiple of 8 bytes. */
-	__u32 pad;
+	/* Nanoseconds from one packet to the next; 0: as fast as it goes. */
+	__u32 gap;
+};
+
+struct place {
+	/* In the row of sessions: so many packets were made. */
+	__u64 next;
+	/* When the next one is due: CLOCK_MONOTONIC in nanoseconds. */
+	__u64 due;
 };
 
 struct count {
@@ -48,12 +55,11 @@ struct {
 	__type(value, struct config);
 } config SEC(".maps");
 
-/* The generator's place in the row of sessions. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct place);
 } place SEC(".maps");
 
 struct {
@@ -72,20 +78,35 @@ static __always_inline __u16 folded(__u32 sum)
 	return ~sum;
 }
 
+/* Whether a packet is due. What was missed is made up for, as from a queue, if it is less than a millisecond's. */
+static __always_inline int is_due(struct place *at, __u32 gap)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (now < at->due)
+		return 0;
+	if (now - at->due > 1000000)
+		at->due = now;
+	at->due += gap;
+	return 1;
+}
+
 /* Writes the headers of the next session's packet: all of them, since what came back from the router is in the page. */
 SEC("xdp")
 int generate(struct xdp_md *ctx)
 {
 	struct config *c = bpf_map_lookup_elem(&config, &zero);
-	__u64 *next = bpf_map_lookup_elem(&place, &zero);
+	struct place *place_at = bpf_map_lookup_elem(&place, &zero);
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
 	struct iphdr *ip = (void *)(eth + 1);
 	struct udphdr *udp = (void *)(ip + 1);
 
-	if (!c || !next || (void *)(udp + 1) > end || !c->sessions || !c->hosts || !c->ports)
+	if (!c || !place_at || (void *)(udp + 1) > end || !c->sessions || !c->hosts || !c->ports)
 		return XDP_DROP;
-	__u32 at = (*next)++ % c->sessions;
+	if (c->gap && !is_due(place_at, c->gap))
+		return XDP_DROP;
+	__u32 at = place_at->next++ % c->sessions;
 	__u32 host = at % c->hosts, rest = at / c->hosts;
 	__u32 source = bpf_htonl(c->first_host + host);
 	__u32 destination = bpf_htonl(c->first_destination + rest / c->ports);

@@ -6,6 +6,7 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,8 +17,10 @@ use outgate_testkit::Namespace;
 static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/traffic.bpf.o"));
 /// linux/bpf.h: `BPF_F_TEST_XDP_LIVE_FRAMES`.
 const LIVE_FRAMES: u32 = 1 << 1;
-/// Frames of one system call. Many: each ends with a wait for the clock's tick or two.
+/// Frames of one system call.
 const BURST: u32 = 1 << 16;
+/// The loopback interface is the first of every namespace.
+const LOOPBACK: i32 = 1;
 const HEADERS: usize = 42;
 const ETHERNET: usize = 14;
 const IPV4: usize = 20;
@@ -77,6 +80,7 @@ struct Config {
     udp_sum: u32,
     macs: [u8; 12],
     head: Vec<u8>,
+    gap: u32,
 }
 
 impl Config {
@@ -97,7 +101,8 @@ impl Config {
         bytes.extend(self.udp_sum.to_ne_bytes());
         bytes.extend(self.macs);
         bytes.extend(&self.head);
-        bytes.resize(96, 0);
+        bytes.resize(92, 0);
+        bytes.extend(self.gap.to_ne_bytes());
         bytes
     }
 }
@@ -208,21 +213,34 @@ fn number(answer: Answer) -> u16 {
 #[derive(Debug)]
 pub struct Generator {
     object: Object,
+    config: Config,
     frame: Vec<u8>,
     interface: u32,
     namespace: OwnedFd,
+    /// Where its program is attached, too, for nothing but that: the kernel makes known how to call a program of XDP when
+    /// its first user comes and when the last one goes, and waits for all CPUs then. Without this every call would end
+    /// with such a wait, of some 25 ms.
+    _idle: (Link, Namespace),
 }
 
 impl Generator {
-    /// Sends frames of this length in bytes, without the checksum of Ethernet, from `interface`'s side of the cable.
+    /// Sends frames of this length in bytes, without the checksum of Ethernet, from `interface`'s side of the cable. Keeps
+    /// a namespace of its own, in which nothing is.
     pub fn new(
         namespace: &Namespace,
         interface: &str,
         ends: &Ends,
         sessions: Sessions,
         length: usize,
+        idle: Namespace,
     ) -> anyhow::Result<Self> {
         let object = load("generate")?;
+        let link = idle.within(|| {
+            program(&object, "generate")?
+                .attach_xdp(LOOPBACK)
+                .map_err(Into::into)
+        })?;
+        let link = link.map_err(|e: anyhow::Error| e.context("attaching the generator to nothing"))?;
         let interface = namespace.within(|| if_nametoindex(interface))??;
         let frame = frame(ends, length);
         let config = Config {
@@ -241,9 +259,11 @@ impl Generator {
         set(&object, "config", &config.to_bytes())?;
         Ok(Self {
             object,
+            config,
             frame,
             interface,
             namespace: namespace.as_fd().try_clone_to_owned()?,
+            _idle: (link, idle),
         })
     }
 
@@ -274,23 +294,31 @@ impl Generator {
         })
     }
 
-    /// Sends `rate` frames a second for so long, or fewer if it cannot keep up. Returns how many.
-    pub fn send_paced(&self, rate: f64, time: Duration) -> anyhow::Result<u64> {
-        /// Small bursts, so that others get their turn as under steady load.
-        const SMALL: u32 = 64;
-        self.inside(|| {
+    /// Sends `rate` frames a second until it is told to stop, or fewer if the core has no time for more. Returns how many,
+    /// and how long it took.
+    pub fn send_paced(&mut self, rate: f64, stop: &AtomicBool) -> anyhow::Result<(u64, Duration)> {
+        self.config.gap = gap(rate);
+        set(&self.object, "config", &self.config.to_bytes())?;
+        let before = self.made()?;
+        let took = self.inside(|| {
             let started = Instant::now();
-            let mut sent = 0_u32;
-            while started.elapsed() < time {
-                if f64::from(sent) > rate * started.elapsed().as_secs_f64() {
-                    std::thread::sleep(Duration::from_micros(50));
-                    continue;
-                }
-                self.burst(SMALL)?;
-                sent += SMALL;
+            while !stop.load(Ordering::Relaxed) {
+                // Most of these frames only look at the clock.
+                self.burst(BURST)?;
             }
-            Ok(u64::from(sent))
-        })
+            Ok(started.elapsed())
+        })?;
+        Ok((self.made()? - before, took))
+    }
+
+    /// How many packets it has made.
+    fn made(&self) -> anyhow::Result<u64> {
+        let map = self.object.maps().find(|map| map.name() == "place");
+        let value = map
+            .context("no map place")?
+            .lookup(&0_u32.to_ne_bytes(), MapFlags::ANY)?;
+        let next = value.as_deref().and_then(|bytes| bytes.first_chunk());
+        Ok(u64::from_ne_bytes(*next.context("map place is empty")?))
     }
 
     fn inside<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
@@ -335,6 +363,16 @@ fn frame(ends: &Ends, length: usize) -> Vec<u8> {
     frame.extend([0, 0]);
     frame.resize(length, 0x5a);
     frame
+}
+
+/// Nanoseconds between the packets of so many a second.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates"
+)]
+fn gap(rate: f64) -> u32 {
+    (1e9 / rate).round() as u32
 }
 
 fn short(length: usize) -> u16 {

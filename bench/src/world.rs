@@ -8,7 +8,7 @@ use outgate_model::MacAddr;
 use outgate_testkit::{Namespace, connect};
 use tokio::runtime::Runtime;
 
-use crate::traffic::Ends;
+use crate::traffic::{Ends, Generator, Sessions};
 
 /// The router's Ethernet addresses: eth0, eth1, eth2.
 pub const ROUTER: [MacAddr; 3] = [mac(0x10), mac(0x11), mac(0x12)];
@@ -65,14 +65,19 @@ impl World {
         Ok(world)
     }
 
-    /// Where packets come from and go to.
-    pub fn ends(&self) -> Ends {
-        Ends {
+    /// A generator of the guests' packets.
+    ///
+    /// # Errors
+    /// When the kernel refuses its program.
+    pub fn generator(&self, sessions: Sessions, length: usize) -> anyhow::Result<Generator> {
+        let ends = Ends {
             first_host: FIRST_HOST,
             first_destination: SERVER,
             router: ROUTER[0].0,
             guest: GUEST.0,
-        }
+        };
+        let idle = self.runtime.block_on(Namespace::new())?;
+        Generator::new(&self.guests, "g0", &ends, sessions, length, idle)
     }
 
     /// The Ethernet addresses of a redirect out of eth2: to whom, from whom.

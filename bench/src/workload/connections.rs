@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::packets::{SMALL, per_second};
 use super::{Better, Effort, Reading, Workload};
-use crate::traffic::{Answer, Attached, Generator, Sessions};
+use crate::traffic::{Answer, Attached, Sessions};
 use crate::world::{SERVER, World};
 
 /// Below the 262,144 sessions that a router tracks.
@@ -24,14 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn udp(world: &World) -> anyhow::Result<Vec<Reading>> {
     let outside = Attached::sink(&world.outside, "e0", Answer::Drop)?;
     let one = Sessions { count: 1, ..NEW };
-    let first = Generator::new(&world.guests, "g0", &world.ends(), one, SMALL)?;
+    let first = world.generator(one, SMALL)?;
     let started = Instant::now();
     while outside.counted()?.0 == 0 {
         ensure!(started.elapsed() < PATIENCE, "no packet arrives outside");
         first.send(1)?;
         std::thread::sleep(Duration::from_millis(1));
     }
-    let generator = Generator::new(&world.guests, "g0", &world.ends(), NEW, SMALL)?;
+    let generator = world.generator(NEW, SMALL)?;
     let (before, _) = outside.counted()?;
     let took = generator.send(NEW.count)?;
     let arrived = outside.counted()?.0 - before;

@@ -41,7 +41,7 @@ impl Bench {
     /// When packets do not arrive.
     pub fn new(world: &World, sessions: Sessions) -> anyhow::Result<Self> {
         let bench = Self {
-            generator: Generator::new(&world.guests, "g0", &world.ends(), sessions, SMALL)?,
+            generator: world.generator(sessions, SMALL)?,
             outside: Attached::sink(&world.outside, "e0", Answer::Reflect)?,
             inside: Attached::sink(&world.guests, "g0", Answer::Drop)?,
         };
@@ -97,13 +97,12 @@ pub(super) fn both_ways(world: &World, sessions: Sessions, effort: Effort) -> an
 
 /// 7 small ones, 4 middle ones, 1 large one, again and again.
 pub(super) fn imix(world: &World, sessions: Sessions, effort: Effort) -> anyhow::Result<Vec<Reading>> {
-    // Few calls of many frames: each call ends with a wait, which else would be all that is measured.
+    // Few calls of many frames: to prepare a call takes as long as a hundred packets.
     const ROUND: u32 = 1 << 14;
     let mut bench = Bench::new(world, sessions)?;
     bench.outside.answer(Answer::Drop)?;
-    let generators = [(SMALL, 7), (MIDDLE, 4), (LARGE, 1)].map(|(length, share)| {
-        Generator::new(&world.guests, "g0", &world.ends(), sessions, length).map(|g| (g, share * ROUND))
-    });
+    let generators = [(SMALL, 7), (MIDDLE, 4), (LARGE, 1)]
+        .map(|(length, share)| world.generator(sessions, length).map(|g| (g, share * ROUND)));
     let (before, bytes_before) = bench.outside.counted()?;
     let mut took = Duration::ZERO;
     while took < effort.time {
@@ -138,7 +137,7 @@ pub fn check_content(contender: &Contender) -> anyhow::Result<()> {
     let socket = world.outside.within(bind)?.context("a socket outside")?;
     socket2::SockRef::from(&socket).set_recv_buffer_size(8 << 20)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
-    let generator = Generator::new(&world.guests, "g0", &world.ends(), sessions, SMALL)?;
+    let generator = world.generator(sessions, SMALL)?;
     let public: Ipv4Net = PUBLIC.parse()?;
     let mut buffer = [0; 2_048];
     for n in 0..sessions.count {
