@@ -116,13 +116,18 @@ static __always_inline int is_same(const struct path *a, const struct path *b)
 	       load32(a->to) == load32(b->to) && *(const __u16 *)(a->to + 4) == *(const __u16 *)(b->to + 4);
 }
 
-/* The first place of a path's set, of this CPU's. */
+/*
+ * The first place of a path's set, of this CPU's. Networks that share a public address, or a server, have paths that
+ * differ in nothing but the interface that packets come in by: its Ethernet address and its account.
+ */
 static __always_inline __u32 first_place(const struct path *path, const struct config *cfg)
 {
 	__u64 h = (path->addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
 
 	h ^= h >> 32;
 	h = (h + (((__u64)path->out << 32) | path->next_hop)) * 0xc2b2ae3d27d4eb4full;
+	h ^= h >> 32;
+	h = (h + (((__u64)load32(path->to + 2) << 32) | path->account)) * 0x9e3779b97f4a7c15ull;
 	return (h >> 40) % PATHS & ~(PATH_WAYS - 1);
 }
 
