@@ -213,6 +213,25 @@ pub struct Command {
 }
 
 impl Command {
+    const fn new(
+        name: &'static str,
+        description: &'static str,
+        params: &'static [&'static [Param]],
+        answers: Answers,
+        mode: Mode,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            name,
+            description,
+            mode,
+            callers: Callers::Everybody,
+            params,
+            answers,
+            handler,
+        }
+    }
+
     const fn read(
         name: &'static str,
         description: &'static str,
@@ -220,16 +239,14 @@ impl Command {
         answers: Answers,
         handler: fn(&Look<'_>, &Params) -> Result<Object, ApiError>,
     ) -> Self {
-        let handler = Handler::Read(handler);
-        Self {
+        Self::new(
             name,
             description,
-            mode: Mode::Sync,
-            callers: Callers::Everybody,
             params,
             answers,
-            handler,
-        }
+            Mode::Sync,
+            Handler::Read(handler),
+        )
     }
 
     const fn act(
@@ -239,16 +256,14 @@ impl Command {
         answers: Answers,
         handler: for<'a> fn(&'a Call<'a>) -> Later<'a, Object>,
     ) -> Self {
-        let handler = Handler::Act(handler);
-        Self {
+        Self::new(
             name,
             description,
-            mode: Mode::Sync,
-            callers: Callers::Everybody,
             params,
             answers,
-            handler,
-        }
+            Mode::Sync,
+            Handler::Act(handler),
+        )
     }
 
     const fn start(
@@ -258,16 +273,14 @@ impl Command {
         answers: Answers,
         handler: for<'a> fn(&'a Call<'a>) -> Later<'a, Started>,
     ) -> Self {
-        let handler = Handler::Start(handler);
-        Self {
+        Self::new(
             name,
             description,
-            mode: Mode::Async,
-            callers: Callers::Everybody,
             params,
             answers,
-            handler,
-        }
+            Mode::Async,
+            Handler::Start(handler),
+        )
     }
 
     /// The same, and its first answer holds the new object's id.

@@ -4,8 +4,8 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use outgate_model::id::{NetworkId, NicId, VpcId};
-use outgate_model::object::{Guest, Network, PublicIp};
+use outgate_model::id::{DomainId, NetworkId, NicId, VpcId, ZoneId};
+use outgate_model::object::{Domain, Guest, Network, PublicIp, Zone};
 use outgate_model::{IcmpMatch, Match, Realm};
 
 use super::conflicts::join;
@@ -41,6 +41,21 @@ pub(crate) fn name(field: &str, value: &str) -> Result<(), CommandError> {
 
 /// IPv4's smallest MTU, RFC 791.
 const MTU_MIN: u32 = 68;
+
+/// Where an offering may be used: domains and zones that there are.
+pub(crate) fn known_places(
+    tx: &mut Tx<'_>,
+    domains: &[DomainId],
+    zones: &[ZoneId],
+) -> Result<(), CommandError> {
+    for id in domains {
+        tx.provided::<Domain>("domainid", *id)?;
+    }
+    for id in zones {
+        tx.provided::<Zone>("zoneid", *id)?;
+    }
+    Ok(())
+}
 
 /// An MTU of at most `most`, which is what `of` says.
 pub(crate) fn mtu(field: &str, mtu: u32, most: u32, of: &str) -> Result<(), CommandError> {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use outgate_model::event::Level;
 use outgate_model::id::{DomainId, NetworkOfferingId, ZoneId};
-use outgate_model::object::{Domain, Network, NetworkOffering, OfferingState, PublicIp, Service, Zone};
+use outgate_model::object::{Network, NetworkOffering, OfferingState, PublicIp, Service};
 use outgate_model::router_spec::EgressPolicy;
 
 use super::checks;
@@ -30,7 +30,7 @@ pub(crate) fn create(
     checks::name("displaytext", &request.display_text)?;
     unused_name(tx, &request.name, None)?;
     check_services(&request.services, request.for_vpc)?;
-    known_places(tx, &request.domains, &request.zones)?;
+    checks::known_places(tx, &request.domains, &request.zones)?;
     if request.details.len() > DETAILS_MAX {
         let expected = format!("at most {DETAILS_MAX} details");
         return Err(CommandError::invalid("details", request.details.len(), expected));
@@ -108,7 +108,7 @@ pub(crate) fn update(
     if let Some(tags) = &request.tags {
         next.tags.clone_from(tags);
     }
-    known_places(
+    checks::known_places(
         tx,
         request.domains.as_deref().unwrap_or_default(),
         request.zones.as_deref().unwrap_or_default(),
@@ -175,16 +175,6 @@ fn unused_name(tx: &Tx<'_>, name: &str, but: Option<NetworkOfferingId>) -> Resul
         }
         None => Ok(()),
     }
-}
-
-fn known_places(tx: &mut Tx<'_>, domains: &[DomainId], zones: &[ZoneId]) -> Result<(), CommandError> {
-    for id in domains {
-        tx.provided::<Domain>("domainid", *id)?;
-    }
-    for id in zones {
-        tx.provided::<Zone>("zoneid", *id)?;
-    }
-    Ok(())
 }
 
 /// Services that make sense together.

@@ -128,22 +128,7 @@ fn subnet_of(request: &CreatePrivateGateway) -> Result<Ipv4Net, CommandError> {
 
 /// Apart from everything that the router is connected to already, and from where static routes lead.
 fn check_subnet(tx: &Tx<'_>, vpc: &Vpc, zone: &Zone, net: Ipv4Net) -> Result<(), CommandError> {
-    let ranges = address::ranges_of(tx, zone);
-    let gateways = tx.view.gateways_of_vpc(vpc.id);
-    let routes = tx.view.routes_of_vpc(vpc.id);
-    let taken = [
-        (vpc.cidr, "the VPC's CIDR".to_owned()),
-        (link_local(), "link-local addresses".to_owned()),
-    ]
-    .into_iter()
-    .chain(
-        ranges
-            .iter()
-            .map(|range| (range.gateway, "a public range".to_owned())),
-    )
-    .chain(gateways.map(|gateway| (gateway.address, format!("private gateway {}", gateway.id))))
-    .chain(routes.map(|route| (route.cidr, format!("static route {}", route.id))));
-    match taken.into_iter().find(|(other, _)| subnet::overlap(*other, net)) {
+    match overlapping(tx, vpc, zone, net) {
         Some((other, what)) => {
             let expected = format!("an address in a subnet apart from {what}, {}", other.trunc());
             Err(CommandError::invalid("ipaddress", net, expected))
@@ -152,8 +137,26 @@ fn check_subnet(tx: &Tx<'_>, vpc: &Vpc, zone: &Zone, net: Ipv4Net) -> Result<(),
     }
 }
 
+/// What the VPC's router knows already of this network: the first that overlaps it, and what that is.
+pub(super) fn overlapping(tx: &Tx<'_>, vpc: &Vpc, zone: &Zone, net: Ipv4Net) -> Option<(Ipv4Net, String)> {
+    let ranges = address::ranges_of(tx, zone);
+    let gateways = tx.view.gateways_of_vpc(vpc.id);
+    let routes = tx.view.routes_of_vpc(vpc.id);
+    let ranges = ranges
+        .iter()
+        .map(|range| (range.gateway, "a public range".to_owned()));
+    let gateways = gateways.map(|gateway| (gateway.address, format!("private gateway {}", gateway.id)));
+    let routes = routes.map(|route| (route.cidr, format!("static route {}", route.id)));
+    let own = [
+        (vpc.cidr, "the VPC's CIDR".to_owned()),
+        (link_local(), "link-local addresses".to_owned()),
+    ];
+    let mut known = own.into_iter().chain(ranges).chain(gateways).chain(routes);
+    known.find(|(other, _)| subnet::overlap(*other, net))
+}
+
 /// RFC 3927: the control network.
-pub(super) fn link_local() -> Ipv4Net {
+fn link_local() -> Ipv4Net {
     Ipv4Net::new_assert(std::net::Ipv4Addr::new(169, 254, 0, 0), 16)
 }
 

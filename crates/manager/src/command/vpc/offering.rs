@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use outgate_model::event::Level;
 use outgate_model::id::{DomainId, VpcOfferingId, ZoneId};
 use outgate_model::job::Goal;
-use outgate_model::object::{Domain, Service, VpcOffering, Zone};
+use outgate_model::object::{Service, VpcOffering};
 
 use crate::CommandError;
 use crate::command::checks;
@@ -26,7 +26,7 @@ pub(crate) fn create(tx: &mut Tx<'_>, request: &CreateVpcOffering) -> Result<Sta
     checks::name("name", &request.name)?;
     checks::name("displaytext", &request.display_text)?;
     unused_name(tx, &request.name, None)?;
-    known_places(tx, &request.domains, &request.zones)?;
+    checks::known_places(tx, &request.domains, &request.zones)?;
     let offering = VpcOffering {
         id: VpcOfferingId::new(),
         name: request.name.clone(),
@@ -79,16 +79,6 @@ fn unused_name(tx: &mut Tx<'_>, name: &str, own: Option<VpcOfferingId>) -> Resul
     }
 }
 
-fn known_places(tx: &mut Tx<'_>, domains: &[DomainId], zones: &[ZoneId]) -> Result<(), CommandError> {
-    for domain in domains {
-        tx.provided::<Domain>("domainid", *domain)?;
-    }
-    for zone in zones {
-        tx.provided::<Zone>("zoneid", *zone)?;
-    }
-    Ok(())
-}
-
 /// `updateVPCOffering`.
 pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateVpcOffering) -> Result<Started, CommandError> {
     let offering = tx.provided::<VpcOffering>("id", request.id)?;
@@ -104,7 +94,7 @@ pub(crate) fn update(tx: &mut Tx<'_>, request: &UpdateVpcOffering) -> Result<Sta
     }
     let domains = request.domains.as_deref().unwrap_or_default();
     let zones = request.zones.as_deref().unwrap_or_default();
-    known_places(tx, domains, zones)?;
+    checks::known_places(tx, domains, zones)?;
     next.enabled = request.enabled.unwrap_or(next.enabled);
     next.domains = request.domains.clone().unwrap_or(next.domains);
     next.zones = request.zones.clone().unwrap_or(next.zones);

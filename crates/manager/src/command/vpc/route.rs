@@ -9,11 +9,10 @@ use outgate_model::Realm;
 use outgate_model::id::{PrivateGatewayId, StaticRouteId};
 use outgate_model::object::{PrivateGateway, StaticRoute, Vpc, Zone};
 
-use super::gateway::link_local;
+use super::gateway::overlapping;
 use crate::CommandError;
 use crate::command::request::{CreateStaticRoute, DeleteStaticRoute, Started};
 use crate::command::tx::Tx;
-use crate::command::{address, subnet};
 use crate::mirror::Stored;
 
 /// How many static routes a VPC may have.
@@ -93,22 +92,7 @@ fn check_target(tx: &mut Tx<'_>, vpc: &Vpc, cidr: Ipv4Net) -> Result<(), Command
         return refused("a network of hosts; everything else leaves through the public gateway".to_owned());
     }
     let zone = tx.known::<Zone>(vpc.zone)?;
-    let ranges = address::ranges_of(tx, &zone);
-    let gateways = tx.view.gateways_of_vpc(vpc.id);
-    let routes = tx.view.routes_of_vpc(vpc.id);
-    let taken = [
-        (vpc.cidr, "the VPC's CIDR".to_owned()),
-        (link_local(), "link-local addresses".to_owned()),
-    ]
-    .into_iter()
-    .chain(
-        ranges
-            .iter()
-            .map(|range| (range.gateway, "a public range".to_owned())),
-    )
-    .chain(gateways.map(|gateway| (gateway.address, format!("private gateway {}", gateway.id))))
-    .chain(routes.map(|route| (route.cidr, format!("static route {}", route.id))));
-    match taken.into_iter().find(|(other, _)| subnet::overlap(*other, cidr)) {
+    match overlapping(tx, vpc, &zone, cidr) {
         Some((other, what)) => refused(format!("a CIDR apart from {what}, {}", other.trunc())),
         None => Ok(()),
     }
