@@ -16,7 +16,8 @@ pub use credentials::Credentials;
 pub use options::{Method, Options};
 pub use tls::{Tls, Trust};
 
-use crate::exit::Unavailable;
+use crate::doctor::instead;
+use crate::exit::{Unavailable, Usage};
 use crate::lab::state::Instance;
 
 /// How often a job is asked about at first; later less and less often.
@@ -216,7 +217,7 @@ impl Client {
         Ok(found.cloned().unwrap_or_default())
     }
 
-    /// The one router with this name or id; without one, the first there is.
+    /// The one router with this name or id; without one, the first there is. Errors (usage) when there is none.
     pub fn router(&self, wanted: Option<&str>) -> anyhow::Result<Value> {
         let routers = self.list("listRouters", EVERYTHING)?;
         let known: Vec<String> = routers
@@ -226,9 +227,11 @@ impl Client {
         let mut found = routers
             .into_iter()
             .filter(|r| wanted.is_none_or(|w| is_called(r, w)));
-        found.next().with_context(|| match wanted {
-            Some(name) => format!("there is no router {name}; there are: {}", known.join(", ")),
-            None => "there is no router; a network gets one with its first guest".to_owned(),
+        found.next().with_context(|| {
+            Usage(match wanted {
+                Some(name) => format!("there is no router {name}{}", instead(name, &known)),
+                None => "there is no router; a network gets one with its first guest".to_owned(),
+            })
         })
     }
 }
@@ -270,9 +273,16 @@ fn opened(
     }
 }
 
-/// Whether an object's name, display name, instance name, address or id is `wanted`.
+/// Whether an object's name, display name, instance name, user name, address or id is `wanted`.
 pub fn is_called(object: &Value, wanted: &str) -> bool {
-    ["name", "displayname", "instancename", "ipaddress", "id"]
-        .iter()
-        .any(|key| object[key].as_str() == Some(wanted))
+    [
+        "name",
+        "displayname",
+        "instancename",
+        "username",
+        "ipaddress",
+        "id",
+    ]
+    .iter()
+    .any(|key| object[key].as_str() == Some(wanted))
 }

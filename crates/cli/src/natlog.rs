@@ -22,6 +22,10 @@ use files::Log;
 
 /// What can be asked.
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Examples:
+  outgate natlog who 203.0.113.10:1024 --at 2026-11-25T15:45:37Z   who was it?
+  outgate natlog who --help                                        says more")]
 pub enum Command {
     /// Tell which guest had a public address and port, and when
     Who(Box<Who>),
@@ -188,8 +192,8 @@ fn logs(args: &Who) -> anyhow::Result<Vec<Log>> {
     if found.is_empty() {
         let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
         let told = format!(
-            "there are no records in {}: are sessions recorded (router.natlog.enabled), and on this host? --from names other \
-             places",
+            "there are no records in {}: are sessions recorded (router.natlog.enabled), and on this host? --instance names a \
+             lab, --from other places",
             places.join(", ")
         );
         return Err(Unavailable(told).into());

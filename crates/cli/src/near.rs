@@ -4,7 +4,7 @@
 /// How many near names are told.
 const NEAR: usize = 3;
 
-/// The nearest names: a few letters wrong, or one part of the other.
+/// The nearest names: a few letters wrong, or one part of the other, or an abbreviation of it.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.to_lowercase();
     let score = |name: &str| {
@@ -12,11 +12,19 @@ pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) ->
         let wrong = strsim::damerau_levenshtein(&wanted, &name);
         let part = wanted.len() >= 3 && (name.contains(&wanted) || wanted.contains(&name) && name.len() >= 3);
         let limit = (wanted.len() / 4).max(2);
-        (wrong <= limit || part).then_some((wrong > limit, wrong))
+        (wrong <= limit || part || abbreviates(&wanted, &name)).then_some((wrong > limit, wrong))
     };
     let mut scored: Vec<_> = names.filter_map(|name| Some((score(name)?, name))).collect();
     scored.sort_unstable();
     scored.into_iter().take(NEAR).map(|(_, name)| name).collect()
+}
+
+/// Whether `short` is letters of `name` in their order, from its first on: `pubport` of `publicport`.
+fn abbreviates(short: &str, name: &str) -> bool {
+    let mut letters = name.chars();
+    short.len() >= 4
+        && short.chars().next() == name.chars().next()
+        && short.chars().all(|wanted| letters.any(|letter| letter == wanted))
 }
 
 /// `; did you mean guest1?`; nothing when no name is near.
@@ -47,5 +55,7 @@ mod tests {
         assert_eq!(of("lsitRouters"), ["listRouters"]);
         assert_eq!(of("CreateNetwrok")[0], "createNetwork");
         assert!(of("xyz").is_empty());
+        let names = ["publicport", "publicendport", "privateport"];
+        assert_eq!(nearest("pubport", names.into_iter())[0], "publicport");
     }
 }

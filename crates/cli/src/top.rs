@@ -42,7 +42,7 @@ Examples:
   outgate top -o json --count 60    a line of JSON a second, for a minute
   outgate top --once -o json | jq '.network[].virtualmachine[] | {name, receivedbytespersecond}'
 
-Exit codes: 0 done, 1 no such network, 69 the server does not answer.")]
+Exit codes: 0 done, 64 there is no such network, 69 the server does not answer.")]
 pub struct Args {
     /// The name or id of a network, VPC or router; without it, all networks and VPCs
     what: Option<String>,

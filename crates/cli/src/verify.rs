@@ -20,7 +20,7 @@ Examples:
   outgate verify r-2-VM -o json | jq '.[] | select(.pass | not)'
   outgate verify r-2-VM --credentials-file ~/.cloudstack.ini
 
-Exit codes: 0 every step passed, 1 a step failed, 69 the server does not answer.")]
+Exit codes: 0 every step passed, 1 a step failed, 64 there is no such router, 69 the server does not answer.")]
 pub struct Args {
     /// The router's name or id; without it, the first one there is
     router: Option<String>,

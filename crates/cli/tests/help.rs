@@ -18,7 +18,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn every_command_teaches_with_examples() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["server"],
         &["lab"],
@@ -29,7 +29,12 @@ fn every_command_teaches_with_examples() {
         &["lab", "exec"],
         &["verify"],
         &["audit"],
+        &["natlog"],
         &["natlog", "who"],
+        &["doctor"],
+        &["trace"],
+        &["top"],
+        &["man"],
         &["api"],
         &["openapi"],
         &["completions"],

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which columns a table shows when nobody says.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::Value;
 
 /// By the key of a list or object: what people look for first.
@@ -250,6 +252,46 @@ const KNOWN: &[(&str, &[&str])] = &[
             "account",
         ],
     ),
+    (
+        "routersession",
+        &[
+            "virtualmachinename",
+            "protocol",
+            "insideipaddress",
+            "insideport",
+            "publicipaddress",
+            "publicport",
+            "destinationipaddress",
+            "destinationport",
+            "direction",
+            "state",
+            "timeout",
+            "sentbytes",
+            "receivedbytes",
+        ],
+    ),
+    (
+        "sourcenatusage",
+        &[
+            "ipaddress",
+            "sessions",
+            "portsused",
+            "portlimit",
+            "percentused",
+            "poolpercentused",
+            "exhaustedin",
+            "poolexhaustedin",
+            "sessiontable.used",
+            "sessiontable.limit",
+            "sentbytes",
+            "receivedbytes",
+            "remedy",
+        ],
+    ),
+    (
+        "healthchecks",
+        &["checkname", "checktype", "success", "details", "lastupdated"],
+    ),
     ("resourcelimit", &["resourcetypename", "max", "account", "domain"]),
     ("api", &["name", "isasync", "description"]),
 ];
@@ -335,14 +377,34 @@ pub fn path_text(item: &Value, path: &str) -> String {
     own.map(|(_, value)| path_text(value, rest)).unwrap_or_default()
 }
 
+/// A text that is sent as an address which holds it, as getDiagnosticsData's `url`.
+const HELD: &str = "data:text/plain;charset=utf-8;base64,";
+
+/// A value as one word or line, or a text of several lines as it is, safe to print.
+pub fn lines(value: &Value) -> String {
+    let held = value
+        .as_str()
+        .and_then(|text| BASE64.decode(text.strip_prefix(HELD)?).ok())
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let whole = held.as_deref().or(value.as_str());
+    let lines = whole.filter(|text| text.contains('\n')).map(|text| {
+        let lines = text.trim_end().lines().map(text_of);
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    lines.unwrap_or_else(|| text(value))
+}
+
+fn text_of(line: &str) -> String {
+    line.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
 /// A value as one word or line, safe to print: control characters, which could move a terminal's cursor, are left out.
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect(),
+        Value::String(text) => text_of(text),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(","),
         Value::Object(object) => match (object.get("key"), object.get("value"), object.get("name")) {
             (Some(key), Some(value), _) => format!("{}={}", text(key), text(value)),
@@ -382,6 +444,11 @@ mod tests {
 
     #[test]
     fn what_a_server_sends_cannot_drive_the_terminal() {
-        assert_eq!(text(&json!("a\u{1b}[2Jb")), "a [2Jb");
+        assert_eq!(text(&json!("a\u{1b}[2Jb\nc")), "a [2Jb c");
+        assert_eq!(lines(&json!("a\u{1b}[2Jb\nc\n")), "a [2Jb\nc");
+        assert_eq!(
+            lines(&json!("data:text/plain;charset=utf-8;base64,YRtiCmM=")),
+            "a b\nc"
+        );
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::catalog::{Api, Catalog};
 use super::request::{Request, outer};
 use crate::client::{Client, is_called};
+use crate::doctor::instead;
 use crate::exit::Usage;
 
 /// What parameters are called, in front of `id` or `ids`, where that is not what their lists are called.
@@ -21,6 +22,13 @@ const ALIASES: &[(&str, &str)] = &[
     ("loadbalancer", "listLoadBalancerRules"),
     ("lbrule", "listLoadBalancerRules"),
     ("parentdomain", "listDomains"),
+    ("loadbalancerruleinstance", "listLoadBalancerRules"),
+    ("loadbalancerstatistics", "listLoadBalancerRules"),
+    ("virtualmachinelease", "listVirtualMachines"),
+    ("userkeys", "listUsers"),
+    ("target", "listRouters"),
+    ("routertemplate", "listRouters"),
+    ("hostmaintenance", "listHosts"),
 ];
 
 /// Lists that want to know more.
@@ -30,6 +38,7 @@ const MORE: &[(&str, &str, &str)] = &[
 ];
 
 /// The list that holds what `param` of `command` names. What tags are put on is of the kind that `resourcetype` says.
+/// `None` where there is no list, or only one that wants to know more than a name.
 pub fn lister<'a>(
     catalog: &'a Catalog,
     command: &str,
@@ -43,7 +52,7 @@ pub fn lister<'a>(
         noun => noun.to_owned(),
     };
     if let Some((_, list)) = ALIASES.iter().find(|(alias, _)| *alias == noun) {
-        return catalog.find(list);
+        return catalog.find(list).filter(|list| is_enough(list));
     }
     let plural = noun.strip_suffix('y').map(|stem| format!("list{stem}ies"));
     let names = [
@@ -52,7 +61,19 @@ pub fn lister<'a>(
         Some(format!("list{noun}es")),
         Some(format!("list{noun}")),
     ];
-    names.iter().flatten().find_map(|name| catalog.find(name))
+    let found = names.iter().flatten().find_map(|name| catalog.find(name));
+    found.filter(|list| is_enough(list))
+}
+
+/// Whether a list can be asked without knowing more than [`MORE`] does.
+fn is_enough(list: &Api) -> bool {
+    let known = |param: &str| {
+        MORE.iter()
+            .any(|(name, more, _)| *name == list.name && *more == param)
+    };
+    list.params
+        .iter()
+        .all(|param| !param.required || known(&param.name))
 }
 
 /// What a command is about, in lower case: `network` of `restartNetwork` and of `listNetworks`.
@@ -163,11 +184,15 @@ fn one(
     ids.sort_unstable();
     match ids[..] {
         [id] => Ok(id.to_owned()),
-        [] => Err(Usage(format!(
-            "{param}: {wanted} is neither an id nor a name in {}",
-            list.name
-        ))
-        .into()),
+        [] => {
+            let all = look(client, list, "", project)?;
+            Err(Usage(format!(
+                "{param}: {wanted} is neither an id nor a name in {}{}",
+                list.name,
+                instead(wanted, &names(&all))
+            ))
+            .into())
+        }
         _ => Err(Usage(format!(
             "{param}: several in {} are called {wanted}: {}",
             list.name,
@@ -177,9 +202,37 @@ fn one(
     }
 }
 
+/// What objects are called: by name, else by address.
+fn names(objects: &[Value]) -> Vec<String> {
+    let name = |object: &Value| {
+        let keys = ["name", "username", "ipaddress"];
+        keys.iter()
+            .find_map(|key| object[*key].as_str())
+            .map(str::to_owned)
+    };
+    objects.iter().filter_map(name).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::catalog::Param;
     use super::*;
+
+    #[test]
+    fn a_list_that_wants_more_than_a_name_is_not_asked() {
+        let required = Param {
+            name: "virtualmachineid".to_owned(),
+            required: true,
+            ..Param::default()
+        };
+        let list = Api {
+            name: "listNics".to_owned(),
+            params: vec![required],
+            ..Api::default()
+        };
+        let catalog = Catalog { commands: vec![list] };
+        assert!(lister(&catalog, "updateVmNicIp", "nicid", None).is_none());
+    }
 
     #[test]
     fn the_list_behind_an_id_follows_from_its_name_and_its_command() {
@@ -193,6 +246,8 @@ mod tests {
             "listLoadBalancerRules",
             "listPods",
             "listDomains",
+            "listRouters",
+            "listUsers",
         ];
         let commands = names
             .iter()
@@ -223,6 +278,12 @@ mod tests {
         assert_eq!(of("deleteNetworkACL", "id"), Some("listNetworkACLs"));
         assert_eq!(of("restartVPC", "id"), Some("listVPCs"));
         assert_eq!(of("createTags", "resourceids"), Some("listVirtualMachines"));
+        assert_eq!(
+            of("listLoadBalancerRuleInstances", "id"),
+            Some("listLoadBalancerRules")
+        );
+        assert_eq!(of("runDiagnostics", "targetid"), Some("listRouters"));
+        assert_eq!(of("getUserKeys", "id"), Some("listUsers"));
         assert_eq!(of("createNetwork", "name"), None);
     }
 

@@ -110,21 +110,34 @@ fn colour_of(state: &str) -> Option<AnsiColor> {
     }
 }
 
+/// Lists inside an object that are read as tables, below its other fields.
+const TABLES: &[&str] = &["healthchecks"];
+
 /// An object's fields, one on a line, the name first.
 fn key_values(object: &Value, wanted: Option<&[String]>) -> anyhow::Result<()> {
+    let mut tables = Vec::new();
     let rows = match wanted {
         Some(names) => names
             .iter()
             .map(|n| (n.clone(), columns::path_text(object, n)))
             .collect(),
-        None => top(object),
+        None => {
+            let fields = object.as_object().into_iter().flatten();
+            tables.extend(fields.filter(|(name, _)| TABLES.contains(&name.as_str())));
+            top(object)
+        }
     };
     let mut table = output::table(&[]);
     for (name, text) in rows {
         let shown = cell(&name, text);
         table.add_row([Cell::new(output::strong(&name)), shown]);
     }
-    output::line(table)
+    output::line(table)?;
+    for (kind, items) in tables {
+        output::line("")?;
+        self::table(kind, items.as_array().map_or(&[], Vec::as_slice), None)?;
+    }
+    Ok(())
 }
 
 fn top(object: &Value) -> Vec<(String, String)> {
@@ -133,6 +146,7 @@ fn top(object: &Value) -> Vec<(String, String)> {
     };
     let mut rows: Vec<(String, String)> = fields
         .iter()
+        .filter(|(name, _)| !TABLES.contains(&name.as_str()))
         .flat_map(|(name, value)| summary(name, value))
         .collect();
     rows.sort_by_key(|(name, _)| !matches!(name.as_str(), "id" | "name"));
@@ -152,7 +166,7 @@ fn summary(name: &str, value: &Value) -> Vec<(String, String)> {
         flatten(name, value, &mut rows);
         return rows;
     }
-    vec![(name.to_owned(), columns::text(value))]
+    vec![(name.to_owned(), columns::lines(value))]
 }
 
 fn lines(object: &Value, wanted: Option<&[String]>) -> anyhow::Result<()> {

@@ -98,7 +98,7 @@ pub fn checked(api: &Api, typed: &[(String, String)]) -> anyhow::Result<Request>
         Usage(format!(
             "{} needs {}; `outgate api help {}` says more",
             api.name,
-            missing.join(" and "),
+            listed(&missing),
             api.name
         ))
     );
@@ -106,6 +106,15 @@ pub fn checked(api: &Api, typed: &[(String, String)]) -> anyhow::Result<Request>
         command: api.name.clone(),
         params,
     })
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
 }
 
 /// A request of which nothing is known, as it was typed.
@@ -193,7 +202,10 @@ mod tests {
     fn what_is_wrong_is_said_before_the_server_is_asked() {
         let told = |words: &[&str]| checked(&api(), &typed(words)).unwrap_err().to_string();
         assert!(told(&["nam=x", "zoneid=z"]).contains("did you mean name?"));
-        assert!(told(&["name=x"]).contains("needs zoneid (uuid)"));
+        assert!(told(&["name=x"]).contains("needs zoneid (uuid);"));
+        assert!(told(&[]).contains("needs name (string) and zoneid (uuid);"));
+        let three = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(listed(&three), "a, b and c");
         assert!(told(&["name=x", "name=y", "zoneid=z"]).contains("given twice"));
         assert!(parse("name").unwrap_err().to_string().contains("NAME=VALUE"));
         assert!(parse("a&b=c").is_err());

@@ -64,9 +64,12 @@ fn one(instance: &Instance, format: Format) -> anyhow::Result<()> {
     let Some(record) = record.filter(|r| r.supervisor.alive()) else {
         let there = paths.dir().exists();
         let hint = if there {
-            "its files are there: `outgate lab up` brings it back, `outgate lab down` removes it"
+            format!(
+                "its files are there: `outgate lab up --instance {instance}` brings it back, `outgate lab down --instance \
+                 {instance}` removes it"
+            )
         } else {
-            "start it with `outgate lab up`"
+            format!("start it with `outgate lab up --instance {instance}`")
         };
         match format {
             Format::Json => {
@@ -100,13 +103,32 @@ struct Things {
     addresses: Vec<Value>,
 }
 
+/// A key that puts `guest2` before `guest10`: words, and numbers by their value.
+fn natural(name: &str) -> Vec<(String, u64)> {
+    let digits = |c: char| c.is_ascii_digit();
+    let mut rest = name;
+    let mut parts = Vec::new();
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.find(digits).unwrap_or(rest.len()));
+        let end = after.find(|c| !digits(c)).unwrap_or(after.len());
+        parts.push((word.to_owned(), after[..end].parse().unwrap_or(0)));
+        rest = &after[end..];
+    }
+    parts
+}
+
 fn look(client: &Client) -> anyhow::Result<Things> {
     let list = |command| client.list(command, EVERYTHING);
+    let sorted = |command, key: &str| {
+        let mut found = list(command)?;
+        found.sort_by_cached_key(|object| natural(object[key].as_str().unwrap_or_default()));
+        anyhow::Ok(found)
+    };
     Ok(Things {
-        networks: list("listNetworks")?,
-        routers: list("listRouters")?,
-        guests: list("listVirtualMachines")?,
-        addresses: list("listPublicIpAddresses")?,
+        networks: sorted("listNetworks", "name")?,
+        routers: sorted("listRouters", "name")?,
+        guests: sorted("listVirtualMachines", "name")?,
+        addresses: sorted("listPublicIpAddresses", "ipaddress")?,
     })
 }
 
@@ -147,9 +169,9 @@ fn print(
     }
     for router in &things.routers {
         let more = format!(
-            "control {}, network {}, {}",
+            "control {}, {}, {}",
             word(&router["linklocalip"]),
-            word(&router["guestnetworkname"]),
+            of(router, "guestnetworkname"),
             health(router)
         );
         table.add_row(row("router", router, word(&router["publicip"]), more));
@@ -164,7 +186,7 @@ fn print(
         } else {
             ""
         };
-        let more = format!("network {}", word(&address["associatednetworkname"]));
+        let more = of(address, "associatednetworkname");
         table.add_row([
             "address".to_owned(),
             use_.to_owned(),
@@ -199,6 +221,43 @@ fn row(what: &str, object: &Value, addresses: String, more: String) -> [String; 
     ]
 }
 
+/// `network lab-net` or `VPC shop`: whose a router or an address is.
+fn of(object: &Value, network: &str) -> String {
+    match object["vpcname"].as_str() {
+        Some(vpc) => format!("VPC {vpc}"),
+        None => format!("network {}", word(&object[network])),
+    }
+}
+
 fn word(value: &Value) -> String {
     value.as_str().unwrap_or("-").to_owned()
+}
+
+#[cfg(test)]
+mod order {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_that_people_count() {
+        let mut names = [
+            "guest10",
+            "guest2",
+            "r-2-VM",
+            "guest",
+            "203.0.113.10",
+            "203.0.113.9",
+        ];
+        names.sort_by_cached_key(|name| natural(name));
+        assert_eq!(
+            names,
+            [
+                "203.0.113.9",
+                "203.0.113.10",
+                "guest",
+                "guest2",
+                "guest10",
+                "r-2-VM"
+            ]
+        );
+    }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::reading::{Reading, Target};
 use super::state::{Event, SessionRow};
 use crate::client::{Client, EVERYTHING, ServerError, is_called};
+use crate::doctor::instead;
+use crate::exit::Usage;
 
 /// At most so many routers are read in one round of the screen; the others have their turn in the next.
 pub const ROUND_MAX: usize = 16;
@@ -123,8 +125,8 @@ impl Feed {
             );
         }
         let Some(found) = found else {
-            let names = names.join(", ");
-            anyhow::bail!("there is no network, VPC or router {wanted}; there are: {names}");
+            let instead = instead(wanted, &names);
+            return Err(Usage(format!("there is no network, VPC or router {wanted}{instead}")).into());
         };
         self.targets = vec![found];
         self.looked = Some(Instant::now());
