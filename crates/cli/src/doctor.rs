@@ -82,13 +82,7 @@ fn wrong(text: &str) -> String {
 
 /// Asks the server, mends if asked to, and prints.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<()> {
-    let client = |timeout| {
-        let options = Options {
-            timeout,
-            ..Options::default()
-        };
-        Client::connect_with(&args.target, options)
-    };
+    let client = |timeout| Client::connect_with(&args.target, Options::patient_for(timeout));
     let mut params = patient(&client(GREETING)?, EVERYBODY, args.patient.as_deref())?;
     let client = client(PATIENCE)?;
     params.extend(flow(args));

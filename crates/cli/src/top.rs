@@ -83,11 +83,7 @@ impl std::fmt::Display for Seconds {
 
 /// Shows the screen, or prints snapshots.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<()> {
-    let options = Options {
-        timeout: PATIENCE,
-        ..Options::default()
-    };
-    let client = Client::connect_with(&args.target, options)?;
+    let client = Client::connect_with(&args.target, Options::patient_for(PATIENCE))?;
     let interval = Duration::from_secs_f64(args.interval.0);
     let state = State::new(args.interval.to_string(), output::colour_wanted());
     let is_screen = format == Format::Table

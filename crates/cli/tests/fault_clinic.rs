@@ -339,6 +339,14 @@ fn a_name_that_is_none_and_a_server_that_does_not_answer_are_told_with_what_to_d
             "outgate lab status --instance",
         ],
     );
+    let status = clinic
+        .lab
+        .outgate(&["lab", "status"])
+        .output()
+        .expect("outgate runs");
+    let told = String::from_utf8_lossy(&status.stdout);
+    assert!(told.contains("nothing within 10 s"), "{told}");
+    assert_eq!(status.status.code(), Some(1), "{told}");
     clinic.acts(&[("host", "pkill -CONT -f 'outgate server'")]);
     clinic.is_healthy();
 }

@@ -65,6 +65,14 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The usual ones, but a request may take so long.
+    pub fn patient_for(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            ..Self::default()
+        }
+    }
+
     /// The agent that makes the requests. The environment's proxy is asked unless the server is on this machine.
     pub(super) fn agent(&self, endpoint: &str, tls: Option<ureq::tls::TlsConfig>) -> ureq::Agent {
         let local = ["://127.", "://localhost", "://[::1]"]

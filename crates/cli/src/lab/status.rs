@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `outgate lab status`: what runs in a lab.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::record::Record;
 use super::state::{self, Instance};
-use crate::client::{Client, Credentials, EVERYTHING};
+use crate::client::{Client, Credentials, EVERYTHING, Options};
 use crate::exit::{Code, FAILED};
 use crate::output::{self, Format};
+
+/// How long each answer of the server is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What runs in a lab.
 #[derive(Debug, clap::Args)]
@@ -80,7 +85,7 @@ fn one(instance: &Instance, format: Format) -> anyhow::Result<()> {
         return Err(Code(FAILED).into());
     };
     let asked = Credentials::read(&paths.credentials())
-        .map(Client::new)
+        .and_then(|credentials| Client::with(credentials, Options::patient_for(PATIENCE)))
         .and_then(|client| look(&client));
     let (things, error) = match asked {
         Ok(things) => (things, None),
