@@ -263,7 +263,7 @@ fn print(diagnosis: &Value) -> anyhow::Result<()> {
         ]);
     }
     output::line("\nthe way of the packets:")?;
-    output::line(table)?;
+    output::show(table)?;
     if let Some(flow) = diagnosis["flow"].as_str() {
         output::line(format!("  followed: {flow}"))?;
     }

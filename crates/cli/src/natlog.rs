@@ -283,7 +283,7 @@ fn print(args: &Who, answers: &[Answer]) -> anyhow::Result<()> {
         }
     }
     if table.row_count() > 0 {
-        output::line(table)?;
+        output::show(table)?;
     }
     let unnamed: u64 = answers.iter().map(|answer| answer.found.unnamed).sum();
     if unnamed > 0 {

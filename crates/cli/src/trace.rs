@@ -132,7 +132,7 @@ fn print(trace: &Value) -> anyhow::Result<()> {
         let mark = output::verdict(if passes { "ok" } else { "STOP" }, passes);
         table.add_row([format!("  {}", text(&step["at"])), says, mark]);
     }
-    output::line(table)?;
+    output::show(table)?;
     output::line(format!("  it {}", of("verdict")))?;
     if trace["kernel"].is_object() {
         print_kernel(&trace["kernel"])?;
@@ -165,7 +165,7 @@ fn print_kernel(kernel: &Value) -> anyhow::Result<()> {
             step["packet"].as_str().unwrap_or_default().to_owned(),
         ]);
     }
-    output::line(table)?;
+    output::show(table)?;
     if let Some(route) = kernel["route"].as_str() {
         output::line(format!("  route: {route}"))?;
     }

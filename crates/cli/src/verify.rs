@@ -62,7 +62,7 @@ fn print(name: &str, checks: &[Check]) -> anyhow::Result<()> {
             output::verdict(result, check.pass),
         ]);
     }
-    output::line(table)?;
+    output::show(table)?;
     for check in checks.iter().filter(|c| !c.pass) {
         output::line(format!(
             "\nstep {} failed: {}\n  what to do: {}",

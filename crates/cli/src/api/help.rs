@@ -38,7 +38,7 @@ pub fn command(api: &Api, format: Format) -> anyhow::Result<()> {
                 clean(&param.description),
             ]);
         }
-        output::line(table)?;
+        output::show(table)?;
     }
     let mut fields: Vec<&str> = api
         .response
@@ -73,7 +73,7 @@ pub fn list(catalog: &Catalog, pattern: Option<&str>, format: Format) -> anyhow:
         let job = if api.isasync { "job" } else { "" };
         table.add_row([api.name.as_str(), job, &clean(&api.description)]);
     }
-    output::line(table)
+    output::show(table)
 }
 
 /// Text of the server on one line.

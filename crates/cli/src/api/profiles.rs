@@ -44,7 +44,7 @@ fn list(choice: &Choice, format: Format) -> anyhow::Result<()> {
             &profile.source,
         ]);
     }
-    output::line(table)
+    output::show(table)
 }
 
 fn show(profile: &Profile, format: Format) -> anyhow::Result<()> {
@@ -56,7 +56,7 @@ fn show(profile: &Profile, format: Format) -> anyhow::Result<()> {
     for (name, value) in described.as_object().into_iter().flatten() {
         table.add_row([name.clone(), super::columns::text(value)]);
     }
-    output::line(table)
+    output::show(table)
 }
 
 fn described(profile: &Profile) -> Value {

@@ -81,7 +81,19 @@ fn table(kind: &str, items: &[Value], wanted: Option<&[String]>) -> anyhow::Resu
     {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
-    output::line(table)
+    if output::has_room(&table) {
+        return output::show(table);
+    }
+    // A terminal too narrow for a table: one below the other, as they are read there anyway.
+    for (number, item) in items.iter().enumerate() {
+        if number > 0 {
+            output::line("")?;
+        }
+        let there = |name: &&String| !columns::path_text(item, name).is_empty();
+        let names: Vec<String> = names.iter().filter(there).cloned().collect();
+        key_values(item, Some(&names))?;
+    }
+    Ok(())
 }
 
 fn cell(name: &str, text: String) -> Cell {
@@ -132,7 +144,7 @@ fn key_values(object: &Value, wanted: Option<&[String]>) -> anyhow::Result<()> {
         let shown = cell(&name, text);
         table.add_row([Cell::new(output::strong(&name)), shown]);
     }
-    output::line(table)?;
+    output::show(table)?;
     for (kind, items) in tables {
         output::line("")?;
         self::table(kind, items.as_array().map_or(&[], Vec::as_slice), None)?;

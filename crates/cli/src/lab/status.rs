@@ -60,7 +60,7 @@ fn every(format: Format) -> anyhow::Result<()> {
         let state = if row["endpoint"].is_null() { "down" } else { "up" };
         table.add_row([word(&row["instance"]), state.to_owned(), word(&row["endpoint"])]);
     }
-    output::line(table)
+    output::show(table)
 }
 
 fn one(instance: &Instance, format: Format) -> anyhow::Result<()> {
@@ -200,7 +200,7 @@ fn print(
             more,
         ]);
     }
-    output::line(table)
+    output::show(table)
 }
 
 /// The generation a router has applied, or what is wrong with it.

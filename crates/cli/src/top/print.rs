@@ -19,7 +19,7 @@ pub fn tables(state: &State) -> anyhow::Result<()> {
             table.add_row(row.cells.into_iter().map(|cell| cell.text));
         }
         output::line(output::strong(view.name()))?;
-        output::line(table)?;
+        output::show(table)?;
         output::line("")?;
     }
     Ok(())
