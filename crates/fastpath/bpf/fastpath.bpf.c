@@ -7,6 +7,7 @@
  * that nothing is locked and no two ever write one lease; a session's end reaches the leases of all CPUs by `closings`,
  * a change of rules by `config.generation`.
  */
+#include "echo.h"
 #include "end.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -196,8 +197,10 @@ static __always_inline enum counter route(void *ctx, const struct packet *p, con
 	__builtin_memset(&fib, 0, sizeof(fib));
 	fib.family = 2;
 	fib.l4_protocol = p->protocol;
-	fib.sport = (__u16)p->ports;
-	fib.dport = (__u16)(new->ports >> 16);
+	if (p->protocol != IPPROTO_ICMP) {
+		fib.sport = (__u16)p->ports;
+		fib.dport = (__u16)(new->ports >> 16);
+	}
 	fib.tot_len = sizeof(struct iphdr); /* asks for the route's MTU */
 	fib.ifindex = in;
 	fib.ipv4_src = (__u32)p->addresses;
@@ -232,27 +235,45 @@ static __always_inline enum counter route(void *ctx, const struct packet *p, con
 	return remember(&path, l, cfg, now);
 }
 
+/*
+ * What conntrack makes of the packet, and until when a lease of that is good. Returns HIT or the kernel's reason. `now` is
+ * from before.
+ */
+static __always_inline enum counter ask(void *ctx, int is_xdp, const struct config *cfg, const struct packet *p, __u32 now,
+					struct translation *new, __u32 *until)
+{
+	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = p->protocol };
+	enum counter verdict;
+	struct nf_conn *ct;
+
+	if (p->protocol == IPPROTO_ICMP)
+		return recall(cfg, p, now, new, until);
+	*until = now + cfg->lease;
+	ct = find_session(ctx, is_xdp, p, &opts);
+	if (!ct)
+		return NO_SESSION;
+	verdict = judge(ct, opts.dir, cfg, p, new);
+	bpf_ct_release(ct);
+	return verdict;
+}
+
 /* Takes a lease into `into`, which lies in the table. Returns HIT or the kernel's reason. */
 static __always_inline enum counter take(void *ctx, int is_xdp, const struct config *cfg, const struct packet *p,
 					 struct lease *into, __u32 now)
 {
-	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = p->protocol };
 	struct translation new = {};
 	struct lease l = {};
 	enum counter verdict;
-	__u32 in = p->side >> 8;
+	__u32 in = p->side >> 8, until;
 	struct port *port;
-	struct nf_conn *ct;
 
 	port = bpf_map_lookup_elem(&ports, &in);
 	if (!port || load32(port->mac) != p->to_high || *(__u16 *)(port->mac + 4) != p->to_low)
 		return NOT_OURS;
-	ct = find_session(ctx, is_xdp, p, &opts);
-	if (!ct)
-		return NO_SESSION;
-	verdict = judge(ct, opts.dir, cfg, p, &new);
-	bpf_ct_release(ct);
-	if (verdict == HIT && !may_lease(cfg, p, &new, now, now + cfg->lease))
+	verdict = ask(ctx, is_xdp, cfg, p, now, &new, &until);
+	if (verdict == NO_SESSION)
+		return verdict;
+	if (verdict == HIT && !may_lease(cfg, p, &new, now, until))
 		verdict = NOT_SETTLED;
 	if (verdict == HIT)
 		verdict = route(ctx, p, port, &new, &l, cfg, now);
@@ -268,7 +289,7 @@ static __always_inline enum counter take(void *ctx, int is_xdp, const struct con
 	l.side = p->side;
 	l.new_ports = new.ports;
 	l.session = new.session;
-	l.until = now + cfg->lease;
+	l.until = until;
 	*into = l;
 	count(LEASED);
 	return verdict;
@@ -278,15 +299,11 @@ static __always_inline enum counter take(void *ctx, int is_xdp, const struct con
 static __always_inline enum counter renew(void *ctx, int is_xdp, const struct config *cfg, const struct packet *p,
 					  struct lease *l, const struct path *path, __u32 now)
 {
-	struct bpf_ct_opts opts = { .netns_id = BPF_F_CURRENT_NETNS, .l4proto = p->protocol };
-	struct nf_conn *ct = find_session(ctx, is_xdp, p, &opts);
 	struct translation new = {};
 	enum counter verdict;
+	__u32 until;
 
-	if (!ct)
-		return NO_SESSION;
-	verdict = judge(ct, opts.dir, cfg, p, &new);
-	bpf_ct_release(ct);
+	verdict = ask(ctx, is_xdp, cfg, p, now, &new, &until);
 	if (verdict != HIT)
 		return verdict;
 	/* Another session with the same addresses: the next packet takes a lease of it. */
@@ -294,9 +311,9 @@ static __always_inline enum counter renew(void *ctx, int is_xdp, const struct co
 		l->serial--;
 		return NOT_SETTLED;
 	}
-	if (!may_lease(cfg, p, &new, now, now + cfg->lease))
+	if (!may_lease(cfg, p, &new, now, until))
 		return NOT_SETTLED;
-	l->until = now + cfg->lease;
+	l->until = until;
 	count(RENEWED);
 	return HIT;
 }
@@ -390,16 +407,24 @@ static __always_inline __u64 addresses_delta(__u64 from, __u64 to)
 }
 
 /* The addresses change by `delta`, and TTL falls by one. */
-static __always_inline void write_headers(struct ethhdr *eth, struct iphdr *ip, void *transport, const struct lease *l,
-					  const struct path *path, __u64 addresses, __u64 delta)
+static __always_inline void write_headers(struct ethhdr *eth, struct iphdr *ip, const struct path *path, __u64 addresses,
+					  __u64 delta)
 {
 	ip->check = ~fold((__u64)(__u16)~ip->check + delta + bpf_htons(0xfeff));
 	ip->ttl--;
 	*(__u64 *)&ip->saddr = addresses;
-	*(__u32 *)transport = l->new_ports;
 	*(__u32 *)eth->h_dest = load32(path->dmac);
 	*(__u32 *)(eth->h_dest + 4) = load32(path->dmac + 4);
 	*(__u32 *)(eth->h_source + 2) = load32(path->smac + 2);
+}
+
+/* Ports, or an echo's identifier. */
+static __always_inline void write_ports(void *transport, const struct packet *p, __u32 ports)
+{
+	if (p->protocol == IPPROTO_ICMP)
+		((struct echo *)transport)->identifier = ports;
+	else
+		*(__u32 *)transport = ports;
 }
 
 static __always_inline void account_for(const struct path *path, __u32 bytes, __u32 packets)
@@ -466,6 +491,7 @@ int outgate_xdp(struct xdp_md *ctx)
 	struct iphdr *ip = data + ETH_HLEN;
 	struct tcphdr *tcp = data + ETH_HLEN + sizeof(*ip);
 	struct udphdr *udp = (void *)tcp;
+	struct echo *echo = (void *)tcp;
 	__u32 length = data_end - data;
 	__u64 addresses, delta;
 
@@ -477,16 +503,20 @@ int outgate_xdp(struct xdp_md *ctx)
 	addresses = new_addresses(path, &p);
 	delta = addresses_delta(p.addresses, addresses);
 	if (addresses != p.addresses || l->new_ports != p.ports) {
-		__u16 all = fold(delta + delta32(p.ports, l->new_ports));
+		__u64 of_ports = delta32(p.ports, l->new_ports);
+		__u16 all = fold(delta + of_ports);
 
 		if (p.protocol == IPPROTO_UDP) {
 			if (udp->check)
 				udp->check = udp_checksum(udp->check, all);
+		} else if (p.protocol == IPPROTO_ICMP) {
+			echo->checksum = ~fold((__u64)(__u16)~echo->checksum + of_ports);
 		} else if ((void *)(tcp + 1) <= data_end) {
 			tcp->check = ~fold((__u64)(__u16)~tcp->check + all);
 		}
+		write_ports(udp, &p, l->new_ports);
 	}
-	write_headers(eth, ip, udp, l, path, addresses, delta);
+	write_headers(eth, ip, path, addresses, delta);
 	account_for(path, p.mtu, 1);
 	return bpf_redirect(path->out >> 8, 0);
 }
@@ -527,20 +557,25 @@ int outgate_tcx(struct __sk_buff *ctx)
 	ports = l->new_ports;
 	addresses = new_addresses(path, &p);
 	delta = addresses_delta(p.addresses, addresses);
-	write_headers(eth, ip, udp, l, path, addresses, delta);
+	write_headers(eth, ip, path, addresses, delta);
 	if (addresses != p.addresses || ports != p.ports) {
 		/* The checksum may be left to hardware; then it covers the pseudo header only. The helper knows. */
 		__u32 at = ETH_HLEN + sizeof(*ip);
 
+		write_ports(udp, &p, ports);
 		if (p.protocol == IPPROTO_UDP) {
 			at += __builtin_offsetof(struct udphdr, check);
 			flags = BPF_F_MARK_MANGLED_0;
+		} else if (p.protocol == IPPROTO_ICMP) {
+			at += __builtin_offsetof(struct echo, checksum);
+			flags = 0;
 		} else {
 			at += __builtin_offsetof(struct tcphdr, check);
 			flags = 0;
 		}
-		bpf_l4_csum_replace(ctx, at, 0, fold32(delta), flags | BPF_F_PSEUDO_HDR);
-		if (ports != p.ports)
+		if (p.protocol != IPPROTO_ICMP)
+			bpf_l4_csum_replace(ctx, at, 0, fold32(delta), flags | BPF_F_PSEUDO_HDR);
+		if (ports != p.ports || p.protocol == IPPROTO_ICMP)
 			bpf_l4_csum_replace(ctx, at, 0, fold32(delta32(p.ports, ports)), flags);
 	}
 	if (out & PATH_PEER)

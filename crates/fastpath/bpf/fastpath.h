@@ -8,7 +8,7 @@
 /* Why a packet went which way: the index into `counters`. Order and names: src/counters.rs. */
 enum counter {
 	HIT,           /* translated and sent on */
-	NOT_OURS,      /* not IPv4, not TCP or UDP, not to this router's Ethernet address, tagged */
+	NOT_OURS,      /* not IPv4, not TCP, UDP or ICMP echo, not to this router's Ethernet address, tagged */
 	FRAGMENT,
 	OPTIONS,       /* IPv4 options */
 	TTL_ENDS,
@@ -16,7 +16,7 @@ enum counter {
 	MALFORMED,     /* lengths or the header's checksum are wrong, or more padding than Ethernet's */
 	OVER_MTU,
 	SUSPENDED,     /* somebody changed something and the engine has not looked yet, or the engine is gone */
-	NO_SESSION,
+	NO_SESSION,    /* of ICMP echo: or the kernel carried none of its packets for the length of a lease */
 	NOT_SETTLED,   /* no answer seen yet, not established, ending */
 	HELPED,        /* an ALG, adjusted sequence numbers, timeouts of its own */
 	NO_ROUTE,      /* to the router itself, or nowhere */
@@ -69,7 +69,7 @@ struct account {
  */
 struct lease {
 	__be32 saddr, daddr;  /* as the packet comes in */
-	__u32 ports;
+	__u32 ports;          /* of ICMP echo the identifier, and type and code */
 	__u32 side;           /* interface << 8 | protocol */
 	__u32 new_ports;
 	__u32 until;          /* jiffies */
@@ -115,6 +115,21 @@ struct path {
 #define PATHS 4096
 #define PATH_WAYS 8
 
+/* What the kernel made of a packet of ICMP echo: see echo.h. */
+struct note {
+	__be32 saddr, daddr;  /* as the packet came in */
+	__u32 ports;
+	__u32 side;
+	__be32 new_saddr, new_daddr;
+	__u32 new_ports;
+	__u32 until;          /* jiffies */
+	__u32 generation;     /* of the configuration */
+	__u32 reserved;
+};
+
+/* For each CPU. */
+#define NOTES_BITS 10
+
 struct traffic {
 	__u64 packets;
 	__u64 bytes;
@@ -135,6 +150,7 @@ _Static_assert(sizeof(struct config) == 40, "src/layout.rs knows it");
 _Static_assert(sizeof(struct lease) == 32, "half a cache line");
 _Static_assert(sizeof(struct lease_set) == 256, "src/layout.rs knows it");
 _Static_assert(sizeof(struct path) == 64, "a cache line");
+_Static_assert(sizeof(struct note) == 40, "no gap within");
 _Static_assert(sizeof(struct mark) == 8, "both in one cache line");
 
 #endif

@@ -28,8 +28,9 @@ struct nf_conntrack_tuple {
 	struct {
 		union nf_inet_addr u3;
 		union {
-			__be16 all;
+			__be16 all; /* of ICMP type and code */
 		} u;
+		__u8 protonum;
 	} dst;
 };
 
@@ -73,6 +74,7 @@ typedef struct {
 } possible_net_t;
 
 struct net_device {
+	int ifindex;
 	possible_net_t nd_net;
 };
 
@@ -86,6 +88,16 @@ struct xdp_buff {
 
 struct sk_buff {
 	struct net_device *dev;
+	unsigned long _nfct; /* the conntrack entry, and in its lowest bits how the packet belongs to it */
+};
+
+struct nf_hook_state {
+	struct net_device *in;
+};
+
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
 };
 
 #pragma clang attribute pop
@@ -98,6 +110,9 @@ enum nf_ct_ext_id {
 
 /* linux/netfilter/nf_conntrack_common.h */
 enum {
+	IP_CT_ESTABLISHED = 0,
+	IP_CT_ESTABLISHED_REPLY = 3,
+	IP_CT_INFO = 7,
 	IPS_SEEN_REPLY = 1 << 1,
 	IPS_ASSURED = 1 << 2,
 	IPS_CONFIRMED = 1 << 3,
@@ -128,6 +143,9 @@ extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *, struct bpf_sock_tup
 extern void *bpf_cast_to_kern_ctx(void *) __ksym;
 extern void bpf_ct_release(struct nf_conn *) __ksym;
 extern int bpf_ct_change_timeout(struct nf_conn *, __u32) __ksym;
+
+/* linux/netfilter.h */
+#define NF_ACCEPT 1
 
 /* linux/bpf.h of Debian 12 is older than this flag. */
 #define FIB_LOOKUP_SKIP_NEIGH (1U << 2)

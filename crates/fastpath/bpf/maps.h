@@ -45,6 +45,14 @@ struct {
 	__type(value, struct path);
 } paths SEC(".maps");
 
+/* The loader sets its size: CPUs times notes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << NOTES_BITS);
+	__type(key, __u32);
+	__type(value, struct note);
+} notes SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, PORTS_MAX);

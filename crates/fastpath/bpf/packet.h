@@ -11,6 +11,16 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+/* linux/icmp.h wants a C library. */
+struct echo {
+	__u8 type, code;
+	__sum16 checksum;
+	__be16 identifier, sequence;
+};
+
+#define ICMP_ECHOREPLY 0
+#define ICMP_ECHO 8
+
 /* A packet that may be the fast path's, as it came in. */
 struct packet {
 	__u64 addresses; /* both, as they lie in the header */
@@ -44,6 +54,11 @@ static __always_inline __u64 delta32(__u32 from, __u32 to)
 	return (__u64)(__u32)~from + to;
 }
 
+static __always_inline __u16 load16(const void *at)
+{
+	return *(const __u16 *)at;
+}
+
 static __always_inline __u64 load64(const void *at)
 {
 	return *(const __u64 *)at;
@@ -64,7 +79,11 @@ static __always_inline int read_tuple(void *data, void *data_end, __u32 ifindex,
 	if ((void *)(udp + 1) > data_end || eth->h_proto != bpf_htons(ETH_P_IP) || ip->version != 4)
 		return 0;
 	p->addresses = load64(&ip->saddr);
-	p->ports = load32(udp);
+	/* As conntrack's tuples have it: the identifier in the place of the source's port, type and code in the other one. */
+	if (ip->protocol == IPPROTO_ICMP)
+		p->ports = (__u32)load16(udp) << 16 | load16((void *)udp + 4);
+	else
+		p->ports = load32(udp);
 	p->protocol = ip->protocol;
 	p->side = (ifindex << 8) | ip->protocol;
 	return 1;
@@ -88,6 +107,14 @@ static __always_inline int may_end(void *data, void *data_end, struct packet *p)
 	return 1;
 }
 
+/* An echo request or its reply. */
+static __always_inline int is_echo(const struct packet *p)
+{
+	__u16 kind = p->ports >> 16;
+
+	return p->protocol == IPPROTO_ICMP && (kind == bpf_htons(ICMP_ECHO << 8) || kind == bpf_htons(ICMP_ECHOREPLY << 8));
+}
+
 /*
  * Reads the headers of a packet whose tuple is read. `data_end` bounds what may be read, `length` is the frame's; a GSO packet's segments are
  * `segment` bytes of payload each, 0 for others. Returns HIT or the reason why the kernel has to do it.
@@ -107,7 +134,7 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 		return ip->ihl > 5 ? OPTIONS : MALFORMED;
 	if (ip->frag_off & bpf_htons(0x3fff))
 		return FRAGMENT;
-	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP)
+	if (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP && !is_echo(p))
 		return NOT_OURS;
 	if (ip->ttl < 2)
 		return TTL_ENDS;
@@ -127,6 +154,10 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 		/* ACK with or without PSH, whatever ECN says; `may_end` has seen to the others. */
 		if (!tcp->ack || tcp->urg)
 			return TCP_FLAGS;
+	} else if (p->protocol == IPPROTO_ICMP) {
+		header = sizeof(struct echo);
+		if (sizeof(*ip) + header > total)
+			return MALFORMED;
 	} else {
 		header = sizeof(*udp);
 		if (bpf_ntohs(udp->len) < header || sizeof(*ip) + bpf_ntohs(udp->len) > total)

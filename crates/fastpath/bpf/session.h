@@ -38,10 +38,13 @@ static __always_inline __u8 extension(struct nf_ct_ext *ext, __u64 id)
 #define HAS(ext, id)                                                                                                   \
 	(bpf_core_enum_value_exists(enum nf_ct_ext_id, id) && extension(ext, bpf_core_enum_value(enum nf_ct_ext_id, id)))
 
-/* (What adjusts sequence numbers, a SYN proxy too, says so in the status.) */
-static __always_inline int is_helped(struct nf_ct_ext *ext)
+/* Whether there is more about a session than the fast path knows. (What adjusts sequence numbers, a SYN proxy too, says so
+ * in the status.) */
+static __always_inline int is_helped(__u64 status, struct nf_ct_ext *ext)
 {
-	return ext && (HAS(ext, NF_CT_EXT_HELPER) || HAS(ext, NF_CT_EXT_TIMEOUT));
+	const __u64 not = IPS_DYING | IPS_SEQ_ADJUST | IPS_FIXED_TIMEOUT | IPS_UNTRACKED | IPS_OFFLOAD | IPS_HW_OFFLOAD;
+
+	return (status & not) || (ext && (HAS(ext, NF_CT_EXT_HELPER) || HAS(ext, NF_CT_EXT_TIMEOUT)));
 }
 
 /* What a session makes of a packet. */
@@ -56,7 +59,6 @@ static __always_inline enum counter judge(struct nf_conn *ct, __u8 dir, const st
 					  const struct packet *p, struct translation *to)
 {
 	const __u64 must = IPS_SEEN_REPLY | IPS_ASSURED | IPS_CONFIRMED;
-	const __u64 not = IPS_DYING | IPS_SEQ_ADJUST | IPS_FIXED_TIMEOUT | IPS_UNTRACKED | IPS_OFFLOAD | IPS_HW_OFFLOAD;
 	__u64 status = ct->status;
 	__be16 sport, dport;
 	__u32 timeout;
@@ -66,7 +68,7 @@ static __always_inline enum counter judge(struct nf_conn *ct, __u8 dir, const st
 		return NOT_SETTLED;
 	if (p->protocol == IPPROTO_TCP && ct->proto.tcp.state != TCP_CONNTRACK_ESTABLISHED)
 		return NOT_SETTLED;
-	if ((status & not) || is_helped(ct->ext))
+	if (is_helped(status, ct->ext))
 		return HELPED;
 	if (dir == 0) {
 		to->saddr = ct->tuplehash[1].tuple.dst.u3.ip;

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Reason {
     /// Translated and sent on by the fast path. Everything else is the kernel's.
     Hit,
-    /// Neither TCP nor UDP over IPv4, not sent to this router's Ethernet address, or tagged.
+    /// Neither TCP, UDP nor ICMP echo over IPv4, not sent to this router's Ethernet address, or tagged.
     NotOurs,
     /// A fragment.
     Fragment,
@@ -24,7 +24,8 @@ pub enum Reason {
     OverMtu,
     /// The fast path is suspended.
     Suspended,
-    /// Conntrack knows no such session.
+    /// Conntrack knows no such session. Of ICMP echo: or the kernel carried no packet of this direction for the length of a
+    /// lease, as with each session's first packet in a second.
     NoSession,
     /// The session has not been answered yet, is being opened or ends.
     NotSettled,

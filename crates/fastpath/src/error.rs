@@ -30,6 +30,12 @@ pub enum FastPathError {
         /// Why.
         source: io::Error,
     },
+    /// What notes ICMP echo's sessions cannot be attached.
+    #[error("what notes ICMP echo's sessions cannot be attached behind POSTROUTING's chains: {reason}")]
+    Echo {
+        /// What libbpf said.
+        reason: String,
+    },
     /// XDP was asked for where it does harm.
     #[error(
         "XDP does not fit {interface}, a software device or one that shapes: its packets' checksums would stay unfinished, \

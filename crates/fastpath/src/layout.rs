@@ -9,6 +9,8 @@ pub(crate) const LEASE_SET: u32 = 256;
 pub(crate) const WAYS: u32 = 8;
 /// Paths that each CPU remembers.
 pub(crate) const PATHS: u32 = 4096;
+/// Notes of ICMP echo that each CPU has: `NOTES_BITS`.
+pub(crate) const NOTES: u32 = 1 << 10;
 /// At most so many accounts: `ACCOUNTS_MAX`.
 pub(crate) const ACCOUNTS_MAX: u32 = 4096;
 /// `PORT_PEER`.

@@ -11,6 +11,7 @@
 
 mod control;
 mod counters;
+mod echo;
 mod error;
 mod layout;
 mod load;

@@ -8,11 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramInput, ProgramMut};
+use libbpf_rs::{Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramInput, ProgramMut};
 use nix::time::{ClockId, clock_getres};
 
 use crate::control::Control;
 use crate::counters::Counters;
+use crate::echo;
 use crate::error::FastPathError;
 use crate::layout::{self, Config};
 use crate::sys::{self, Place};
@@ -143,6 +144,8 @@ pub struct FastPath {
     attached: BTreeMap<u32, (Port, OwnedFd)>,
     /// The place of each account. Places count from 1; 0 is for what does not cross the public side.
     accounts: BTreeMap<Account, u32>,
+    /// What holds the program that notes ICMP echo's sessions, or why there is none.
+    echo: Result<Link, FastPathError>,
 }
 
 #[derive(Debug)]
@@ -155,7 +158,7 @@ struct Maps {
 
 impl FastPath {
     /// Loads the programs for the interfaces of the calling thread's namespace. They are attached to none yet and
-    /// suspended.
+    /// suspended. A kernel that lacks only what ICMP echo needs has the rest: see [`Self::without_echo`].
     ///
     /// # Errors
     /// When the kernel lacks what they need, or the process may not load them.
@@ -163,17 +166,22 @@ impl FastPath {
         if !Path::new(BTF).exists() {
             return Err(FastPathError::NoBtf);
         }
-        messages::capture();
         let cpus = libbpf_rs::num_possible_cpus().map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX));
         let sets = sets_per_cpu(settings.leases, cpus);
         let traffic = (most_accounts(settings) + 1) * 2;
         let sizes = [
             ("leases", sets * cpus),
             ("paths", layout::PATHS.saturating_mul(cpus)),
+            ("notes", layout::NOTES.saturating_mul(cpus)),
             ("traffic", traffic),
         ];
-        let object = open_and_load(settings.hook, &sizes)
-            .map_err(|error| FastPathError::load(&error, &messages::last()))?;
+        let (object, echo) = match open_and_load(settings.hook, true, &sizes) {
+            Ok(object) => {
+                let echo = echo::attach(&object);
+                (object, echo)
+            }
+            Err(error) => (open_and_load(settings.hook, false, &sizes)?, Err(error)),
+        };
         let map = |name: &'static str| {
             let found = object.maps().find(|map| map.name() == name);
             let missing = || libbpf_rs::Error::from(std::io::Error::from(std::io::ErrorKind::NotFound));
@@ -202,6 +210,7 @@ impl FastPath {
             maps,
             attached: BTreeMap::new(),
             accounts: BTreeMap::new(),
+            echo,
             object,
         })
     }
@@ -209,6 +218,11 @@ impl FastPath {
     /// How it was made.
     pub fn settings(&self) -> Settings {
         self.settings
+    }
+
+    /// Why ICMP echo goes through the kernel; `None` where the fast path carries it too.
+    pub fn without_echo(&self) -> Option<String> {
+        self.echo.as_ref().err().map(ToString::to_string)
     }
 
     /// Switches it on and off.
@@ -439,10 +453,17 @@ fn attach(object: &Object, hook: Hook, port: &Port) -> std::io::Result<OwnedFd> 
     sys::attach(program.as_fd(), interface, place)
 }
 
-fn open_and_load(hook: Hook, sizes: &[(&str, u32)]) -> libbpf_rs::Result<Object> {
+/// With or without the program for ICMP echo.
+fn open_and_load(hook: Hook, with_echo: bool, sizes: &[(&str, u32)]) -> Result<Object, FastPathError> {
+    messages::capture();
+    try_to_load(hook, with_echo, sizes).map_err(|error| FastPathError::load(&error, &messages::last()))
+}
+
+fn try_to_load(hook: Hook, with_echo: bool, sizes: &[(&str, u32)]) -> libbpf_rs::Result<Object> {
     let mut object = ObjectBuilder::default().open_memory(OBJECT)?;
     for mut program in object.progs_mut() {
-        let is_wanted = program.name() == hook.program();
+        let name = program.name();
+        let is_wanted = name == hook.program() || (with_echo && name == echo::PROGRAM);
         program.set_autoload(is_wanted);
     }
     for mut map in object.maps_mut() {

@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use outgate_fastpath::{FastPath, Hook, Reason, Settings};
-use support::frame::{Frame, udp};
+use support::frame::{Frame, sum, udp};
 use support::traffic::{Side, Traffic};
 use support::wire::Wire;
 use support::{FAR, GUEST, GUEST_MAC, INSIDE_MAC, PUBLIC, STATIC, TIMEOUTS, World, on_one_cpu};
@@ -26,6 +26,13 @@ const BATCH: u32 = 200;
 /// Each so many batches somebody changes something.
 const CHANGE_EVERY: u32 = 250;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many echo requests and replies netfilter sees.
+const SEEN: &str = "table ip seen {
+    counter echo { }
+    chain pre { type filter hook prerouting priority -300;
+        icmp type { echo-request, echo-reply } counter name echo
+    }
+}";
 /// The port of the packet that ends a batch.
 const LAST: u16 = 9_999;
 
@@ -79,6 +86,7 @@ impl Path {
         }
         world.router.sysctl("net.ipv4.icmp_ratemask", "0").unwrap();
         world.router.sysctl("net.ipv4.ipfrag_time", "6000").unwrap();
+        world.nft(SEEN);
         let fast = hook.map(|hook| {
             world.fast_with(Settings {
                 hook,
@@ -100,6 +108,13 @@ impl Path {
             Side::Guest => self.guest.send(frame),
             Side::Far => self.far.send(frame),
         }
+    }
+
+    fn echo_seen(&self) -> u64 {
+        let list = ["nft", "list", "counter", "ip", "seen", "echo"];
+        let listing = self.world.router.check(&list).unwrap();
+        let mut words = listing.split_whitespace().skip_while(|word| *word != "packets");
+        words.nth(1).unwrap().parse().unwrap()
     }
 
     /// Takes what has come out, adding `by` for each frame to the sum of all.
@@ -135,6 +150,8 @@ fn comparable(frame: &[u8]) -> Option<Vec<u8>> {
     let is_own =
         frame[15] & 0xc0 == 0xc0 || frame[26..30] == PUBLIC.octets() || frame[26..30] == STATIC.octets();
     if frame[23] == 1 && is_own && (frame[14] != 0x45 || matches!(frame.get(34), Some(0 | 3 | 11 | 12))) {
+        let header = usize::from(frame[14] & 15) * 4;
+        assert_eq!(sum(0, &frame[14..14 + header]), 0xffff, "{frame:02x?}");
         frame[18..20].fill(0);
         frame[24..26].fill(0);
     }
@@ -202,6 +219,12 @@ fn compare(hook: Hook) {
         "hardly any took the fast path: {counters}"
     );
     same_sessions(&paths, seed);
+    let echo = paths.each_ref().map(Path::echo_seen);
+    println!("{echo:?} echo requests and replies went through the kernels");
+    assert!(
+        echo[1] + u64::from(packets) / 500 < echo[0],
+        "hardly any ping took the fast path: {echo:?}, {counters}"
+    );
     let reasons = [
         Reason::Fragment,
         Reason::Options,
@@ -251,16 +274,19 @@ fn change(paths: &[Path; 2], traffic: &mut Traffic, number: u32) {
     }
     match number % 3 {
         0 => {
-            let drop = "insert rule ip outgate forward udp sport 20001-20101 drop";
+            let drop = "insert rule ip outgate forward udp sport 20001-20101 drop
+                insert rule ip outgate forward icmp type echo-request icmp id 25000-25020 drop";
             paths.iter().for_each(|path| path.world.nft(drop));
-            let ports: Vec<_> = (20_001..=20_101).collect();
+            let (ports, ids): (Vec<_>, Vec<_>) = ((20_001..=20_101).collect(), (25_000..=25_020).collect());
             delete(paths, "udp", &ports);
-            traffic.close(|port| ports.contains(&port), true);
+            delete(paths, "icmp", &ids);
+            traffic.close(|port| ports.contains(&port) || ids.contains(&port), true);
         }
         1 => {
             let script = format!("flush table ip outgate\n{}", support::RULES);
             paths.iter().for_each(|path| path.world.nft(&script));
-            traffic.close(|port| (20_001..=20_101).contains(&port), false);
+            let is_meant = |port| (20_001..=20_101).contains(&port) || (25_000..=25_020).contains(&port);
+            traffic.close(is_meant, false);
         }
         _ => {
             let ports: Vec<_> = (0..20)
@@ -269,7 +295,11 @@ fn change(paths: &[Path; 2], traffic: &mut Traffic, number: u32) {
             for protocol in ["tcp", "udp"] {
                 delete(paths, protocol, &ports);
             }
-            traffic.close(|port| ports.contains(&port), false);
+            let ids: Vec<_> = (0..10)
+                .map(|n| 25_000 + u16::try_from(number + n * 2).unwrap() % 100)
+                .collect();
+            delete(paths, "icmp", &ids);
+            traffic.close(|port| ports.contains(&port) || ids.contains(&port), false);
         }
     }
     // As the engine does when a change takes a right away: first the sessions end, then the leases.
@@ -283,8 +313,13 @@ fn delete(paths: &[Path; 2], protocol: &str, ports: &[u16]) {
     for path in paths {
         for port in ports {
             let port = port.to_string();
+            let which = if protocol == "icmp" {
+                "--icmp-id"
+            } else {
+                "--orig-port-src"
+            };
             // There may be none.
-            let delete = ["conntrack", "-D", "-p", protocol, "--orig-port-src", &port];
+            let delete = ["conntrack", "-D", "-p", protocol, which, &port];
             let _ = path.world.router.run(&delete).unwrap();
         }
     }

@@ -239,6 +239,9 @@ pub struct FastPathStatus {
     pub running: bool,
     /// Why it does not, though it should.
     pub reason: Option<String>,
+    /// Why it leaves ICMP echo to the kernel, though it carries all else.
+    #[serde(default)]
+    pub without_echo: Option<String>,
     /// Packets by the way they went, since the programs were loaded.
     pub counters: BTreeMap<String, u64>,
 }

@@ -16,11 +16,14 @@ pub fn check(status: &FastPathStatus) -> Option<Check> {
         return None;
     }
     let pass = status.running || status.mode == FastPathMode::Auto;
-    let seen = match (&status.hook, &status.reason) {
+    let mut seen = match (&status.hook, &status.reason) {
         (Some(hook), None) => format!("on at {hook}: {}", counts(status)),
         (_, Some(reason)) => format!("the kernel does all of it: {reason}"),
         (None, None) => "the kernel does all of it".to_owned(),
     };
+    if let (Some(reason), None) = (&status.without_echo, &status.reason) {
+        seen = format!("{seen}; pings go through the kernel: {reason}");
+    }
     let remedy = "the router needs a kernel with BTF and conntrack's kfuncs (6.6 or newer) and the right to load \
                   eBPF programs; or turn the fast path off";
     Some(Check {
@@ -63,5 +66,29 @@ impl Brake {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Control>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_pings_go_through_the_kernel_is_said_beside_what_is_carried() {
+        let status = FastPathStatus {
+            mode: FastPathMode::Auto,
+            hook: Some("tcx".to_owned()),
+            running: true,
+            counters: [("hit".to_owned(), 90)].into(),
+            ..FastPathStatus::default()
+        };
+        let seen = |status: &FastPathStatus| check(status).map(|check| (check.pass, check.seen));
+        assert_eq!(seen(&status), Some((true, "on at tcx: 90 hit".to_owned())));
+        let deaf = FastPathStatus {
+            without_echo: Some("no place".to_owned()),
+            ..status
+        };
+        let said = "on at tcx: 90 hit; pings go through the kernel: no place";
+        assert_eq!(seen(&deaf), Some((true, said.to_owned())));
     }
 }

@@ -458,6 +458,7 @@ fn fast_path(status: &FastPathStatus) -> Value {
     view::put(&mut object, "hook", &status.hook);
     view::put(&mut object, "running", status.running);
     view::put(&mut object, "reason", &status.reason);
+    view::put(&mut object, "withoutecho", &status.without_echo);
     view::put(&mut object, "hits", hits.iter().map(|(_, n)| **n).sum::<u64>());
     view::put(
         &mut object,

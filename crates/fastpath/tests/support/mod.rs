@@ -32,6 +32,9 @@ pub const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 /// Owned by the guest 10.1.1.20 (static NAT).
 pub const STATIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 3);
 pub const FAR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+/// The identifier of pings that [`RULES`] translate to [`PING_OUTSIDE`].
+pub const PING_INSIDE: u16 = 7_000;
+pub const PING_OUTSIDE: u16 = 7_001;
 pub const TIMEOUTS: Timeouts = Timeouts {
     tcp: Duration::from_secs(7440),
     udp: Duration::from_secs(300),
@@ -45,6 +48,7 @@ pub const RULES: &str = "table ip outgate {
         ip daddr 203.0.113.3 dnat to 10.1.1.20
     }
     chain post { type nat hook postrouting priority 99;
+        oifname \"eth2\" ip saddr 10.1.1.10 icmp id 7000 snat to 203.0.113.2:7001
         oifname \"eth2\" ip saddr 10.1.1.20 snat to 203.0.113.3
         oifname \"eth2\" ip saddr 10.1.1.0/24 snat to 203.0.113.2
         oifname \"eth0\" ct status dnat ip saddr 10.1.1.0/24 snat to 203.0.113.2

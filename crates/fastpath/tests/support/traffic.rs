@@ -8,7 +8,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::frame::{ACK, FIN, Frame, PSH, RST, SYN, icmp, set_header_checksum, tcp, udp};
-use super::{FAR, FAR_MAC, GUEST, GUEST_MAC, INSIDE_MAC, OUTSIDE_MAC, PUBLIC, STATIC};
+use super::{
+    FAR, FAR_MAC, GUEST, GUEST_MAC, INSIDE_MAC, OUTSIDE_MAC, PING_INSIDE, PING_OUTSIDE, PUBLIC, STATIC,
+};
 
 /// The guest that owns [`STATIC`].
 pub const OWNER: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 20);
@@ -28,6 +30,10 @@ const OPTIONS: [[u8; 8]; 4] = [
     [7, 200, 4, 0, 0, 0, 0, 0],
 ];
 
+const REQUEST: u8 = 8;
+const REPLY: u8 = 0;
+
+/// Of pings the identifier, in both places, as that side has it.
 type Endpoint = (Ipv4Addr, u16);
 
 /// One direction of a session, as its sender writes it.
@@ -60,7 +66,8 @@ pub struct Traffic {
 
 impl Traffic {
     pub fn new(seed: u64, sessions: u16) -> Self {
-        let sessions = (0..sessions).map(session).collect();
+        let pings = (0..sessions / 4).map(ping);
+        let sessions = (0..sessions).map(session).chain(pings).collect();
         Self {
             random: StdRng::seed_from_u64(seed),
             sessions,
@@ -112,10 +119,10 @@ impl Traffic {
         let protocol = session.protocol;
         session.opened = !session.blocked;
         session.phase = u8::from(session.opened);
-        let body = if protocol == 6 {
-            tcp(half.from, half.to, (self.random.random(), 0, SYN), &[], &[])
-        } else {
-            udp(half.from, half.to, b"first")
+        let body = match protocol {
+            6 => tcp(half.from, half.to, (self.random.random(), 0, SYN), &[], &[]),
+            1 => echo(REQUEST, half.from.1, b"first"),
+            _ => udp(half.from, half.to, b"first"),
         };
         let mut frame = self.frame(half, protocol, body);
         (frame.ttl, frame.fragment) = (64, 0);
@@ -141,6 +148,9 @@ impl Traffic {
                 &[]
             };
             tcp(half.from, half.to, numbers, options, &payload)
+        } else if protocol == 1 {
+            let kind = if opens { REQUEST } else { REPLY };
+            echo(kind, half.from.1, &payload)
         } else {
             udp(half.from, half.to, &payload)
         };
@@ -240,6 +250,9 @@ impl Traffic {
             60..65 if frame.protocol == 17 => bytes[40..42].fill(0),
             65..70 if frame.protocol == 17 => bytes[38..40].copy_from_slice(&[0x7f, 0xff]),
             70..73 if frame.protocol == 17 => bytes[38..40].copy_from_slice(&[0, 7]),
+            // Another code; another kind of message.
+            60..65 if frame.protocol == 1 => bytes[35] = 1,
+            65..73 if frame.protocol == 1 => bytes[34] = [13, 14, 15, 17][what % 4],
             65..70 => bytes[46] = 0xf0,
             70..73 => bytes[46] = 0x10,
             73..76 => bytes.truncate(last.max(40) - 3),
@@ -257,7 +270,13 @@ impl Traffic {
     /// An error about the other direction's packet, with its header inside.
     fn icmp_error(&mut self, half: Half, protocol: u8) -> Vec<u8> {
         let ports = [half.to.1.to_be_bytes(), half.from.1.to_be_bytes()].concat();
-        let body = [ports, self.payload(8)].concat();
+        let payload = self.payload(8);
+        let body = if protocol == 1 {
+            let kind = if self.chance(500) { REQUEST } else { REPLY };
+            echo(kind, half.from.1, &payload)
+        } else {
+            [ports, payload].concat()
+        };
         let inner = Half {
             from: half.to,
             to: half.from,
@@ -271,9 +290,8 @@ impl Traffic {
     }
 
     fn echo(&mut self, half: Half) -> Vec<u8> {
-        let kind = if self.chance(500) { 8 } else { 0 };
-        let id = half.from.1.to_be_bytes();
-        let body = icmp(kind, 0, [id[0], id[1], 0, 1], b"ping");
+        let kind = if self.chance(500) { REQUEST } else { REPLY };
+        let body = echo(kind, half.from.1, b"ping");
         self.frame(half, 1, body).bytes()
     }
 
@@ -311,6 +329,12 @@ impl Traffic {
         }
         bytes
     }
+}
+
+/// An echo message.
+fn echo(kind: u8, id: u16, payload: &[u8]) -> Vec<u8> {
+    let [high, low] = id.to_be_bytes();
+    icmp(kind, 0, [high, low, 0, 1], payload)
 }
 
 fn macs(side: Side) -> (MacAddr, MacAddr) {
@@ -359,6 +383,51 @@ fn session(number: u16) -> Session {
     };
     Session {
         protocol: if number.is_multiple_of(2) { 6 } else { 17 },
+        opens,
+        answers,
+        phase: 0,
+        opened: false,
+        blocked: false,
+    }
+}
+
+/// Pings: source NAT that keeps the identifier, source NAT that gives another one, static NAT both ways, hairpin.
+fn ping(number: u16) -> Session {
+    let id = 25_000 + number;
+    let far = if number.is_multiple_of(3) { ELSEWHERE } else { FAR };
+    let half = |side, from, to, id| Half {
+        side,
+        from: (from, id),
+        to: (to, id),
+    };
+    let (opens, answers) = match number % 5 {
+        0 => (
+            half(Side::Guest, GUEST, far, id),
+            half(Side::Far, far, PUBLIC, id),
+        ),
+        // To one address each, since they all leave with one identifier.
+        1 => {
+            let far = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 51, 101, 0)) + u32::from(number));
+            (
+                half(Side::Guest, GUEST, far, PING_INSIDE),
+                half(Side::Far, far, PUBLIC, PING_OUTSIDE),
+            )
+        }
+        2 => (
+            half(Side::Guest, OWNER, far, id),
+            half(Side::Far, far, STATIC, id),
+        ),
+        3 => (
+            half(Side::Far, far, STATIC, id),
+            half(Side::Guest, OWNER, far, id),
+        ),
+        _ => (
+            half(Side::Guest, GUEST, STATIC, id),
+            half(Side::Guest, OWNER, PUBLIC, id),
+        ),
+    };
+    Session {
+        protocol: 1,
         opens,
         answers,
         phase: 0,

@@ -78,6 +78,7 @@ impl Engine {
             hook: loaded.map(|fast| fast.settings().hook.to_string()),
             running,
             reason: refused.or_else(|| (!running && !mode.is_off()).then(suspended)),
+            without_echo: loaded.and_then(FastPath::without_echo),
             counters: Reason::ALL
                 .into_iter()
                 .map(|reason| (reason.name().to_owned(), counters.get(reason)))
@@ -201,6 +202,10 @@ impl Engine {
         if self.fast_path.loaded.is_none() {
             self.fast_path.past = Past::load();
             let fast = FastPath::load(settings)?;
+            if let Some(reason) = fast.without_echo() {
+                self.log
+                    .warn(&format!("pings do without the fast path: {reason}"));
+            }
             self.fast_path.brake.hold(Some(fast.control().clone()));
             self.fast_path.loaded = Some(fast);
             self.log.info(&format!("the fast path is loaded, at {hook}"));

@@ -20,12 +20,17 @@ pub(super) fn says(
         carries: false,
         why: why.to_owned(),
     };
-    let must = STATUS_SEEN_REPLY | STATUS_ASSURED;
+    let is_echo = protocol == TraceProtocol::Icmp;
+    // No session of pings is ever assured.
+    let must = STATUS_SEEN_REPLY | if is_echo { 0 } else { STATUS_ASSURED };
     match (session, &status.reason) {
         _ if status.mode.is_off() => kernel("it is off: the kernel does all of it"),
         (_, Some(reason)) if !status.running => kernel(&format!("it does not run: {reason}")),
-        _ if protocol == TraceProtocol::Icmp => kernel("it carries TCP and UDP only"),
         _ if to_router => kernel("it is for the router itself"),
+        _ if is_echo && status.without_echo.is_some() => kernel(&format!(
+            "it does without pings here: {}",
+            status.without_echo.as_deref().unwrap_or_default()
+        )),
         (None, _) => {
             kernel("no session yet: its first packets are the kernel's; once it is settled, they are carried")
         }
@@ -35,6 +40,14 @@ pub(super) fn says(
         (Some(flow), _) if flow.tcp_state.is_some_and(|state| state != ESTABLISHED) => {
             kernel("the connection is being opened or ends: the kernel follows its state")
         }
+        (Some(_), _) if is_echo => FastPathSays {
+            carries: true,
+            why: format!(
+                "both sides have sent packets: carried at {}, but for the first of each direction in a second, packets \
+                 with options and fragments",
+                status.hook.as_deref().unwrap_or("its hook")
+            ),
+        },
         (Some(_), _) => FastPathSays {
             carries: true,
             why: format!(
@@ -93,6 +106,18 @@ mod tests {
         let tcp = TraceProtocol::Tcp;
         let carried = says(&on, tcp, Some(&settled), false);
         assert!(carried.carries && carried.why.contains("tcx"), "{carried:?}");
+        let ping = TraceProtocol::Icmp;
+        let echoed = Flow {
+            tcp_state: None,
+            ..session(STATUS_SEEN_REPLY, 0)
+        };
+        let carried = says(&on, ping, Some(&echoed), false);
+        assert!(carried.carries && carried.why.contains("tcx"), "{carried:?}");
+        let deaf = FastPathStatus {
+            without_echo: Some("no CONFIG_NETFILTER_BPF_LINK".to_owned()),
+            ..status(FastPathMode::Auto, true, None)
+        };
+        assert!(says(&deaf, tcp, Some(&settled), false).carries);
         let refused = status(FastPathMode::Auto, false, Some("no BTF"));
         let cases = [
             (
@@ -103,13 +128,9 @@ mod tests {
                 "it is off",
             ),
             (&refused, tcp, Some(&settled), false, "no BTF"),
-            (
-                &on,
-                TraceProtocol::Icmp,
-                Some(&settled),
-                false,
-                "TCP and UDP only",
-            ),
+            (&on, ping, Some(&session(0, 0)), false, "not settled"),
+            (&on, ping, Some(&echoed), true, "the router itself"),
+            (&deaf, ping, Some(&echoed), false, "no CONFIG_NETFILTER_BPF_LINK"),
             (&on, tcp, Some(&settled), true, "the router itself"),
             (&on, tcp, None, false, "no session yet"),
             (
