@@ -59,6 +59,14 @@ impl Control {
         })
     }
 
+    /// As [`Control::suspend`], for a change that whoever calls [`Control::resume`] knows of.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn pause(&self) -> Result<(), FastPathError> {
+        self.change(|shared| shared.config.enabled = 0)
+    }
+
     /// How many times it was suspended so far: take it before you look whether everything is as it must be, and give it
     /// to [`Control::resume`] afterwards.
     pub fn suspensions(&self) -> u64 {

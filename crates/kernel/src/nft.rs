@@ -7,8 +7,8 @@ use crate::program::run;
 
 /// `NFNL_SUBSYS_NFTABLES` and `NFT_MSG_GETGEN`, `NFT_MSG_NEWGEN`, `NFTA_GEN_ID` of linux/netfilter/nf_tables.h.
 const GET_GENERATION: u16 = (10 << 8) | 16;
-const NEW_GENERATION: u16 = (10 << 8) | 15;
-const GENERATION_ID: u16 = 1;
+pub(crate) const NEW_GENERATION: u16 = (10 << 8) | 15;
+pub(crate) const GENERATION_ID: u16 = 1;
 
 /// Runs a script of nft commands as one transaction: all of it takes effect at one moment, or nothing.
 ///

@@ -184,7 +184,7 @@ fn a_change_of_rules_links_addresses_or_forwarding_wakes_the_watch() {
     in_own_namespace(|| {
         let watch = Watch::open().unwrap();
         assert!(
-            !watch.wait(Duration::from_millis(20)).unwrap(),
+            watch.wait(Duration::from_millis(20)).unwrap().is_none(),
             "nothing has changed yet"
         );
         let ip = |args: &[&str]| {
@@ -204,8 +204,37 @@ fn a_change_of_rules_links_addresses_or_forwarding_wakes_the_watch() {
         ];
         for change in changes {
             change();
-            assert!(watch.wait(Duration::from_secs(5)).unwrap());
-            while watch.wait(Duration::from_millis(20)).unwrap() {}
+            assert!(watch.wait(Duration::from_secs(5)).unwrap().is_some());
+            while watch.wait(Duration::from_millis(20)).unwrap().is_some() {}
         }
+    });
+}
+
+#[test]
+fn of_rules_the_watch_hears_the_generation_and_of_nothing_else() {
+    in_own_namespace(|| {
+        let watch = Watch::open().unwrap();
+        let hear = || {
+            let (mut rules, mut rest) = (None, false);
+            while let Some(heard) = watch.wait(Duration::from_millis(50)).unwrap() {
+                rules = heard.rules.or(rules);
+                rest |= heard.rest;
+            }
+            (rules, rest)
+        };
+        let counters = |count: u32| {
+            let each = (0..count).map(|n| format!("add counter ip outgate c{n}\n"));
+            let all: String = each.collect();
+            nft::load(&format!("add table ip outgate\n{all}")).unwrap();
+        };
+        let before = nft::generation().unwrap();
+        counters(100);
+        assert_eq!(nft::generation().unwrap(), before + 1);
+        assert_eq!(hear(), (Some(before + 1), false));
+        sysctl::write("net.ipv4.ip_forward", "1").unwrap();
+        assert_eq!(hear(), (None, true));
+        // More than the queue holds: what was lost may have been anything.
+        counters(20_000);
+        assert!(hear().1);
     });
 }

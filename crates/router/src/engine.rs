@@ -159,11 +159,13 @@ impl Engine {
         }
         outgate_plan::check(spec).map_err(|problem| RouterError::bad_spec(&[problem]))?;
         self.require_fast_path(spec)?;
-        self.suspend_fast_path();
         let seen = self.suspensions();
         let wanted = plan(spec);
         let mut observed = self.observe(&wanted)?;
         let changes = observed.changes(&wanted);
+        if changes.steps.iter().any(steps::moves_packets) || self.remakes_fast_path(spec) {
+            self.pause_fast_path();
+        }
         let done = match changes.missing_links.first() {
             Some(interface) => Err(RouterError::NoInterface {
                 interface: interface.clone(),
@@ -175,6 +177,7 @@ impl Engine {
             }
         };
         if let Err(error) = done {
+            self.suspend_fast_path();
             self.give_back_rules(&mut observed);
             return Err(error);
         }
@@ -183,15 +186,12 @@ impl Engine {
             plan: wanted,
         };
         let before = self.target.replace(target);
+        self.drive_fast_path(seen);
         self.doubts_leases |= before.as_ref().is_none_or(|b| !same_leases(&b.spec, spec));
         self.release_leases();
-        let before = before.filter(|_| !self.doubts_sessions);
-        self.doubts_sessions = true;
-        let sessions_cut = sessions::cut(before.as_ref().map(|target| &target.spec), spec)?;
-        self.doubts_sessions = false;
+        let sessions_cut = self.cut_sessions(before.as_ref().map(|target| &target.spec), spec)?;
         self.pool_look = None;
         self.remember_pool();
-        self.drive_fast_path(seen);
         Ok(Applied {
             generation: spec.generation,
             changes: changes.differences,
@@ -199,6 +199,18 @@ impl Engine {
             micros: micros(started),
             version: VERSION.to_owned(),
         })
+    }
+
+    /// Cuts the sessions that lost their right, and returns how many. They went on until now, on whatever path.
+    fn cut_sessions(&mut self, before: Option<&RouterSpec>, now: &RouterSpec) -> Result<u64, RouterError> {
+        let before = before.filter(|_| !self.doubts_sessions);
+        self.doubts_sessions = true;
+        let cut = sessions::cut(before, now)?;
+        self.doubts_sessions = false;
+        if cut > 0 {
+            self.end_leases();
+        }
+        Ok(cut)
     }
 
     /// Applies the spec that is applied already: what differs nevertheless is repaired.

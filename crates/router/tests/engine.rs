@@ -41,7 +41,7 @@ fn applying_the_same_spec_a_hundred_times_sends_nothing_after_the_first() {
     });
     assert!(pids.iter().all(Option::is_some), "both services run: {pids:?}");
     assert!(
-        !disturbed,
+        disturbed.is_none(),
         "not one message about rules, links, addresses or routes"
     );
 }

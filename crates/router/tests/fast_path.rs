@@ -10,6 +10,9 @@
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use outgate_kernel::watch::Watch;
@@ -19,7 +22,7 @@ use outgate_model::{Match, PortRange, Protocol, RouterSpec};
 use outgate_router::fast_path::{self, FastPathStatus};
 use outgate_router::insight;
 use outgate_testkit::{UdpEcho, UdpStream, wait_until};
-use support::{World, spec};
+use support::{World, add_forward, spec};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -143,8 +146,7 @@ fn rules_that_somebody_flushes_stop_the_fast_path_until_they_are_there_again() {
     let watch = world.topology.router.within(Watch::open).unwrap().unwrap();
     // As the agent does.
     let listener = std::thread::spawn(move || {
-        assert!(watch.wait(LIMIT).unwrap());
-        brake.pull();
+        brake.hear(watch.wait(LIMIT).unwrap().unwrap());
     });
     world.run("nft flush ruleset");
     let went_on = stops_after(&flow);
@@ -163,6 +165,69 @@ fn rules_that_somebody_flushes_stop_the_fast_path_until_they_are_there_again() {
     })
     .unwrap_or_else(|e| panic!("{e}: {:?}", status(&world)));
     drop(flow);
+}
+
+/// Does with what the kernel tells what the agent does, until it is dropped.
+struct Listener {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    fn start(world: &World) -> Self {
+        let brake = world.router(|engine| engine.brake());
+        let watch = world.topology.router.within(Watch::open).unwrap().unwrap();
+        let stop = Arc::<AtomicBool>::default();
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::SeqCst) {
+                if let Some(heard) = watch.wait(Duration::from_millis(20)).unwrap() {
+                    brake.hear(heard);
+                }
+            }
+        });
+        let thread = Some(thread);
+        Self { stop, thread }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+#[test]
+fn the_engines_own_rules_come_and_go_beside_it_and_somebody_elses_suspend_it() {
+    let world = World::new();
+    let mut spec = fast_spec();
+    world.apply(&spec);
+    let listener = Listener::start(&world);
+    let flow = flow(&world);
+    let before = status(&world).counters;
+    for port in 0..20 {
+        match port % 2 {
+            0 => add_forward(&mut spec, 8_000 + port, 80),
+            _ => spec.public.addresses[0].port_forwarding.clear(),
+        }
+        spec.generation += 1;
+        assert!(!world.apply(&spec).changes.is_empty());
+    }
+    // Longer than the kernel takes to tell.
+    std::thread::sleep(Duration::from_millis(100));
+    let now = status(&world);
+    assert!(
+        now.running && now.counters["suspended"] == before["suspended"],
+        "{now:?}"
+    );
+    assert_eq!(flow.stream.stop().lost(), 0);
+    world.run("nft add table ip somebody");
+    wait_until(LIMIT, "somebody else's rules do", || {
+        (!status(&world).running).then_some(())
+    })
+    .unwrap();
+    drop(listener);
 }
 
 #[test]

@@ -109,6 +109,32 @@ impl Engine {
         self.fast_path.brake.pull();
     }
 
+    /// The same, for a change that is about to be made: whoever drives the fast path afterwards knows of it.
+    pub(super) fn pause_fast_path(&self) {
+        self.fast_path.brake.pause();
+    }
+
+    /// Whether the spec asks for another fast path than the one there is. What is replaced must be at rest before, or not all
+    /// that it carries is counted.
+    pub(super) fn remakes_fast_path(&self, spec: &RouterSpec) -> bool {
+        let asked = |spec: &RouterSpec| (spec.fastpath, spec.fastpath_settings);
+        self.spec().is_none_or(|now| asked(now) != asked(spec))
+    }
+
+    /// Ends every lease: sessions were deleted.
+    pub(super) fn end_leases(&self) {
+        let loaded = self.fast_path.loaded.as_ref();
+        if let Some(Err(error)) = loaded.map(|fast| fast.control().renew()) {
+            self.log.error(&error.to_string());
+        }
+    }
+
+    /// The engine's own change of rules is about to get this generation, or has it and is right. Until it is known to have
+    /// failed, nobody who hears of it need suspend the fast path: established sessions go on meanwhile on every path.
+    pub(super) fn expect_rules(&self, generation: Option<u32>) {
+        self.fast_path.brake.expect(generation);
+    }
+
     /// Before a change: a router that must have it refuses a spec when it cannot.
     pub(super) fn require_fast_path(&mut self, spec: &RouterSpec) -> Result<(), RouterError> {
         if spec.fastpath != FastPathMode::Required {
@@ -159,6 +185,7 @@ impl Engine {
         };
         let control = fast.control();
         if control.is_running() {
+            self.expect_rules(self.known);
             return control.keep_alive();
         }
         let timeouts = Timeouts {
@@ -166,7 +193,7 @@ impl Engine {
             udp: Duration::from_secs(spec.conntrack.udp_stream_secs.into()),
         };
         // What suspended it between loading and now was the loading itself.
-        control.resume(seen.max(1), timeouts).map(drop)
+        self.fast_path.brake.release(seen.max(1), self.known, timeouts)
     }
 
     /// Loads and attaches it where it is not.

@@ -69,11 +69,19 @@ impl Engine {
     /// Only elements that are no part of the plan: what was known of the rules is known still.
     fn note_down(&mut self, script: &str) -> Result<(), RouterError> {
         let before = generation()?;
-        nft::load(script).map_err(|error| RouterError::rules(&error))?;
         let after = before.wrapping_add(1);
-        if self.known == Some(before) && generation()? == after {
-            self.known = Some(after);
+        let was_known = self.known == Some(before);
+        if was_known {
+            self.expect_rules(Some(after));
         }
-        Ok(())
+        let loaded = nft::load(script);
+        if loaded.is_ok() && was_known && generation()? == after {
+            self.known = Some(after);
+        } else {
+            // That generation may be somebody else's.
+            self.expect_rules(None);
+            self.suspend_fast_path();
+        }
+        loaded.map_err(|error| RouterError::rules(&error))
     }
 }

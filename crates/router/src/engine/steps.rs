@@ -33,6 +33,12 @@ enum Loaded {
     Rules,
 }
 
+/// Whether a step may lead packets of established sessions elsewhere. Rules do not, they judge new ones; services do not
+/// either.
+pub(super) fn moves_packets(step: &Step) -> bool {
+    !matches!(step, Step::Nft(_) | Step::Iptables(_) | Step::Service { .. })
+}
+
 impl Engine {
     /// Carries out the steps that lead to `wanted`. `seen` is the generation of the rules that they start from. What
     /// is doubted is read back: everything but a transaction of elements that is the only one since `seen`.
@@ -47,6 +53,9 @@ impl Engine {
         let mut expected = seen;
         let mut failed = Ok(());
         for step in &changes.steps {
+            if let (Step::Nft(_) | Step::Iptables(_), Some(before)) = (step, expected) {
+                self.expect_rules(Some(before.wrapping_add(1)));
+            }
             let done = match step {
                 Step::Nft(script) => load_rules(script, wanted).map(|loaded| {
                     expected = expected

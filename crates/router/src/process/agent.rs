@@ -132,12 +132,12 @@ fn waker(sender: Mailbox, changed: Arc<AtomicBool>) -> Wake {
 fn listen(watch: &Watch, brake: &Brake, wake: &Wake) {
     loop {
         match watch.wait(WATCH_PATIENCE) {
-            Ok(true) => {
+            Ok(Some(heard)) => {
                 // Before the agent comes to it: whatever was changed holds for the next packet.
-                brake.pull();
+                brake.hear(heard);
                 wake();
             }
-            Ok(false) => {}
+            Ok(None) => {}
             Err(error) => {
                 // The agent still looks every three seconds.
                 tracing::error!(%error, "no notifications any more");
