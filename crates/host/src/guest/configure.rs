@@ -2,6 +2,7 @@
 //! Puts leases into the guest's kernel and into its directory.
 
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
@@ -46,11 +47,13 @@ impl Keeper {
         let mut state = self.state.lock().await;
         let former = state.leases.0.get(interface).map(|lease| lease.address);
         match report {
-            Report::Lease(lease) => {
+            Report::Lease(mut lease) => {
                 self.configure(interface, &lease, former).await?;
-                if interface == state.default {
+                let leads_out = interface == state.default;
+                if leads_out {
                     self.lead_out(interface, &lease).await?;
                 }
+                lease.leads_out = Some(leads_out);
                 state.leases.0.insert(interface.to_owned(), lease);
             }
             Report::None => {
@@ -71,13 +74,21 @@ impl Keeper {
     /// Makes an interface the default one: the guest leaves by its router and asks its resolver, from its lease on.
     pub(super) async fn set_default(&self, interface: &str) -> Result<(), GuestError> {
         let mut state = self.state.lock().await;
-        if state.default != interface {
-            interface.clone_into(&mut state.default);
-            if let Some(lease) = state.leases.0.get(interface) {
-                self.lead_out(interface, lease).await?;
-            }
+        if state.default == interface {
+            return Ok(());
         }
-        Ok(())
+        interface.clone_into(&mut state.default);
+        if let Some(lease) = state.leases.0.get(interface) {
+            self.lead_out(interface, lease).await?;
+        }
+        if state.leases.0.is_empty() {
+            return Ok(());
+        }
+        for (other, lease) in &mut state.leases.0 {
+            lease.leads_out = Some(other == interface);
+        }
+        // Whoever waits for the change learns of it when all of it is so.
+        self.write(&state.leases)
     }
 
     /// Whether this is the default interface and its lease was given for another one's time: the router did not say yet
@@ -119,9 +130,8 @@ impl Keeper {
         if let Some(gateway) = lease.gateway {
             self.links.add_route(&default_route(interface, gateway)).await?;
         }
-        // In place: /etc/resolv.conf is this very file, bound there.
         let path = self.dir.join("resolv.conf");
-        std::fs::write(&path, lease.resolv_conf()).map_err(|source| GuestError::File { path, source })
+        overwrite(&path, lease.resolv_conf().as_bytes()).map_err(|source| GuestError::File { path, source })
     }
 
     /// Takes the address of the former lease from the interface. Others are the user's: secondary ones.
@@ -136,6 +146,18 @@ impl Keeper {
     }
 }
 
+/// Makes this the file's text in place, since /etc/resolv.conf is this very file, bound there. Nobody who reads it meanwhile
+/// finds it empty, as after a truncation: what was longer before is cut off behind the new text.
+fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    file.write_all_at(text, 0)?;
+    file.set_len(text.len() as u64)
+}
+
 fn default_route(interface: &str, gateway: std::net::Ipv4Addr) -> Route {
     Route {
         to: Ipv4Net::default(),
@@ -143,5 +165,33 @@ fn default_route(interface: &str, gateway: std::net::Ipv4Addr) -> Route {
         interface: interface.to_owned(),
         source: None,
         by_kernel: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_a_file_while_it_is_overwritten_never_finds_it_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("resolv.conf");
+        let texts = ["nameserver 10.1.1.1\n", "search a.b\nnameserver 10.1.2.1\n"];
+        overwrite(&path, texts[0].as_bytes()).unwrap();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for round in 0..2_000 {
+                    overwrite(&path, texts[round % 2].as_bytes()).unwrap();
+                }
+            });
+            while !writer.is_finished() {
+                assert!(
+                    std::fs::read_to_string(&path)
+                        .unwrap()
+                        .contains("nameserver 10.1.")
+                );
+            }
+        });
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), texts[1]);
     }
 }

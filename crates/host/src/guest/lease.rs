@@ -26,6 +26,10 @@ pub struct NicLease {
     pub dns: Vec<Ipv4Addr>,
     /// The search domain.
     pub domain: Option<String>,
+    /// Whether the guest leaves by it: its gateway is the default route and its resolvers are asked. `None` when an earlier
+    /// version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads_out: Option<bool>,
 }
 
 /// What udhcpc reported through its script.
@@ -61,6 +65,7 @@ impl Report {
                 .take(3)
                 .collect(),
             domain: is_domain(domain).then(|| domain.to_owned()),
+            leads_out: None,
         }))
     }
 }

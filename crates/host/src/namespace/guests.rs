@@ -17,7 +17,7 @@ use super::plug::{Nic, Socket};
 use super::{Shared, failed};
 use crate::HostError;
 use crate::file;
-use crate::guest::{LEASE_FILE, Leases, SPEC_FILE};
+use crate::guest::{LEASE_FILE, Leases, NicLease, SPEC_FILE};
 
 /// How long a guest may take to get its leases.
 const LEASE_LIMIT: Duration = Duration::from_secs(10);
@@ -129,8 +129,9 @@ fn without_lease<'a>(dir: &Path, spec: &'a GuestSpec) -> Option<&'a GuestNic> {
         .unwrap_or_default();
     let leased = |place: usize, nic: &GuestNic| {
         let lease = leases.0.get(&nic.interface());
-        // The first is the default one: the guest leaves by it.
-        lease.is_some_and(|l| l.address.addr() == nic.address && (place > 0 || l.gateway.is_some()))
+        // The first is the default one: the guest leaves by it, and has said so. One of an earlier version does not say.
+        let leads_out = |l: &NicLease| l.gateway.is_some() && l.leads_out.unwrap_or(true);
+        lease.is_some_and(|l| l.address.addr() == nic.address && (place > 0 || leads_out(l)))
     };
     let mut waiting = spec
         .nics
