@@ -63,7 +63,7 @@ impl Drop for HttpServer {
 
 fn answer(mut stream: TcpStream, from: SocketAddr) {
     let _ = stream.set_nonblocking(false);
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
     let (mut request, mut buffer) = (Vec::new(), [0; 1_024]);
     while !request.windows(4).any(|w| w == b"\r\n\r\n") && request.len() < 8_192 {
         match stream.read(&mut buffer) {

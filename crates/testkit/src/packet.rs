@@ -142,13 +142,15 @@ impl Drop for Sniffer {
     }
 }
 
+/// Packets count against this until the first router on their way takes them. It is less than what fits between two
+/// namespaces (`net.core.netdev_max_backlog`, 1,000 packets): who sends faster than the kernel carries waits, and loses none.
+const UNDER_WAY: usize = 128 << 10;
+
 /// A socket that sends IPv4 packets with the header as given.
 pub(crate) fn raw_socket(namespace: &Namespace) -> anyhow::Result<Socket> {
-    let socket = namespace.within(|| -> std::io::Result<Socket> {
-        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)))?;
-        socket.set_send_buffer_size(4 << 20)?;
-        Ok(socket)
-    })??;
+    let open = || Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(255)));
+    let socket = namespace.within(open)??;
+    socket.set_send_buffer_size(UNDER_WAY)?;
     Ok(socket)
 }
 

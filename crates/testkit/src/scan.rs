@@ -11,11 +11,8 @@ use anyhow::Context;
 use crate::namespace::Namespace;
 use crate::packet::{Packet, Sniffer, ipv4_packet, raw_socket, udp_packet};
 
-/// How many packets go out before a short rest; more would overrun queues.
-const BURST: u16 = 256;
-const REST: Duration = Duration::from_millis(2);
 /// The scan is over when nothing has come in for so long.
-const QUIET: Duration = Duration::from_millis(400);
+const QUIET: Duration = Duration::from_secs(1);
 /// A port of the namespace's that nothing else uses.
 const SOURCE_PORT: u16 = 61_234;
 
@@ -86,9 +83,6 @@ fn scan(
             socket
                 .write_all(&packet(port))
                 .with_context(|| format!("sending to port {port}"))?;
-            if port % BURST == 0 {
-                std::thread::sleep(REST);
-            }
         }
     }
     let (mut count, mut last) = (0, Instant::now());

@@ -13,7 +13,10 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Namespace;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a live connection may take to answer, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an answer that must not come is waited for.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Echoes whatever arrives, and remembers who came. Ends when dropped.
 #[derive(Debug)]
@@ -159,6 +162,14 @@ impl TcpProbe {
         })?;
         ensure!(back == bytes, "other bytes came back");
         Ok(())
+    }
+
+    /// Whether it is dead: refused, or without an answer for two seconds. It is of no use any more then.
+    pub fn is_dead(&mut self) -> bool {
+        let _ = self.stream.set_read_timeout(Some(SHORT));
+        let dead = self.echo(b"still there?").is_err();
+        let _ = self.stream.set_read_timeout(Some(PATIENCE));
+        dead
     }
 
     /// Its own end's address.

@@ -8,8 +8,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 
 use crate::Namespace;
+
+/// Room for a minute of a fast stream: a thread that waits for a core for a while loses nothing.
+const ROOM: usize = 64 << 20;
 
 /// Sends every datagram back, and remembers who sent. Ends when dropped.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ impl UdpEcho {
         let SocketAddr::V4(address) = socket.local_addr()? else {
             anyhow::bail!("not IPv4")
         };
+        setsockopt(&socket, RcvBufForce, &ROOM)?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (seeing, stopping) = (Arc::clone(&seen), Arc::clone(&stop));
@@ -96,6 +101,7 @@ impl Loss {
 pub struct UdpStream {
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
+    latest: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     sender: JoinHandle<()>,
     sent_all: Arc<AtomicBool>,
@@ -110,9 +116,10 @@ impl UdpStream {
     pub fn start(namespace: &Namespace, to: SocketAddrV4, rate: u32) -> anyhow::Result<Self> {
         let socket = namespace.within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))??;
         socket.connect(to)?;
+        setsockopt(&socket, RcvBufForce, &ROOM)?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let receiving = socket.try_clone()?;
-        let (sent, received) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let [sent, received, latest] = [(); 3].map(|()| Arc::<AtomicU64>::default());
         let (stop, sent_all) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         Ok(Self {
             sender: std::thread::spawn({
@@ -121,11 +128,12 @@ impl UdpStream {
             }),
             receiver: std::thread::spawn({
                 let (received, sent) = (Arc::clone(&received), Arc::clone(&sent));
-                let sent_all = Arc::clone(&sent_all);
-                move || receive(&receiving, &received, &sent, &sent_all)
+                let (latest, sent_all) = (Arc::clone(&latest), Arc::clone(&sent_all));
+                move || receive(&receiving, (&received, &latest), &sent, &sent_all)
             }),
             sent,
             received,
+            latest,
             stop,
             sent_all,
         })
@@ -136,7 +144,17 @@ impl UdpStream {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Stops sending, waits at most a second for the last to come back, and tells what was lost.
+    /// How many were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::SeqCst)
+    }
+
+    /// Of those that came back, which was sent last: how many had been sent when it was, itself included.
+    pub fn latest(&self) -> u64 {
+        self.latest.load(Ordering::SeqCst)
+    }
+
+    /// Stops sending, waits until for a second nothing more has come back, and tells what was lost.
     pub fn stop(self) -> Loss {
         self.stop.store(true, Ordering::SeqCst);
         let _ = self.sender.join();
@@ -162,8 +180,13 @@ fn send(socket: &UdpSocket, rate: u32, sent: &AtomicU64, stop: &AtomicBool) {
     }
 }
 
-fn receive(socket: &UdpSocket, received: &AtomicU64, sent: &AtomicU64, sent_all: &AtomicBool) {
-    let mut buffer = [0; 64];
+fn receive(
+    socket: &UdpSocket,
+    (received, latest): (&AtomicU64, &AtomicU64),
+    sent: &AtomicU64,
+    sent_all: &AtomicBool,
+) {
+    let mut buffer = [0; 8];
     let mut last = Instant::now();
     loop {
         let all = received.load(Ordering::SeqCst) >= sent.load(Ordering::SeqCst);
@@ -171,6 +194,7 @@ fn receive(socket: &UdpSocket, received: &AtomicU64, sent: &AtomicU64, sent_all:
             return;
         }
         if let Ok(8) = socket.recv(&mut buffer) {
+            latest.fetch_max(u64::from_be_bytes(buffer) + 1, Ordering::SeqCst);
             received.fetch_add(1, Ordering::SeqCst);
             last = Instant::now();
         }
