@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `outgate trace --src ... --dst ...`: what a router does with one packet, by its rules and by its kernel.
 
+mod ends;
+
 use serde_json::Value;
 
 use crate::client::{Client, Target};
 use crate::doctor::{self, End};
 use crate::exit;
 use crate::output::{self, Format};
+use ends::{Places, Whom};
 
 /// Explain what a router does with one packet: which rule, route and translation it gets, and whether its kernel agrees.
 #[derive(Debug, clap::Args)]
@@ -16,7 +19,7 @@ router's own: it takes the way of any packet of the flow, reaches neither guests
 With --wait the next real packet of the flow is followed instead.
 
 Examples:
-  outgate trace --src 10.1.1.2 --dst 198.51.100.7:443           may this guest reach it, and as whom?
+  outgate trace --src guest1 --dst 198.51.100.7:443             may this guest reach it, and as whom?
   outgate trace --src 198.51.100.7 --dst 203.0.113.10:80        what comes in?
   outgate trace --network lab-net --proto udp --src 10.1.1.2 --dst 198.51.100.53:53
   outgate trace --proto icmp --src 10.1.1.2 --dst 198.51.100.7
@@ -27,7 +30,7 @@ Examples:
 Exit codes: 0 the packet passes, 1 it does not, 3 the rules and the kernel disagree, 64 there is no such network or guest,
 69 the server does not answer.")]
 pub struct Args {
-    /// The name or id of a network or VPC; without it, the first one there is
+    /// The name or id of a network or VPC; without it, whose the addresses are, else the first one there is
     #[arg(long, value_name = "NAME", conflicts_with_all = ["router", "guest"])]
     network: Option<String>,
     /// The name or id of a router, for admins
@@ -36,12 +39,12 @@ pub struct Args {
     /// The name or id of a guest, for the router of its first network
     #[arg(long, value_name = "NAME")]
     guest: Option<String>,
-    /// Who sends: a guest, or somebody outside; without a port, from one that no session has
-    #[arg(long, value_name = "ADDRESS[:PORT]")]
-    src: End,
-    /// To whom: somebody outside, or a public address
-    #[arg(long, value_name = "ADDRESS[:PORT]")]
-    dst: End,
+    /// Who sends: a guest by its name or address, or somebody outside; without a port, from one that no session has
+    #[arg(long, value_name = "WHO[:PORT]")]
+    src: Whom,
+    /// To whom: somebody outside, a public address, or a guest
+    #[arg(long, value_name = "WHO[:PORT]")]
+    dst: Whom,
     /// The protocol; tcp where the destination has a port, else icmp
     #[arg(long, value_parser = ["tcp", "udp", "icmp"])]
     proto: Option<String>,
@@ -66,8 +69,16 @@ fn seconds(text: &str) -> Result<u64, String> {
 /// Asks the server and prints.
 pub fn run(args: &Args, format: Format) -> anyhow::Result<()> {
     let client = Client::connect(&args.target)?;
-    let mut params = patient(&client, args)?;
-    params.extend(flow(args));
+    let places = Places::of(&client)?;
+    let (src, dst) = (places.end(&args.src)?, places.end(&args.dst)?);
+    let mut params = match (&args.network, &args.router, &args.guest) {
+        (None, None, None) => places.router(src.address, dst.address)?.into_iter().collect(),
+        _ => Vec::new(),
+    };
+    if params.is_empty() {
+        params = patient(&client, args)?;
+    }
+    params.extend(flow(args, src, dst));
     let params: Vec<(&str, &str)> = params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let trace = client.call("traceFlow", &params)?["trace"].clone();
     match format {
@@ -90,16 +101,16 @@ fn patient(client: &Client, args: &Args) -> anyhow::Result<Vec<(String, String)>
     doctor::patient(client, kinds, wanted.map(String::as_str))
 }
 
-fn flow(args: &Args) -> Vec<(String, String)> {
-    let with_port = args.dst.port.is_some();
+fn flow(args: &Args, src: End, dst: End) -> Vec<(String, String)> {
+    let with_port = dst.port.is_some();
     let protocol = args.proto.as_deref();
     let protocol = protocol.unwrap_or(if with_port { "tcp" } else { "icmp" });
     let given = [
         ("protocol", Some(protocol.to_owned())),
-        ("source", Some(args.src.address.to_string())),
-        ("sourceport", args.src.port.map(|port| port.to_string())),
-        ("destination", Some(args.dst.address.to_string())),
-        ("port", args.dst.port.map(|port| port.to_string())),
+        ("source", Some(src.address.to_string())),
+        ("sourceport", src.port.map(|port| port.to_string())),
+        ("destination", Some(dst.address.to_string())),
+        ("port", dst.port.map(|port| port.to_string())),
         ("interface", args.interface.clone()),
         ("wait", args.wait.map(|seconds| seconds.to_string())),
     ];

@@ -65,6 +65,16 @@ fn a_network_as_it_comes_deviates_and_a_hardened_one_does_not_and_serves() {
     let _other = TcpEcho::start(&lab.namespace("internet"), far(7302)).expect("an echo");
     session(&guest, far(443)).expect("the web is reached");
     assert!(session(&guest, far(7302)).is_err(), "and nothing else");
+    // No ping is let out, so the seventh step asks by TCP.
+    let steps = lab
+        .outgate(&["verify", "-o", "json"])
+        .output()
+        .expect("outgate runs");
+    let said = String::from_utf8_lossy(&steps.stdout);
+    assert!(
+        steps.status.success() && said.contains("busybox nc -w 2"),
+        "{said}"
+    );
     // Once more changes nothing.
     harden(&lab);
     assert_eq!(audit(&lab), (BTreeSet::new(), Some(0)));

@@ -354,23 +354,8 @@ fn flow(spec: &RouterSpec, known: &Known, wanted: Wanted) -> Option<Flow> {
         .iter()
         .find(|n| n.interface == guest.interface)?;
     let source = source.leases.get(&guest.mac?)?.address;
-    let leaves = |header| {
-        let packet = Packet {
-            interface: guest.interface.clone(),
-            source,
-            destination: target,
-            header,
-            state: State::New,
-        };
-        let denied = Verdict::Drop { why: Reason::Egress };
-        let acl = Verdict::Drop { why: Reason::Acl };
-        ![denied, acl].contains(&verdict(spec, &packet))
-    };
-    let tcp = |destination| Header::Tcp {
-        source: 40_000,
-        destination,
-    };
-    if leaves(Header::Icmp { kind: 8, code: 0 }) {
+    let leaves = |header| leaves(spec, &guest.interface, source, target, header);
+    if leaves(PING) {
         Some(flow(Kind::Ping, 0))
     } else if leaves(tcp(53)) {
         Some(flow(Kind::Tcp, 53))
@@ -379,4 +364,35 @@ fn flow(spec: &RouterSpec, known: &Known, wanted: Wanted) -> Option<Flow> {
     } else {
         Some(flow(Kind::Ping, 0))
     }
+}
+
+/// A ping.
+pub(crate) const PING: Header = Header::Icmp { kind: 8, code: 0 };
+
+/// A new session by TCP.
+pub(crate) fn tcp(destination: u16) -> Header {
+    Header::Tcp {
+        source: 40_000,
+        destination,
+    }
+}
+
+/// Whether egress rules and network ACLs let a guest's packet out.
+pub(crate) fn leaves(
+    spec: &RouterSpec,
+    interface: &str,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    header: Header,
+) -> bool {
+    let packet = Packet {
+        interface: interface.to_owned(),
+        source,
+        destination,
+        header,
+        state: State::New,
+    };
+    let denied = Verdict::Drop { why: Reason::Egress };
+    let acl = Verdict::Drop { why: Reason::Acl };
+    ![denied, acl].contains(&verdict(spec, &packet))
 }

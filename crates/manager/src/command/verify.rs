@@ -3,17 +3,27 @@
 
 use std::net::Ipv4Addr;
 
-use outgate_model::host::Check;
+use outgate_doctor::probe::{self, Flow, Kind};
+use outgate_host::Host;
+use outgate_model::RouterSpec;
+use outgate_model::host::{Check, Run};
 use outgate_model::id::{GuestId, HostId, RouterId};
 use outgate_model::object::{Guest, PublicIpRange, Router, RouterState, Zone};
 
 use super::request::Caller;
 use super::tx::Tx;
 use super::{address, router};
+use crate::diagnose::{PING, leaves, tcp};
 use crate::draft::Draft;
 use crate::mirror::{Stored, View};
 use crate::read::{GuestState, router_state_name};
+use crate::spec::{Source, router_spec};
 use crate::{CommandError, Manager};
+
+/// The step that asks a guest.
+const LAST: u8 = 7;
+/// The port of the resolver that is asked.
+const DNS: u16 = 53;
 
 /// What the manager knows beforehand.
 #[derive(Debug)]
@@ -22,6 +32,7 @@ struct Known {
     first: Check,
     guest: Option<GuestId>,
     ping: Ipv4Addr,
+    question: Option<Run>,
 }
 
 impl Manager {
@@ -33,25 +44,85 @@ impl Manager {
         let known = {
             let view = self.view();
             let mut draft = Draft::new(&view);
-            believed(
+            let mut known = believed(
                 &mut Tx {
                     view: &view,
                     draft: &mut draft,
                     caller,
                 },
                 id,
-            )?
+            )?;
+            known.question = known.guest.and_then(|guest| {
+                let realm = view.get::<Router>(id)?.realm;
+                let spec = router_spec(Source::stored(&view), &self.config().router, realm).ok()??;
+                question(&view, &spec, guest, known.ping)
+            });
+            known
         };
         let mut checks = vec![known.first];
         let driver = self.host(known.host).ok_or_else(|| CommandError::Unavailable {
             what: format!("host {} has no driver", known.host),
         })?;
-        match driver.verify_router(id, known.guest, known.ping).await {
-            Ok(more) => checks.extend(more),
+        let pings = known.guest.filter(|_| known.question.is_none());
+        let asked = async {
+            match (known.guest, &known.question) {
+                (Some(guest), Some(question)) => Some(ask(driver.as_ref(), guest, question).await),
+                _ => None,
+            }
+        };
+        let (more, asked) = tokio::join!(driver.verify_router(id, pings, known.ping), asked);
+        match more {
+            Ok(more) => checks.extend(more.into_iter().filter(|c| asked.is_none() || c.step != LAST)),
             Err(error) => checks.push(unreachable(error.to_string())),
         }
+        checks.extend(asked);
         checks.sort_by_key(|check| check.step);
         Ok(checks)
+    }
+}
+
+/// What a guest asks by TCP in step 7, where its rules let a ping not out but this. `None` where they let the ping out,
+/// or neither.
+fn question(view: &View<'_>, spec: &RouterSpec, guest: GuestId, target: Ipv4Addr) -> Option<Run> {
+    let guest = view.get::<Guest>(guest)?;
+    let side = spec
+        .guest_networks
+        .iter()
+        .find(|side| guest.nics.iter().any(|nic| nic.network == side.id))?;
+    let nic = guest.nics.iter().find(|nic| nic.network == side.id)?;
+    let source = side.leases.get(&nic.mac)?.address;
+    let leaves = |header| leaves(spec, &side.interface, source, target, header);
+    if leaves(PING) || !leaves(tcp(DNS)) {
+        return None;
+    }
+    probe::small(&Flow {
+        kind: Kind::Tcp,
+        target,
+        port: DNS,
+        asked: false,
+    })
+}
+
+/// Step 7 by TCP.
+async fn ask(driver: &dyn Host, guest: GuestId, question: &Run) -> Check {
+    let done = driver.run_in_guest(guest, question).await;
+    let (pass, seen) = match done {
+        Ok(output) if output.code == Some(0) => (true, "connected; no ping, which its rules deny".to_owned()),
+        Ok(output) => (false, format!("no connection {}", output.stderr.trim())),
+        Err(error) => (false, error.to_string()),
+    };
+    let remedy = if pass {
+        String::new()
+    } else {
+        "run outgate doctor: it follows the packets through the router".to_owned()
+    };
+    Check {
+        step: LAST,
+        title: "Outbound connectivity from a guest".to_owned(),
+        command: question.argv.join(" "),
+        seen: seen.trim_end().to_owned(),
+        pass,
+        remedy,
     }
 }
 
@@ -89,6 +160,7 @@ fn believed(tx: &mut Tx<'_>, id: RouterId) -> Result<Known, CommandError> {
         first: first_step(tx.view, &router),
         guest,
         ping,
+        question: None,
     })
 }
 
