@@ -137,6 +137,8 @@ async fn events_are_filtered_put_away_and_deleted() {
     served.world.address(network).await;
     served.world.quiet().await;
     let made = listed(&served, "listEvents", "type=NETWORK.CREATE", "event").await;
+    // A command without a job is somebody's doing too.
+    assert_eq!(made[0]["username"], json!("admin"), "{made:?}");
     let id = text(&made[0], "id");
     let same = format!("startid={id}; level=INFO; state=Completed; entrytime=600");
     assert_eq!(listed(&served, "listEvents", &same, "event").await, made);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use outgate_model::Realm;
 use outgate_model::event::{Event, Level};
-use outgate_model::id::{EventId, JobId};
+use outgate_model::id::{EventId, JobId, UserId};
 use outgate_model::job::{Goal, Job, JobState, Undo};
 use outgate_model::key::{self, Object};
 use outgate_model::object::{FirewallRule, Network, PortForwardingRule, PublicIp, TagSet, Vpc, tag};
@@ -63,6 +63,7 @@ pub struct Draft {
     counters: Arc<Counters>,
     jobs: Vec<Job>,
     events: Vec<Event>,
+    user: Option<UserId>,
     undo: Vec<Undo>,
     /// Claims to give back when the transaction's job ends.
     later: Vec<String>,
@@ -80,6 +81,7 @@ impl Draft {
             counters: view.counters(),
             jobs: Vec::new(),
             events: Vec::new(),
+            user: None,
             undo: Vec::new(),
             later: Vec::new(),
             undoable: true,
@@ -213,6 +215,11 @@ impl Draft {
         id
     }
 
+    /// Says who wants the transaction, for the events in it.
+    pub(crate) fn by(&mut self, user: UserId) {
+        self.user = Some(user);
+    }
+
     /// Records what happens: type such as `NETWORK.CREATE`, one sentence, whose, and about what.
     pub fn event(
         &mut self,
@@ -229,6 +236,7 @@ impl Draft {
             description: description.into(),
             account,
             job: None,
+            user: None,
             resource: about.map(|i| (i.kind.to_owned(), i.id)),
             created: Timestamp::now(),
             archived: false,
@@ -247,6 +255,7 @@ impl Draft {
             description,
             account: Some(job.account),
             job: Some(job.id),
+            user: Some(job.user),
             resource: Some((job.instance_type.clone(), job.instance_id)),
             created: Timestamp::now(),
             archived: false,
@@ -367,6 +376,7 @@ impl Draft {
         }
         for mut event in std::mem::take(&mut self.events) {
             event.job = event.job.or(job_id);
+            event.user = event.user.or(self.user);
             self.put_raw(key::event(event.id), &event);
         }
         if let Some(failure) = self.failure {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccountId, EventId, JobId};
+use crate::id::{AccountId, EventId, JobId, UserId};
 
 /// How grave an event is, in CloudStack's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct Event {
     pub account: Option<AccountId>,
     /// The job it belongs to.
     pub job: Option<JobId>,
+    /// The user who made it happen; of what a job did later, the job's. `None` for what happened by itself.
+    #[serde(default)]
+    pub user: Option<UserId>,
     /// The object it is about: kind and id, such as `Network`, `0a1b…`.
     pub resource: Option<(String, uuid::Uuid)>,
     /// When.

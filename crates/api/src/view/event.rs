@@ -40,7 +40,7 @@ view! {
     "resourcetype" string = event.resource.as_ref().map(|(kind, _)| kind);
     "resourceid" string = event.resource.as_ref().map(|(_, id)| id);
     "jobid" string = event.job;
-    "username" string = job.and_then(|job| look.view.user(job.user)).map_or("system", |u| u.username.as_str());
+    "username" string = event.user.or(job.map(|job| job.user)).and_then(|id| look.view.user(id)).map_or("system", |u| u.username.as_str());
     "archived" boolean = event.archived;
     "account" string = event.account.map_or(Some("system".to_owned()), |_| owner.account);
     "domain" string = owner.domain;

@@ -51,7 +51,7 @@ macro_rules! commands {
             pub async fn $name(&self, caller: &Caller, request: $request) -> Result<$out, CommandError> {
                 self.commit(|view, draft| {
                     let decide: fn(&mut Tx<'_>, &$request) -> Result<$out, CommandError> = $decide;
-                    decide(&mut Tx { view, draft, caller }, &request)
+                    decide(&mut Tx::new(view, draft, caller), &request)
                 })
                 .await
             }
@@ -207,7 +207,7 @@ impl Manager {
         request: EnableStaticNat,
     ) -> Result<(), CommandError> {
         let job = self
-            .commit(|view, draft| static_nat::enable(&mut Tx { view, draft, caller }, request))
+            .commit(|view, draft| static_nat::enable(&mut Tx::new(view, draft, caller), request))
             .await?;
         match job {
             Some(job) => self.wait_for_job(job).await,
@@ -221,7 +221,7 @@ impl Manager {
     /// Why it was refused or could not be stored; or that its host could not switch it off.
     pub async fn reboot_guest(&self, caller: &Caller, request: RebootGuest) -> Result<Started, CommandError> {
         let found = self
-            .commit(|view, draft| guest::running(&mut Tx { view, draft, caller }, request.id))
+            .commit(|view, draft| guest::running(&mut Tx::new(view, draft, caller), request.id))
             .await?;
         let host = self.host(found.host).ok_or_else(|| CommandError::Unavailable {
             what: format!("host {} has no driver", found.host),
@@ -229,7 +229,7 @@ impl Manager {
         reconcile::answer(self, host.remove_guest(found.id))
             .await
             .map_err(|failure| CommandError::Unavailable { what: failure.text })?;
-        self.commit(|view, draft| guest::reboot(&mut Tx { view, draft, caller }, request))
+        self.commit(|view, draft| guest::reboot(&mut Tx::new(view, draft, caller), request))
             .await
     }
 

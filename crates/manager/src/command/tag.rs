@@ -65,7 +65,7 @@ impl Manager {
     /// # Errors
     /// Why it was refused, or could not be stored. Nothing was written then.
     pub async fn create_tags(&self, caller: &Caller, request: CreateTags) -> Result<Started, CommandError> {
-        self.commit(|view, draft| create(&mut Tx { view, draft, caller }, &request))
+        self.commit(|view, draft| create(&mut Tx::new(view, draft, caller), &request))
             .await
     }
 
@@ -74,7 +74,7 @@ impl Manager {
     /// # Errors
     /// Why it was refused, or could not be stored. Nothing was written then.
     pub async fn delete_tags(&self, caller: &Caller, request: DeleteTags) -> Result<Started, CommandError> {
-        self.commit(|view, draft| delete(&mut Tx { view, draft, caller }, &request))
+        self.commit(|view, draft| delete(&mut Tx::new(view, draft, caller), &request))
             .await
     }
 }

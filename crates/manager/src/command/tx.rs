@@ -127,6 +127,14 @@ impl Owned for Router {
     }
 }
 
+impl<'a> Tx<'a> {
+    /// A command of `caller`, whose name its events bear.
+    pub fn new(view: &'a View<'a>, draft: &'a mut Draft, caller: &'a Caller) -> Self {
+        draft.by(caller.user);
+        Self { view, draft, caller }
+    }
+}
+
 impl Tx<'_> {
     /// The caller's object that parameter `param` names. The transaction depends on it.
     pub fn own<O: Owned>(&mut self, param: &str, id: O::Id) -> Result<Stored<O>, CommandError> {

@@ -81,7 +81,7 @@ impl Manager {
         request: CreateAccount,
     ) -> Result<AccountId, CommandError> {
         let hash = password::hash(&request.user.password.0).await?;
-        self.commit(|view, draft| account::create(&mut Tx { view, draft, caller }, &request, &hash))
+        self.commit(|view, draft| account::create(&mut Tx::new(view, draft, caller), &request, &hash))
             .await
     }
 
@@ -91,7 +91,7 @@ impl Manager {
     /// Why it was refused, or could not be stored. Nothing was written then.
     pub async fn create_user(&self, caller: &Caller, request: CreateUser) -> Result<UserId, CommandError> {
         let hash = password::hash(&request.user.password.0).await?;
-        self.commit(|view, draft| user::create(&mut Tx { view, draft, caller }, &request, &hash))
+        self.commit(|view, draft| user::create(&mut Tx::new(view, draft, caller), &request, &hash))
             .await
     }
 
@@ -117,7 +117,7 @@ impl Manager {
         };
         let keys = request.keys.as_ref().map(seal).transpose().map_err(internal)?;
         let given = Prepared { hash, proven, keys };
-        self.commit(|view, draft| user::update(&mut Tx { view, draft, caller }, &request, &given))
+        self.commit(|view, draft| user::update(&mut Tx::new(view, draft, caller), &request, &given))
             .await
     }
 
@@ -129,7 +129,7 @@ impl Manager {
         let pair = Credentials::random();
         let sealed = self.seal_secret_key(id, &pair.secret_key).map_err(internal)?;
         self.commit(|view, draft| {
-            user::register(&mut Tx { view, draft, caller }, id, &pair.api_key, &sealed)
+            user::register(&mut Tx::new(view, draft, caller), id, &pair.api_key, &sealed)
         })
         .await?;
         Ok(pair)
