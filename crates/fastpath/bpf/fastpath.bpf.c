@@ -418,15 +418,6 @@ static __always_inline void write_headers(struct ethhdr *eth, struct iphdr *ip, 
 	*(__u32 *)(eth->h_source + 2) = load32(path->smac + 2);
 }
 
-/* Ports, or an echo's identifier. */
-static __always_inline void write_ports(void *transport, const struct packet *p, __u32 ports)
-{
-	if (p->protocol == IPPROTO_ICMP)
-		((struct echo *)transport)->identifier = ports;
-	else
-		*(__u32 *)transport = ports;
-}
-
 static __always_inline void account_for(const struct path *path, __u32 bytes, __u32 packets)
 {
 	__u32 at = path->account;
@@ -507,14 +498,17 @@ int outgate_xdp(struct xdp_md *ctx)
 		__u16 all = fold(delta + of_ports);
 
 		if (p.protocol == IPPROTO_UDP) {
+			*(__u32 *)udp = l->new_ports;
 			if (udp->check)
 				udp->check = udp_checksum(udp->check, all);
-		} else if (p.protocol == IPPROTO_ICMP) {
+		} else if (p.protocol == IPPROTO_TCP) {
+			*(__u32 *)udp = l->new_ports;
+			if ((void *)(tcp + 1) <= data_end)
+				tcp->check = ~fold((__u64)(__u16)~tcp->check + all);
+		} else {
+			echo->identifier = l->new_ports;
 			echo->checksum = ~fold((__u64)(__u16)~echo->checksum + of_ports);
-		} else if ((void *)(tcp + 1) <= data_end) {
-			tcp->check = ~fold((__u64)(__u16)~tcp->check + all);
 		}
-		write_ports(udp, &p, l->new_ports);
 	}
 	write_headers(eth, ip, path, addresses, delta);
 	account_for(path, p.mtu, 1);
@@ -562,22 +556,26 @@ int outgate_tcx(struct __sk_buff *ctx)
 		/* The checksum may be left to hardware; then it covers the pseudo header only. The helper knows. */
 		__u32 at = ETH_HLEN + sizeof(*ip);
 
-		write_ports(udp, &p, ports);
+		if (unlikely(p.protocol == IPPROTO_ICMP)) {
+			/* No pseudo header. */
+			((struct echo *)udp)->identifier = ports;
+			at += __builtin_offsetof(struct echo, checksum);
+			bpf_l4_csum_replace(ctx, at, 0, fold32(delta32(p.ports, ports)), 0);
+			goto send;
+		}
+		*(__u32 *)udp = ports;
 		if (p.protocol == IPPROTO_UDP) {
 			at += __builtin_offsetof(struct udphdr, check);
 			flags = BPF_F_MARK_MANGLED_0;
-		} else if (p.protocol == IPPROTO_ICMP) {
-			at += __builtin_offsetof(struct echo, checksum);
-			flags = 0;
 		} else {
 			at += __builtin_offsetof(struct tcphdr, check);
 			flags = 0;
 		}
-		if (p.protocol != IPPROTO_ICMP)
-			bpf_l4_csum_replace(ctx, at, 0, fold32(delta), flags | BPF_F_PSEUDO_HDR);
-		if (ports != p.ports || p.protocol == IPPROTO_ICMP)
+		bpf_l4_csum_replace(ctx, at, 0, fold32(delta), flags | BPF_F_PSEUDO_HDR);
+		if (ports != p.ports)
 			bpf_l4_csum_replace(ctx, at, 0, fold32(delta32(p.ports, ports)), flags);
 	}
+send:
 	if (out & PATH_PEER)
 		return bpf_redirect_peer(out >> 8, 0);
 	return bpf_redirect(out >> 8, 0);

@@ -33,6 +33,9 @@ struct packet {
 	__u8 protocol;
 };
 
+/* Keeps what is rare out of the others' way. */
+#define unlikely(what) __builtin_expect(what, 0)
+
 static __always_inline __u32 fold32(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);
@@ -80,7 +83,7 @@ static __always_inline int read_tuple(void *data, void *data_end, __u32 ifindex,
 		return 0;
 	p->addresses = load64(&ip->saddr);
 	/* As conntrack's tuples have it: the identifier in the place of the source's port, type and code in the other one. */
-	if (ip->protocol == IPPROTO_ICMP)
+	if (unlikely(ip->protocol == IPPROTO_ICMP))
 		p->ports = (__u32)load16(udp) << 16 | load16((void *)udp + 4);
 	else
 		p->ports = load32(udp);
@@ -154,7 +157,7 @@ static __always_inline enum counter parse(void *data, void *data_end, __u32 leng
 		/* ACK with or without PSH, whatever ECN says; `may_end` has seen to the others. */
 		if (!tcp->ack || tcp->urg)
 			return TCP_FLAGS;
-	} else if (p->protocol == IPPROTO_ICMP) {
+	} else if (unlikely(p->protocol == IPPROTO_ICMP)) {
 		header = sizeof(struct echo);
 		if (sizeof(*ip) + header > total)
 			return MALFORMED;
