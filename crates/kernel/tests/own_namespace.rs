@@ -138,11 +138,11 @@ fn a_session_is_told_when_it_begins_and_when_it_ends() {
         let mut told = Vec::new();
         while told.len() < 2 {
             let taken = events
-                .wait(Duration::from_secs(5), |change, flow| {
+                .wait(Duration::from_secs(60), |change, flow| {
                     told.push((change, flow.original));
                 })
                 .unwrap();
-            assert!(taken > 0, "only {told:?} within 5 s");
+            assert!(taken > 0, "only {told:?} within 60 s");
         }
         let original = flows[0].original;
         assert_eq!(
@@ -204,7 +204,7 @@ fn a_change_of_rules_links_addresses_or_forwarding_wakes_the_watch() {
         ];
         for change in changes {
             change();
-            assert!(watch.wait(Duration::from_secs(5)).unwrap().is_some());
+            assert!(watch.wait(Duration::from_secs(60)).unwrap().is_some());
             while watch.wait(Duration::from_millis(20)).unwrap().is_some() {}
         }
     });

@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use outgate_kernel::watch::Watch;
 use outgate_model::id::FirewallRuleId;
@@ -25,9 +25,9 @@ use outgate_testkit::{UdpEcho, UdpStream, wait_until};
 use support::{World, add_forward, spec};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-const LIMIT: Duration = Duration::from_secs(20);
-/// And how long a busy machine may take to show it.
-const A_SECOND: Duration = Duration::from_millis(1_000 + 300);
+const LIMIT: Duration = Duration::from_secs(60);
+/// How long a lease is good for, and a part of a second for the clocks' steps.
+const A_SECOND: Duration = Duration::from_millis(1_010);
 
 fn fast_spec() -> RouterSpec {
     let mut spec = spec();
@@ -60,19 +60,14 @@ fn flow(world: &World) -> Flow {
     Flow { stream, _echo: echo }
 }
 
-/// How long the flow goes on.
-fn stops_after(flow: &Flow) -> Duration {
-    let done = Instant::now();
-    let (mut last, mut since) = (flow.stream.received(), done);
-    while since.elapsed() < Duration::from_secs(1) {
-        assert!(done.elapsed() < Duration::from_secs(10), "the flow goes on");
-        let now = flow.stream.received();
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    since.saturating_duration_since(done)
+/// No datagram comes back that was sent more than a second from now, however late it is seen that others do.
+fn stops_within_a_second(flow: &Flow) {
+    std::thread::sleep(A_SECOND);
+    let sent = flow.stream.sent();
+    let more = || (flow.stream.sent() > sent + 500).then_some(());
+    wait_until(LIMIT, "500 more are sent", more).unwrap();
+    let latest = flow.stream.latest();
+    assert!(latest <= sent, "{latest} came back, {sent} were sent by then");
 }
 
 #[test]
@@ -132,8 +127,7 @@ fn a_new_egress_rule_stops_a_running_flow_of_the_fast_path_within_a_second() {
         destinations: vec!["0.0.0.0/0".parse().unwrap()],
     });
     assert_eq!(world.apply(&spec).sessions_cut, 1);
-    let went_on = stops_after(&flow);
-    assert!(went_on < A_SECOND, "{went_on:?}");
+    stops_within_a_second(&flow);
     assert!(status(&world).running, "for other sessions");
 }
 
@@ -149,9 +143,9 @@ fn rules_that_somebody_flushes_stop_the_fast_path_until_they_are_there_again() {
         brake.hear(watch.wait(LIMIT).unwrap().unwrap());
     });
     world.run("nft flush ruleset");
-    let went_on = stops_after(&flow);
-    assert!(went_on < A_SECOND, "{went_on:?}");
+    // From when it was heard of, which a machine that does much else may delay.
     listener.join().unwrap();
+    stops_within_a_second(&flow);
     let now = status(&world);
     assert!(!now.running && now.reason.is_some(), "{now:?}");
     let repair = world

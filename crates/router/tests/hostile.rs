@@ -19,7 +19,7 @@ use outgate_testkit::{
 };
 use support::{World, open, spec};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 11);
 const OTHER_GUEST: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 12);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 1);

@@ -12,7 +12,7 @@ mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use outgate_model::id::{FirewallRuleId, LoadBalancerRuleId};
 use outgate_model::router_spec::load_balancer::{LbAlgorithm, LbProtocol};
@@ -20,11 +20,11 @@ use outgate_model::router_spec::{EgressRule, FirewallRule, LoadBalancer, PublicA
 use outgate_model::stats::{DropReason, Endpoint, RouterStats, SessionPage, SessionQuery, Traffic, Way};
 use outgate_model::{Match, PortRange, Protocol, RouterSpec};
 use outgate_router::insight::{self, Meter};
-use outgate_testkit::{Namespace, TcpEcho, TcpProbe, UdpEcho, wait_until};
+use outgate_testkit::{Namespace, RawSender, TcpEcho, TcpProbe, UdpEcho, udp_packet, wait_until};
 use support::vpc::{VpcWorld, default_allow, tier, vpc};
 use support::{World, add_forward, open, spec};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(60);
 const SOURCE_NAT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const STATIC_NAT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 11);
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 11);
@@ -328,10 +328,16 @@ fn ports_are_counted_by_protocol_and_destination_and_the_guests_that_use_them_ar
         send(1, 200, (SERVER, 53)),
         send(1, 50, (Ipv4Addr::new(8, 8, 8, 8), 53)),
     ];
-    let census = stats(&world).census.unwrap();
+    // The last ones may still be on their way.
+    let all_passed = || {
+        let census = stats(&world).census?;
+        let used = census.addresses.first()?.sessions;
+        (used == 550).then_some(census)
+    };
+    let census = wait_until(LIMIT, "550 sessions", all_passed).unwrap();
     assert_eq!((census.addresses.len(), census.uncertain), (1, 0));
     let used = &census.addresses[0];
-    assert_eq!((used.address, used.sessions), (SOURCE_NAT, 550));
+    assert_eq!(used.address, SOURCE_NAT);
     let udp = used.protocols.iter().find(|p| p.protocol == 17).unwrap();
     assert_eq!(udp.sessions, 550);
     let busiest: Vec<_> = udp.busiest.iter().map(|d| (d.address, d.port, d.ports)).collect();
@@ -449,16 +455,18 @@ fn sessions_are_not_looked_at_one_by_one_when_there_are_few() {
     assert_eq!(few.unwrap().census, None);
 }
 
-/// From each of these ports one datagram that nobody answers.
-fn flood(guest: &Namespace, ports: std::ops::Range<u16>, to: (Ipv4Addr, u16)) {
-    guest
-        .within(|| {
-            for port in ports {
-                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap();
-                socket.send_to(b"x", to).unwrap();
-            }
-        })
-        .unwrap();
+/// From each of these ports of the first guest one datagram that nobody answers. Returns when all have passed.
+fn flood(world: &World, ports: std::ops::Range<u16>, to: SocketAddrV4) {
+    let sender = RawSender::new(&world.topology.guests[0]).unwrap();
+    for port in ports.clone() {
+        let packet = udp_packet(SocketAddrV4::new(GUEST, port), to, b"x");
+        sender.send(&packet, *to.ip()).unwrap();
+    }
+    let passed = || {
+        let entries = world.router(|_| outgate_kernel::conntrack::usage().unwrap().entries);
+        (entries >= u32::from(ports.end - ports.start)).then_some(())
+    };
+    wait_until(LIMIT, "all have passed", passed).unwrap();
 }
 
 /// What this thread has had of a processor.
@@ -471,18 +479,21 @@ fn cpu_time() -> Duration {
 fn a_page_among_fifty_thousand_sessions_is_bounded_and_quick() {
     let world = World::new();
     world.apply(&spec());
-    flood(&world.topology.guests[0], 10_000..60_000, (SERVER, 9));
-    let started = Instant::now();
+    flood(&world, 10_000..60_000, SocketAddrV4::new(SERVER, 9));
     let all = SessionQuery {
         take: u32::MAX,
         ..SessionQuery::default()
     };
-    let page = sessions(&world, all.clone());
-    let took = started.elapsed();
+    let query = all.clone();
+    let (page, cost) = world.router(move |engine| {
+        let before = cpu_time();
+        let page = insight::sessions(engine.spec().unwrap(), &query);
+        (page.unwrap(), cpu_time() - before)
+    });
     assert!(page.matching >= 50_000, "{}", page.matching);
     assert_eq!(page.sessions.len(), 500, "a page has its limit");
-    // A build for tests on a busy machine took 2.6 s.
-    assert!(took < LIMIT, "{took:?}");
+    // The processor's time, whatever else the machine does.
+    assert!(cost < Duration::from_secs(5), "{cost:?}");
     let one = sessions(
         &world,
         SessionQuery {
@@ -503,7 +514,7 @@ fn a_page_among_fifty_thousand_sessions_is_bounded_and_quick() {
         seen.extend(sessions(&world, query).sessions.iter().map(|s| s.inside.port));
     }
     assert_eq!(seen.len(), 2_000);
-    // The processor's time, whatever else the machine does: the first look fills the meter, the second compares with it.
+    // The first look fills the meter, the second compares with it.
     let meter: Arc<Mutex<Meter>> = Arc::default();
     let [_, (census, cost)] = [(), ()].map(|()| {
         let meter = Arc::clone(&meter);

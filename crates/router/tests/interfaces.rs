@@ -20,7 +20,7 @@ use outgate_testkit::{
 };
 use support::{World, spec};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 11);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 1);
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);

@@ -23,7 +23,7 @@ use outgate_testkit::{Namespace, RawSender, UdpEcho, udp_packet, wait_until};
 use support::vpc::{VpcWorld, default_allow, tier, vpc};
 use support::{World, spec};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 11);
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 1), 7);
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
@@ -65,9 +65,18 @@ fn socket(from: &Namespace) -> UdpSocket {
     socket
 }
 
-/// Whether the server answers one of three datagrams.
+/// Whether the server answers, be it late: a machine that does much else carries an attack slowly.
 fn is_answered(socket: &UdpSocket) -> bool {
-    (0..3).any(|_| socket.send(ASK).is_ok() && socket.recv(&mut [0; 8]).is_ok())
+    (0..100).any(|_| asks(socket))
+}
+
+/// Whether the server answers none of three datagrams.
+fn is_shut_out(socket: &UdpSocket) -> bool {
+    !(0..3).any(|_| asks(socket))
+}
+
+fn asks(socket: &UdpSocket) -> bool {
+    socket.send(ASK).is_ok() && socket.recv(&mut [0; 8]).is_ok()
 }
 
 /// Opens a session from each of these ports of the first guest, as fast as it can.
@@ -112,14 +121,17 @@ fn a_guest_that_takes_every_port_shuts_its_neighbour_out_and_with_a_limit_it_doe
         attack(&world, PORTS);
         assert!(is_answered(&old), "an old session lives on");
         let new: Vec<_> = (0..5).map(|_| socket(neighbour)).collect();
-        let answered = new.iter().filter(|socket| is_answered(socket)).count();
-        let held = sessions_of(&world, ATTACKER);
         if limits.is_none() {
+            let held = sessions_of(&world, ATTACKER);
             assert!(held > 60_000, "the attack works: {held}");
-            assert!(answered < 5, "the neighbour is shut out");
+            assert!(new.iter().any(is_shut_out), "the neighbour is shut out");
             continue;
         }
-        assert_eq!(answered, 5, "the neighbour gets every new session");
+        assert!(
+            new.iter().all(is_answered),
+            "the neighbour gets every new session"
+        );
+        let held = sessions_of(&world, ATTACKER);
         assert!((1_900..=2_000).contains(&held), "{held}");
         let refused = refused(&world, Refusal::GuestSessions);
         assert!(refused.packets > 60_000, "{refused:?}");

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use outgate_model::router_spec::NatLog;
 use outgate_router::cloud_log::CloudLog;
 use outgate_router::nat_log::NatLogger;
-use outgate_testkit::{TcpEcho, TcpProbe, wait_until};
+use outgate_testkit::{RawSender, TcpEcho, TcpProbe, udp_packet, wait_until};
 use support::{World, add_forward, open, spec};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const FILE: NatLog = NatLog {
     records_per_second: 1_000_000,
     file_mib: 64,
@@ -89,15 +89,17 @@ fn lines(dir: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Opens so many UDP sessions from a guest, one from each port, as fast as it goes.
+/// Opens so many UDP sessions from a guest, one from each port, as fast as it goes. Returns when the router has them all.
 fn open_sessions(world: &World, to: SocketAddrV4, count: u16) {
-    let send = move || {
-        for port in 0..count {
-            let socket = UdpSocket::bind(("10.1.1.11", 10_000 + port)).unwrap();
-            socket.send_to(b"one more", to).unwrap();
-        }
-    };
-    world.topology.guests[0].within(send).unwrap();
+    let entries = || world.router(|_| outgate_kernel::conntrack::usage().unwrap().entries);
+    let before = entries();
+    let sender = RawSender::new(&world.topology.guests[0]).unwrap();
+    for port in 0..count {
+        let from = SocketAddrV4::new([10, 1, 1, 11].into(), 10_000 + port);
+        sender.send(&udp_packet(from, to, b"one more"), *to.ip()).unwrap();
+    }
+    let entered = || (entries() >= before + u32::from(count)).then_some(());
+    wait_until(LIMIT, "they are entered", entered).unwrap();
 }
 
 #[test]

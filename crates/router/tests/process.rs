@@ -21,7 +21,7 @@ use outgate_router::{RouterClient, RouterError, ServeOptions, serve};
 use outgate_testkit::{Namespace, poll_until};
 use support::{add_forward, spec, with_forwards};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Not a test: what [`Router::start`] runs, this very program, as process 1 of a router.
 #[test]
@@ -82,7 +82,7 @@ impl Router {
             .client
             .run(&Run {
                 argv,
-                timeout_millis: 10_000,
+                timeout_millis: 60_000,
             })
             .await
             .unwrap();
@@ -110,9 +110,7 @@ impl Router {
 /// Waits for the event of a repair of what these words say.
 async fn repaired(events: &mut RouterEvents, words: &str) {
     loop {
-        let event = tokio::time::timeout(Duration::from_secs(5), events.next())
-            .await
-            .expect(words);
+        let event = tokio::time::timeout(LIMIT, events.next()).await.expect(words);
         let Some(HostEvent::Drift {
             differences, error, ..
         }) = event.unwrap()
@@ -283,9 +281,7 @@ async fn what_cannot_be_repaired_is_told_once_and_not_tried_without_end() {
             .is_none()
             .then_some(())
     };
-    poll_until(Duration::from_secs(40), "it is repaired", fine)
-        .await
-        .unwrap();
+    poll_until(LIMIT, "it is repaired", fine).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

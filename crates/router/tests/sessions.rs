@@ -17,7 +17,7 @@ use outgate_model::router_spec::PublicAddress;
 use outgate_testkit::{TcpEcho, TcpProbe, UdpEcho, UdpStream};
 use support::{World, add_forward, open, spec, with_forwards};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_revoked_forward_cuts_its_sessions_and_no_others() {

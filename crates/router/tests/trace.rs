@@ -25,7 +25,7 @@ use outgate_testkit::{Sniffer, TcpEcho, TcpProbe, wait_until};
 use support::vpc::{VpcWorld, acl, default_allow, item, tcp as tcp_port, tier, vpc};
 use support::{EngineThread, World, add_forward, spec};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 const GUEST: [u8; 4] = [10, 1, 1, 11];
 const OTHER: [u8; 4] = [10, 1, 1, 12];
 const SERVER: [u8; 4] = [198, 51, 100, 1];

@@ -17,7 +17,7 @@ use std::time::Duration;
 use outgate_testkit::{TcpEcho, TcpProbe};
 use support::{World, add_forward, open, spec, with_forwards};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn w5_what_is_revoked_leaves_not_a_trace_in_the_kernel() {

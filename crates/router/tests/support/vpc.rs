@@ -21,9 +21,9 @@ use tokio::runtime::Runtime;
 use super::{EngineThread, runtime, spec};
 
 /// How long a session may take that must come about.
-pub const LIMIT: Duration = Duration::from_secs(5);
+pub const LIMIT: Duration = Duration::from_secs(60);
 /// How long one is waited for that must not.
-pub const SHORT: Duration = Duration::from_millis(250);
+pub const SHORT: Duration = Duration::from_secs(3);
 
 pub struct VpcWorld {
     pub runtime: Runtime,
