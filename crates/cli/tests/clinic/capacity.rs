@@ -13,7 +13,7 @@ use outgate_testkit::{RawSender, udp_packet};
 use serde_json::Value;
 
 use super::Clinic;
-use crate::support::{ip, text};
+use crate::support::{ip, text, wait_until};
 
 const SILENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 
@@ -26,6 +26,16 @@ impl Clinic {
             let packet = udp_packet(SocketAddrV4::new(guest, from), SocketAddrV4::new(SILENT, 9), b"x");
             sender.send(&packet, SILENT).expect("it leaves");
         }
+    }
+
+    /// Has sessions of one packet outlive the test, however slow the machine.
+    pub fn let_sessions_last(&self) {
+        let lasting = [("name", "router.conntrack.udp.timeout"), ("value", "1800")];
+        self.lab.call("updateConfiguration", &lasting);
+        let timeout = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout";
+        wait_until(super::RECOVERY, "sessions last", || {
+            self.lab.exec(&self.router_name(), &["cat", timeout]).trim() == "1800"
+        });
     }
 
     /// Writes sessions from each of these ports of guest1 to each of these ports outside into the router's table, as

@@ -8,7 +8,7 @@ use crate::support::wait_until;
 /// The machines' namespaces on the lab's host.
 const PAIR: [&str; 2] = ["vr1", "vr2"];
 /// How long a backup takes to become master, and more.
-const ELECTION: std::time::Duration = std::time::Duration::from_secs(20);
+const ELECTION: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Plugs two machines into a bridge (a pattern) and starts keepalived on both. Arguments: bridge, addresses without the
 /// last octet, virtual address, VRRP's version, what comes before in the configuration.

@@ -218,7 +218,7 @@ pub const LIFE: &[Fault] = &[
         "somebody undoes each repair",
         &[
             ("router", "bash -c 'setsid bash -c \"while sleep 0.3; do ip addr flush dev eth2; done\" >/dev/null 2>&1 &'"),
-            ("host", "sleep 6"),
+            ("event", "ROUTER.DRIFT 5 eth2"),
         ],
         "repairs-undone",
         "times",
@@ -252,7 +252,7 @@ pub const LIFE: &[Fault] = &[
         &[
             ("host", "mount --bind /bin/false /usr/sbin/dnsmasq"),
             ("api", "restartNetwork id={network} cleanup=true"),
-            ("host", "sleep 3"),
+            ("event", "ROUTER.ERROR 1 dnsmasq"),
         ],
         "boot-failed",
         "dnsmasq",

@@ -6,7 +6,7 @@ use outgate_model::object::PublicIp;
 use outgate_store::{Outcome, SqliteStore, Store as _, Txn, Write};
 
 use super::{Act, Clinic};
-use crate::support::{REPAIR, wait_until};
+use crate::support::{PATIENCE, wait_until};
 
 /// The supervisor starts again whatever ends: for a while, something that only waits.
 const STOP: &[Act] = &[
@@ -26,7 +26,7 @@ impl Clinic {
     /// Takes the source NAT address from the network, behind the server's back: it stays an ordinary address of it.
     pub fn unassign_source_nat(&self) {
         self.acts(STOP);
-        wait_until(REPAIR, "the server is replaced", || {
+        wait_until(PATIENCE, "the server is replaced", || {
             let waits = self.lab.try_exec("host", &["pgrep", "-f", "sleep 612"]);
             waits.status.success()
         });
@@ -58,7 +58,7 @@ impl Clinic {
         };
         tokio::runtime::Runtime::new().expect("a runtime").block_on(work);
         self.acts(START);
-        wait_until(REPAIR, "the server answers again", || {
+        wait_until(PATIENCE, "the server answers again", || {
             self.lab.client.list("listNetworks", &[]).is_ok()
         });
     }

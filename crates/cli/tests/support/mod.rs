@@ -14,13 +14,16 @@ use std::time::{Duration, Instant};
 use outgate_cli::client::{Client, Credentials};
 use serde_json::Value;
 
-use outgate_testkit::{Namespace, TcpProbe};
+use outgate_testkit::{Namespace, Stopwatch, TcpProbe};
 
 /// The far side's address in every lab.
 pub const INTERNET: &str = "198.51.100.10";
 
-/// How long a new session may take to be answered.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long what will come is waited for, on a machine that does much else.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long an answer that must not come is waited for.
+const SHORT: Duration = Duration::from_secs(2);
 
 /// How soon drift must be repaired.
 pub const REPAIR: Duration = Duration::from_secs(5);
@@ -186,8 +189,8 @@ impl Lab {
     }
 
     /// Waits until an event of this type whose description holds `words` is listed.
-    pub fn wait_for_event(&self, kind: &str, words: &str, within: Duration) {
-        wait_until(within, &format!("a {kind} event that says {words:?}"), || {
+    pub fn wait_for_event(&self, kind: &str, words: &str) {
+        wait_until(PATIENCE, &format!("a {kind} event that says {words:?}"), || {
             self.events()
                 .iter()
                 .any(|(k, description)| k == kind && description.contains(words))
@@ -240,6 +243,11 @@ pub fn session(from: &Namespace, to: SocketAddrV4) -> anyhow::Result<TcpProbe> {
     Ok(probe)
 }
 
+/// Whether no session to an echo can be had.
+pub fn is_closed(from: &Namespace, to: SocketAddrV4) -> bool {
+    TcpProbe::connect(from, to, SHORT).map_or(true, |mut probe| probe.is_dead())
+}
+
 /// Whether a session still answers.
 pub fn lives(session: &mut TcpProbe) -> bool {
     session.echo(b"still there?").is_ok()
@@ -251,4 +259,17 @@ pub fn wait_until(within: Duration, what: &str, mut condition: impl FnMut() -> b
     let yes = outgate_testkit::wait_until(within, what, || condition().then_some(()));
     yes.unwrap_or_else(|error| panic!("{error}"));
     start.elapsed()
+}
+
+/// The same, which is promised to be so within this on a machine that promises are made for; a slower one, or one that does
+/// much else, has as much longer as it needs for everything. Returns how long it took there.
+pub fn promised(promise: Duration, what: &str, condition: impl FnMut() -> bool) -> Duration {
+    let watch = Stopwatch::start();
+    wait_until(PATIENCE, what, condition);
+    let (elapsed, fair) = (watch.elapsed(), watch.fair());
+    assert!(
+        fair <= promise,
+        "{what}: {fair:?} of {promise:?}, by the clock {elapsed:?}"
+    );
+    fair
 }
