@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{INTERNET, Lab, text, wait_until};
+use support::{INTERNET, Lab, PATIENCE, text, wait_until};
 
 fn reaches_out(lab: &Lab) -> bool {
     lab.try_exec("guest1", &["ping", "-c", "1", "-W", "1", INTERNET])
@@ -90,9 +90,7 @@ fn every_way_to_restart_a_router_brings_the_same_rules_back() {
     lab.job("restartNetwork", &[("id", text(&network, "id"))]);
     assert_eq!(rules(&lab), wanted, "destroyRouter and restartNetwork");
     assert_eq!(text(&lab.source_nat(), "ipaddress"), source_nat);
-    wait_until(Duration::from_secs(5), "guests reach the outside", || {
-        reaches_out(&lab)
-    });
+    wait_until(PATIENCE, "guests reach the outside", || reaches_out(&lab));
     assert_eq!(lab.list("listRouters", &[("listall", "true")]).len(), 1);
 }
 
@@ -138,6 +136,13 @@ struct Acknowledged {
     there: BTreeSet<(Kind, String)>,
     gone: BTreeSet<(Kind, String)>,
     lost_replies: u32,
+}
+
+impl Acknowledged {
+    /// Enough to say something about.
+    fn is_enough(&self) -> bool {
+        self.there.len() > 10 && self.gone.len() > 10 && self.lost_replies > 0
+    }
 }
 
 /// The lab's objects that calls need: ids.
@@ -222,7 +227,11 @@ fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
     let mut told = Acknowledged::default();
     let mut random = 0x2545_f491_u32;
     let mut n = 0;
-    for round in 0..50 {
+    let mut round = 0;
+    // Fifty at least; on a slow machine as many more as it takes until enough was told.
+    while round < 50 || !told.is_enough() {
+        round += 1;
+        assert!(round < 500, "{} calls told too little", n);
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let kill_at = Instant::now() + Duration::from_micros(u64::from(random % 120_000));
         std::thread::scope(|scope| {
@@ -239,37 +248,35 @@ fn fifty_kills_of_the_server_lose_no_acknowledged_change() {
                 "round {round}: no server to kill"
             );
         });
-        wait_until(Duration::from_secs(20), "the server answers again", || {
+        wait_until(PATIENCE, "the server answers again", || {
             lab.client.call("listZones", &[]).is_ok()
         });
     }
-    println!("{n} calls, {} of them without a reply", told.lost_replies);
-    assert!(told.there.len() > 10 && told.gone.len() > 10 && told.lost_replies > 0);
-
+    println!(
+        "{round} kills, {n} calls, {} of them without a reply",
+        told.lost_replies
+    );
     no_job_is_left_hanging(&lab);
     everything_acknowledged_holds(&lab, &told);
-    the_kernel_equals_the_rules(&lab);
     no_address_is_held_twice(&lab);
-    no_orphan_is_left(&lab);
-    let verified = lab.outgate(&["verify"]).output().expect("outgate runs");
-    assert!(
-        verified.status.success(),
-        "{}",
-        String::from_utf8_lossy(&verified.stdout)
-    );
+    // What a call wanted whose reply was lost is done behind the jobs that are known.
+    wait_until(PATIENCE, "the kernel holds the rules", || {
+        kernel(&lab) == forwarded_ports(&lab)
+    });
+    wait_until(PATIENCE, "no orphan is left", || has_no_orphan(&lab));
+    let mut verified = String::new();
+    wait_until(PATIENCE, "everything is verified", || {
+        let output = lab.outgate(&["verify"]).output().expect("outgate runs");
+        verified = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success()
+    });
 }
 
 fn no_job_is_left_hanging(lab: &Lab) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
+    wait_until(PATIENCE, "no job is pending", || {
         let jobs = lab.list("listAsyncJobs", &[("listall", "true"), ("pagesize", "-1")]);
-        let pending: Vec<_> = jobs.iter().filter(|j| j["jobstatus"] == 0).collect();
-        if pending.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "still pending: {pending:#?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        jobs.iter().all(|job| job["jobstatus"] != 0)
+    });
 }
 
 fn everything_acknowledged_holds(lab: &Lab, told: &Acknowledged) {
@@ -289,26 +296,23 @@ fn everything_acknowledged_holds(lab: &Lab, told: &Acknowledged) {
 }
 
 /// Exactly the routers and guests that the server knows run, and nothing else of this lab does.
-fn no_orphan_is_left(lab: &Lab) {
-    for (command, process) in [
+fn has_no_orphan(lab: &Lab) -> bool {
+    let lists = [
         ("listRouters", "router serve"),
         ("listVirtualMachines", "guest serve"),
-    ] {
+    ];
+    lists.iter().all(|(command, process)| {
         let listed = lab.list(command, &[("listall", "true")]);
         let known: BTreeSet<_> = listed.iter().map(|o| text(o, "id").to_owned()).collect();
         let lines = lab.exec("host", &["pgrep", "-f", "-a", process]);
         let id = |line: &str| line.split(" --id ").nth(1)?.split(' ').next().map(str::to_owned);
-        assert_eq!(
-            lines.lines().filter_map(id).collect::<BTreeSet<_>>(),
-            known,
-            "{process}"
-        );
-    }
+        lines.lines().filter_map(id).collect::<BTreeSet<_>>() == known
+    })
 }
 
 /// Kills the lab's server with SIGKILL. Whether there was one.
 fn kill_server(lab: &Lab) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let output = lab.try_exec("host", &["pkill", "-9", "-f", "outgate server"]);
         if output.status.success() {
@@ -318,13 +322,15 @@ fn kill_server(lab: &Lab) -> bool {
     false
 }
 
-/// The map of forwards in the kernel holds the ports of the rules that the server lists, and no others.
-fn the_kernel_equals_the_rules(lab: &Lab) {
+/// The ports of the forwards that the server lists.
+fn forwarded_ports(lab: &Lab) -> BTreeSet<u64> {
     let listed = lab.list("listPortForwardingRules", &[("listall", "true")]);
-    let rules: BTreeSet<u64> = listed
-        .iter()
-        .map(|r| text(r, "publicport").parse().expect("a port"))
-        .collect();
+    let port = |rule: &Value| text(rule, "publicport").parse().expect("a port");
+    listed.iter().map(port).collect()
+}
+
+/// The ports of the map of forwards in the kernel.
+fn kernel(lab: &Lab) -> BTreeSet<u64> {
     let router = lab.router();
     let argv = ["nft", "-j", "-n", "list", "map", "ip", "outgate", "port_forward"];
     let listing: Value = serde_json::from_str(&lab.exec(text(&router, "name"), &argv)).expect("JSON");
@@ -333,10 +339,8 @@ fn the_kernel_equals_the_rules(lab: &Lab) {
         .and_then(|a| a.iter().find_map(|o| o.get("map")))
         .expect("the map");
     let elements = map["elem"].as_array().expect("elements");
-    let in_kernel = elements
-        .iter()
-        .map(|e| e[0]["concat"][2].as_u64().expect("a port"));
-    assert_eq!(in_kernel.collect::<BTreeSet<_>>(), rules);
+    let port = |e: &Value| e[0]["concat"][2].as_u64().expect("a port");
+    elements.iter().map(port).collect()
 }
 
 fn no_address_is_held_twice(lab: &Lab) {

@@ -284,20 +284,15 @@ fn the_id_of_a_job_that_fails_finds_why_in_the_answer_the_servers_log_and_the_ro
             .any(|line| line["fields"]["job"] == *job && line["fields"]["error"] == *told);
         refused && failed
     });
-    let cloud = of_cloud_log(&lab, &job);
-    assert!(
-        cloud
-            .iter()
-            .any(|line| line.contains("ERROR") && line.contains(&told)),
-        "{cloud:?}"
-    );
-    let process = of_process(&lab, &job);
-    assert!(
-        process
-            .iter()
-            .any(|line| line["level"] == "ERROR" && line["fields"]["message"] == *told),
-        "{process:?}"
-    );
+    wait_until(PATIENCE, "the router's logs tell why", || {
+        let cloud = of_cloud_log(&lab, &job);
+        let process = of_process(&lab, &job);
+        let failed = |line: &Value| line["level"] == "ERROR" && line["fields"]["message"] == *told;
+        process.iter().any(failed)
+            && cloud
+                .iter()
+                .any(|line| line.contains("ERROR") && line.contains(&told))
+    });
     let events = lab.list("listEvents", &[("type", "JOB.FAILED")]);
     assert!(events.iter().any(|event| event["jobid"] == *job), "{events:?}");
 }
@@ -320,14 +315,10 @@ fn a_jobs_id_finds_its_lines_in_the_answer_the_servers_log_and_the_routers() {
             has(&|line| line["fields"]["job"] == *job && line["fields"]["message"] == "a job is done");
         asked && applied && ended
     });
-    let cloud = of_cloud_log(&lab, &job);
-    for words in ["applied generation", "changed: "] {
-        assert!(
-            cloud.iter().any(|line| line.contains(words)),
-            "{words}: {cloud:?}"
-        );
-    }
-    let process = of_process(&lab, &job);
-    let applied = |line: &Value| text(&line["fields"], "message").contains("applied generation");
-    assert!(process.iter().any(applied), "{process:?}");
+    wait_until(PATIENCE, "the router's logs tell of it", || {
+        let cloud = of_cloud_log(&lab, &job);
+        let tells = |words: &&str| cloud.iter().any(|line| line.contains(words));
+        let applied = |line: &Value| text(&line["fields"], "message").contains("applied generation");
+        ["applied generation", "changed: "].iter().all(tells) && of_process(&lab, &job).iter().any(applied)
+    });
 }

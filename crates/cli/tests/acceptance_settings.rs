@@ -9,7 +9,7 @@
 mod support;
 
 use outgate_testkit::TcpEcho;
-use support::{Lab, REPAIR, far, lives, session, text, wait_until};
+use support::{Lab, PATIENCE, far, lives, session, text, wait_until};
 
 const TIMEOUT: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
 
@@ -25,12 +25,12 @@ fn a_zones_conntrack_settings_are_in_the_running_routers_kernel_at_once() {
     let name = "router.conntrack.tcp.timeout.established";
     let change = [("name", name), ("value", "1234"), ("zoneid", zone.as_str())];
     lab.call("updateConfiguration", &change);
-    wait_until(REPAIR, "the router keeps idle sessions for 1234 s", || {
+    wait_until(PATIENCE, "the router keeps idle sessions for 1234 s", || {
         kept("1234")
     });
     assert!(lives(&mut open), "the session lives on");
     lab.call("resetConfiguration", &change);
-    wait_until(REPAIR, "the router keeps idle sessions as before", || {
+    wait_until(PATIENCE, "the router keeps idle sessions as before", || {
         kept("7440")
     });
     drop(echo);

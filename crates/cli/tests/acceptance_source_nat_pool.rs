@@ -17,7 +17,7 @@ use outgate_testkit::{RawSender, Sniffer, TcpEcho, udp_packet};
 use serde_json::Value;
 use support::{Lab, far, ip, lives, session, text, wait_until};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Nobody answers there: a session is one packet.
 const SILENT: u16 = 9;
 
@@ -35,6 +35,13 @@ impl Pressed {
         let sniffer = Sniffer::start(&lab.namespace("internet")).expect("a sniffer");
         let router = text(&lab.router(), "name").to_owned();
         let network = text(&lab.network(), "id").to_owned();
+        // A session of one packet outlives the test, however slow the machine.
+        let lasting = [("name", "router.conntrack.udp.timeout"), ("value", "1800")];
+        lab.call("updateConfiguration", &lasting);
+        let timeout = "/proc/sys/net/netfilter/nf_conntrack_udp_timeout";
+        wait_until(LIMIT, "sessions last", || {
+            lab.exec(&router, &["cat", timeout]).trim() == "1800"
+        });
         Self {
             lab,
             sniffer,
@@ -199,11 +206,9 @@ fn a_pool_outlives_its_router_and_gives_an_address_back_when_its_sessions_have_e
     );
 
     lab.kill(text(&lab.router(), "id"));
-    wait_until(
-        Duration::from_secs(60),
-        "the router is back with its pool",
-        || pressed.shown() == pool,
-    );
+    wait_until(LIMIT, "the router is back with its pool", || {
+        pressed.shown() == pool
+    });
 
     let id = text(&added, "id");
     let refused = lab.client.job("disassociateIpAddress", &[("id", id)]);

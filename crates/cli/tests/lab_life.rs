@@ -215,7 +215,7 @@ fn page_without_server(lab: &Lab) -> bool {
     command.args([
         "--",
         "timeout",
-        "3",
+        "30",
         "busybox",
         "wget",
         "-q",

@@ -35,7 +35,7 @@ fn the_guest_behind_a_port_that_the_far_side_saw_is_named_with_its_network_and_t
     let mut kept = Vec::new();
     wait_until(LIMIT, "a session is recorded and answered for", || {
         // The router may not record yet when the first one begins.
-        let mut session = TcpProbe::connect(&guest, echo.address, Duration::from_secs(5)).expect("a session");
+        let mut session = TcpProbe::connect(&guest, echo.address, LIMIT).expect("a session");
         session.echo(b"who am I").expect("an answer");
         kept.push(session);
         let seen = *echo.seen().last().expect("somebody came");

@@ -10,8 +10,7 @@
 
 mod support;
 
-use std::time::Duration;
-use support::{Lab, text, wait_until};
+use support::{Lab, PATIENCE, text, wait_until};
 
 fn revision_of_rules(lab: &Lab) -> (usize, usize, usize) {
     let count = |command| lab.list(command, &[("listall", "true")]).len();
@@ -304,9 +303,7 @@ fn w8_a_corrupt_store_is_refused_with_a_message_and_never_read_as_empty() {
             "the evidence is not overwritten"
         );
     }
-    wait_until(
-        Duration::from_secs(10),
-        "the lab's own server is unharmed",
-        || lab.client.call("listZones", &[]).is_ok(),
-    );
+    wait_until(PATIENCE, "the lab's own server is unharmed", || {
+        lab.client.call("listZones", &[]).is_ok()
+    });
 }
