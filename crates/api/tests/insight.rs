@@ -176,9 +176,15 @@ fn fast_path() -> FastPathStatus {
     FastPathStatus {
         hook: Some("tcx".to_owned()),
         running: true,
-        counters: [("hit", 90), ("no_session", 10), ("leased", 5), ("options", 0)]
-            .map(|(way, packets)| (way.to_owned(), packets))
-            .into(),
+        counters: [
+            ("hit", 90),
+            ("no_session", 10),
+            ("leased", 5),
+            ("renewed", 7),
+            ("options", 0),
+        ]
+        .map(|(way, packets)| (way.to_owned(), packets))
+        .into(),
         ..FastPathStatus::default()
     }
 }

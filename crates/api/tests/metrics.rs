@@ -116,7 +116,7 @@ fn stats(network: NetworkId, addresses: &[Ipv4Addr]) -> RouterStats {
         protocols: vec![protocol(1), protocol(6), protocol(17)],
         guests: (2..22).map(guest).collect(),
     };
-    let ways = ["hit", "no_session", "not_settled", "leased"];
+    let ways = ["hit", "no_session", "not_settled", "leased", "renewed"];
     let drops = |name: &str| InterfaceDrops {
         interface: name.to_owned(),
         received: 1,

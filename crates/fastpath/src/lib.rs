@@ -11,6 +11,7 @@
 
 mod control;
 mod counters;
+mod cpus;
 mod echo;
 mod error;
 mod layout;
@@ -19,5 +20,6 @@ mod sys;
 
 pub use control::{Control, Timeouts};
 pub use counters::{Counters, Reason};
+pub use cpus::cpus;
 pub use error::FastPathError;
 pub use load::{Account, FastPath, Hook, Port, Settings, Traffic, TrafficCount};

@@ -13,6 +13,7 @@ use nix::time::{ClockId, clock_getres};
 
 use crate::control::Control;
 use crate::counters::Counters;
+use crate::cpus::cpus;
 use crate::echo;
 use crate::error::FastPathError;
 use crate::layout::{self, Config};
@@ -76,6 +77,8 @@ pub struct Settings {
     pub hook: Hook,
     /// How many leases there is room for, of all CPUs together: two a session. Of 32 bytes each, all of them at once.
     pub leases: u32,
+    /// So many CPUs share the table, those with the lowest numbers: see [`cpus`]. Packets on others are the kernel's.
+    pub cpus: u32,
     /// How long a lease is, at most one second.
     pub lease: Duration,
     /// How many pairs of a public address and a guests' interface can be counted, at most 4,095. Sessions of others are
@@ -88,6 +91,7 @@ impl Default for Settings {
         Self {
             hook: Hook::Tcx,
             leases: 1 << 17,
+            cpus: cpus(),
             lease: LEASE_MAX,
             accounts: 256,
         }
@@ -166,7 +170,7 @@ impl FastPath {
         if !Path::new(BTF).exists() {
             return Err(FastPathError::NoBtf);
         }
-        let cpus = libbpf_rs::num_possible_cpus().map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        let cpus = settings.cpus.max(1);
         let sets = sets_per_cpu(settings.leases, cpus);
         let traffic = (most_accounts(settings) + 1) * 2;
         let sizes = [

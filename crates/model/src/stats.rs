@@ -242,8 +242,16 @@ pub struct FastPathStatus {
     /// Why it leaves ICMP echo to the kernel, though it carries all else.
     #[serde(default)]
     pub without_echo: Option<String>,
-    /// Packets by the way they went, since the programs were loaded.
+    /// Packets by the way they went, since the programs were loaded; `leased` and `renewed` count leases.
     pub counters: BTreeMap<String, u64>,
+}
+
+impl FastPathStatus {
+    /// Packets by the way they went, each once: what counts leases is left out.
+    pub fn packets(&self) -> impl Iterator<Item = (&str, u64)> {
+        let all = self.counters.iter().map(|(way, count)| (way.as_str(), *count));
+        all.filter(|(way, _)| !matches!(*way, "leased" | "renewed"))
+    }
 }
 
 /// Packets that an interface dropped.

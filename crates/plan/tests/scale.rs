@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use outgate_model::router_spec::{AclItem, EgressRule, FirewallRule, PortForward};
 use outgate_model::{Match, Protocol, RouterSpec};
+use outgate_plan::ruleset::Chain;
 use outgate_plan::{Step, check, diff, narrowed, plan};
 use support::vpc::vpc_spec;
 use support::{ports, spec};
@@ -61,6 +62,46 @@ fn one_more_forward_is_two_elements_and_no_rule() {
             .sum::<usize>()
     };
     assert_eq!(rules(&old), rules(&spec()));
+}
+
+/// What packets of known sessions meet: the rules of filter chains up to the one that accepts them (chains of type nat see
+/// new sessions only), and how large the sets are that these look into.
+fn met_by_known_sessions(spec: &RouterSpec) -> (Vec<String>, usize) {
+    let ruleset = plan(spec).ruleset;
+    let hooked = |chain: &&Chain| chain.hook.as_ref().is_some_and(|hook| hook.kind == "filter");
+    let chains = ruleset.chains.values().filter(hooked);
+    let until_accepted = |chain: &Chain| {
+        let is_end = |rule: &String| rule == "ct state 0x2,0x4 accept";
+        let end = chain.rules.iter().position(is_end).unwrap_or(chain.rules.len());
+        chain.rules.iter().take(end + 1).cloned().collect::<Vec<_>>()
+    };
+    let rules: Vec<_> = chains.flat_map(until_accepted).collect();
+    let words = rules.iter().flat_map(|rule| rule.split([' ', '@']));
+    let sets = words.filter_map(|word| ruleset.sets.get(word));
+    (rules.clone(), sets.map(|set| set.elements.len()).sum())
+}
+
+#[test]
+fn packets_of_known_sessions_meet_the_same_rules_and_sets_beside_a_thousand_forwards_and_a_thousand_egress_rules()
+ {
+    let mut many = with_forwards(1_000);
+    let network = &mut many.guest_networks[0];
+    network.egress.rules = (0..1_000)
+        .map(|n| EgressRule {
+            id: serde_json::from_value(format!("00000000-0000-4000-8002-{n:012x}").into()).unwrap(),
+            matches: Match::Ports {
+                protocol: Protocol::Tcp,
+                ports: ports(1_000 + n, 1_000 + n),
+            },
+            sources: vec![network.gateway.trunc()],
+            destinations: vec!["198.51.100.0/24".parse().unwrap()],
+        })
+        .collect();
+    let few = with_forwards(0);
+    assert!(plan(&many).ruleset.sets["open_ports"].elements.len() >= 1_000);
+    let (rules, elements) = met_by_known_sessions(&few);
+    assert!(rules.len() < 12 && elements > 0, "{rules:?}");
+    assert_eq!(met_by_known_sessions(&many), (rules, elements));
 }
 
 /// The best of several runs: the machine may be busy with other things.

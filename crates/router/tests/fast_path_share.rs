@@ -80,11 +80,11 @@ impl Flows {
 }
 
 fn counts<'a>(before: &'a FastPathStatus, after: &'a FastPathStatus) -> impl Iterator<Item = (&'a str, u64)> {
-    let each = after.counters.iter().map(|(name, now)| {
-        let then = before.counters.get(name).copied().unwrap_or_default();
-        (name.as_str(), now - then)
+    let each = after.packets().map(|(way, now)| {
+        let then = before.counters.get(way).copied().unwrap_or_default();
+        (way, now - then)
     });
-    each.filter(|(name, count)| *count > 0 && !["leased", "renewed"].contains(name))
+    each.filter(|(_, count)| *count > 0)
 }
 
 fn change(before: &FastPathStatus, after: &FastPathStatus) -> String {

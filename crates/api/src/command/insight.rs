@@ -444,14 +444,13 @@ fn put_router(object: &mut Object, capacity: &Capacity, guests: &Guests) {
     view::put(object, "epoch", capacity.stats.epoch);
 }
 
-/// Packets by the way they went: `hit` took the fast path, everything else was the kernel's. `leased` is no packet's way.
+/// Packets by the way they went: `hit` took the fast path, everything else was the kernel's.
 fn fast_path(status: &FastPathStatus) -> Value {
     let mut object = Object::new();
-    let ways = status.counters.iter().filter(|(way, _)| *way != "leased");
-    let (hits, others): (Vec<_>, Vec<_>) = ways.partition(|(way, _)| *way == "hit");
+    let (hits, others): (Vec<_>, Vec<_>) = status.packets().partition(|(way, _)| *way == "hit");
     let misses: Vec<Value> = others
         .iter()
-        .filter(|(_, packets)| **packets > 0)
+        .filter(|(_, packets)| *packets > 0)
         .map(|(way, packets)| json!({"reason": way, "packets": packets}))
         .collect();
     view::put(&mut object, "mode", status.mode);
@@ -459,12 +458,8 @@ fn fast_path(status: &FastPathStatus) -> Value {
     view::put(&mut object, "running", status.running);
     view::put(&mut object, "reason", &status.reason);
     view::put(&mut object, "withoutecho", &status.without_echo);
-    view::put(&mut object, "hits", hits.iter().map(|(_, n)| **n).sum::<u64>());
-    view::put(
-        &mut object,
-        "misses",
-        others.iter().map(|(_, n)| **n).sum::<u64>(),
-    );
+    view::put(&mut object, "hits", hits.iter().map(|(_, n)| n).sum::<u64>());
+    view::put(&mut object, "misses", others.iter().map(|(_, n)| n).sum::<u64>());
     view::put(&mut object, "miss", misses);
     Value::Object(object)
 }

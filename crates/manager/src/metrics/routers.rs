@@ -157,10 +157,8 @@ fn work(name: &str, work: &RouterWork, page: &mut Page) {
     page.put(&m::NAT_LOST, [name], work.nat_log.lost);
     if let Some(fast_path) = &work.fast_path {
         page.put(&m::FAST_PATH, [name], fast_path.running);
-        // Leases are no packets.
-        let ways = fast_path.counters.iter().filter(|(way, _)| *way != "leased");
-        for (way, count) in ways {
-            page.put(&m::FAST_PATH_PACKETS, [name, way], *count);
+        for (way, count) in fast_path.packets() {
+            page.put(&m::FAST_PATH_PACKETS, [name, way], count);
         }
     }
 }

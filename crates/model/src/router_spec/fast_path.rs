@@ -84,7 +84,7 @@ pub struct NoFastPathHook;
 pub struct FastPathSettings {
     /// Where its programs see packets.
     pub hook: FastPathHook,
-    /// How much memory its leases take at most, in MiB, 1 to 1,024: 64 bytes for each session, divided by CPUs.
+    /// How much memory its leases take at most, in MiB, 1 to 1,024: 64 bytes for each session and CPU.
     pub memory_mib: u32,
 }
 

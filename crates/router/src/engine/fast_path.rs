@@ -211,14 +211,18 @@ impl Engine {
             Some(hook) => hook,
             None => hook(spec, &ports)?,
         };
+        let cpus = outgate_fastpath::cpus();
         let settings = Settings {
             hook,
-            // Two for a session, one for each direction.
+            // Two for a session, one for each direction. All of a router's packets may come on one CPU: a virtual cable has one
+            // queue.
             leases: spec
                 .conntrack
                 .max
                 .saturating_mul(2)
+                .saturating_mul(cpus)
                 .min(spec.fastpath_settings.memory_mib.saturating_mul(LEASES_OF_MIB)),
+            cpus,
             accounts: 4_095,
             ..Settings::default()
         };
