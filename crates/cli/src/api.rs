@@ -70,11 +70,11 @@ Examples:
   outgate api profile list                            which servers are known
   outgate api sync                                    learn the server's commands again, after an upgrade
 
-Who is asked: --profile (a section of ~/.cloudstack.ini, ./cloudstack.ini or $CLOUDSTACK_CONFIG, or lab:NAME); else
-$CLOUDSTACK_ENDPOINT, $CLOUDSTACK_KEY and $CLOUDSTACK_SECRET; else section [cloudstack] or $CLOUDSTACK_REGION of those
+Who is asked: --profile (a section of ~/.cloudstack.ini, ./cloudstack.ini or $CLOUDSTACK_CONFIG, or lab:NAME); else \
+$CLOUDSTACK_ENDPOINT, $CLOUDSTACK_KEY and $CLOUDSTACK_SECRET; else section [cloudstack] or $CLOUDSTACK_REGION of those \
 files; else the lab named default.
 
-Exit codes: 0 done, 1 the server refused or the job failed (its words and code on standard error), 64 wrong usage,
+Exit codes: 0 done, 1 the server refused or the job failed (its words and code on standard error), 64 wrong usage, \
 unknown command or parameter, 69 the server does not answer.";
 
 /// Print what could come next on an `outgate api` command line.

@@ -127,3 +127,25 @@ pub fn run(command: Command, output: Style) -> anyhow::Result<()> {
         Command::Man(args) => man::run(&args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn paragraphs_of_the_help_are_left_to_the_terminal_to_wrap() {
+        let mut left = vec![Cli::command()];
+        while let Some(command) = left.pop() {
+            let text = command
+                .get_after_help()
+                .map_or_else(String::new, ToString::to_string);
+            let lines: Vec<&str> = text.lines().collect();
+            let prose = |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+            let torn = lines.windows(2).find(|pair| pair.iter().all(|line| prose(line)));
+            assert_eq!(torn, None, "{}", command.get_name());
+            left.extend(command.get_subcommands().cloned());
+        }
+    }
+}

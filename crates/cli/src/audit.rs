@@ -12,9 +12,9 @@ use crate::output::{self, Format};
 /// List how a network deviates from the hardened profile, with risk, evidence and the command that closes it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Looks at what may leave and what is open from outside (as the router's rules judge it together), limits, records, and at
-the router itself: reverse path filtering, connection tracking helpers, foreign rules, who listens on the public side, what
-sshd takes. For administrators also at the server: TLS, the integration port, the administrator's password, old keys.
+Looks at what may leave and what is open from outside (as the router's rules judge it together), limits, records, and at \
+the router itself: reverse path filtering, connection tracking helpers, foreign rules, who listens on the public side, what \
+sshd takes. For administrators also at the server: TLS, the integration port, the administrator's password, old keys. \
 Changes nothing; hardenNetwork closes most of it in one go.
 
 Examples:
@@ -98,7 +98,8 @@ fn print(audit: &Value) -> anyhow::Result<()> {
     let router = audit["router"].as_str().unwrap_or("none");
     let word = if clean { "clean" } else { "deviates" };
     output::line(format!("network {}, router {router}", text(&audit["name"])))?;
-    output::line(output::verdict(word, clean))?;
+    let word = format!("{word}{}", counts(audit));
+    output::line(output::verdict(&word, clean))?;
     for deviation in audit["deviation"].as_array().into_iter().flatten() {
         let (id, title, risk) = (
             text(&deviation["id"]),
@@ -119,6 +120,20 @@ fn print(audit: &Value) -> anyhow::Result<()> {
         output::line(format!("\nnot looked at: {}", missing.join(", ")))?;
     }
     output::line("")
+}
+
+/// `: 1 high, 3 medium`; nothing for a clean one.
+fn counts(audit: &Value) -> String {
+    let deviations = audit["deviation"].as_array().map_or(&[][..], Vec::as_slice);
+    let of = |risk: &str| deviations.iter().filter(|d| d["risk"] == risk).count();
+    let counted = ["high", "medium", "low"].map(|risk| (of(risk), risk));
+    let there = counted.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = there.map(|(count, risk)| format!("{count} {risk}")).collect();
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", words.join(", "))
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -22,6 +22,8 @@ use crate::lab::state::Instance;
 
 /// How often a job is asked about at first; later less and less often.
 const POLL: Duration = Duration::from_millis(50);
+/// CloudStack's code for a caller that it does not know.
+const UNKNOWN: i64 = 401;
 /// The largest answer that is read, in bytes: a CloudStack's listApis has some three million.
 const MAX_ANSWER: u64 = 256 << 20;
 
@@ -68,9 +70,16 @@ impl std::fmt::Display for ServerError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {} (error {}", self.command, self.text, self.code)?;
         match &self.job {
-            Some(job) => write!(f, ", job {job})"),
-            None => f.write_str(")"),
+            Some(job) => write!(f, ", job {job})")?,
+            None => f.write_str(")")?,
         }
+        if self.code == UNKNOWN {
+            f.write_str(
+                "; the key or the secret key is wrong or was replaced, its user is disabled, or a clock is wrong: registerUserKeys \
+                 makes new keys",
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -26,8 +26,8 @@ const NAMES: usize = 8;
 /// Name what is wrong with a network's source NAT, the first broken link first, and mend it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Looks at the router's state and address, its interfaces, routes, kernel parameters and rules, at guests, the public
-segment, connection tracking, ports, names, large packets and the host, and follows packets of a guest through the router
+Looks at the router's state and address, its interfaces, routes, kernel parameters and rules, at guests, the public \
+segment, connection tracking, ports, names, large packets and the host, and follows packets of a guest through the router \
 and back, all within ten seconds. Says one verdict with its evidence and remedy, and what else it found.
 
 Examples:
@@ -241,11 +241,11 @@ fn print(diagnosis: &Value) -> anyhow::Result<()> {
     let of = |key: &str| text(&diagnosis[key]);
     let healthy = diagnosis["healthy"] == true;
     let router = diagnosis["router"].as_str().unwrap_or("none");
-    output::line(format!(
-        "network {}, router {router}, guests {}",
-        of("name"),
-        list(&diagnosis["guest"]).join(", ")
-    ))?;
+    let guests = match list(&diagnosis["guest"]) {
+        none if none.is_empty() => "no guests".to_owned(),
+        names => format!("guests {}", names.join(", ")),
+    };
+    output::line(format!("network {}, router {router}, {guests}", of("name")))?;
     output::line(output::verdict(
         if healthy { "healthy" } else { "faulty" },
         healthy,

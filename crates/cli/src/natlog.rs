@@ -34,8 +34,8 @@ pub enum Command {
 /// Tell which guest had a public address and port, and when.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads the records that routers write when router.natlog.enabled is true (docs/nat-log.md): nat.log and what was set aside
-of it, of every router on this host, or what was collected from elsewhere. Sessions from outside lead to the guest that they
+Reads the records that routers write when router.natlog.enabled is true (docs/nat-log.md): nat.log and what was set aside \
+of it, of every router on this host, or what was collected from elsewhere. Sessions from outside lead to the guest that they \
 reached. The names are those that the address has now, by the router's own directory; none with collected files.
 
 Examples:

@@ -28,11 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Watch sessions, ports, rates, drops and the fast path of networks, live.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads the routers once a second through the API and shows what they carry: sessions and ports in use against what there
-is, with a forecast; the busiest guests, public addresses and destinations; packets and bytes a second; what is dropped
+Reads the routers once a second through the API and shows what they carry: sessions and ports in use against what there \
+is, with a forecast; the busiest guests, public addresses and destinations; packets and bytes a second; what is dropped \
 and why; the fast path's share; alerts of the last 15 minutes. Keys: ? tells them.
 
-Without a terminal, with --once, --count or -o json it prints snapshots instead. A rate takes two readings, so a snapshot
+Without a terminal, with --once, --count or -o json it prints snapshots instead. A rate takes two readings, so a snapshot \
 takes one interval.
 
 Examples:

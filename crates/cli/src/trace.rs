@@ -14,8 +14,8 @@ use ends::{Places, Whom};
 /// Explain what a router does with one packet: which rule, route and translation it gets, and whether its kernel agrees.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The router's rules are read step by step, and a packet is followed through its kernel with nftables' trace. It is the
-router's own: it takes the way of any packet of the flow, reaches neither guests nor the outside, and leaves no session.
+The router's rules are read step by step, and a packet is followed through its kernel with nftables' trace. It is the \
+router's own: it takes the way of any packet of the flow, reaches neither guests nor the outside, and leaves no session. \
 With --wait the next real packet of the flow is followed instead.
 
 Examples:
@@ -27,7 +27,7 @@ Examples:
   outgate trace --in eth0 --src 192.0.2.1 --dst 198.51.100.7:443    a spoofed source
   outgate trace --src 10.1.1.2 --dst 198.51.100.7:443 -o json | jq -r .comparison
 
-Exit codes: 0 the packet passes, 1 it does not, 3 the rules and the kernel disagree, 64 there is no such network or guest,
+Exit codes: 0 the packet passes, 1 it does not, 3 the rules and the kernel disagree, 64 there is no such network or guest, \
 69 the server does not answer.")]
 pub struct Args {
     /// The name or id of a network or VPC; without it, whose the addresses are, else the first one there is

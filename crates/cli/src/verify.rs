@@ -11,7 +11,7 @@ use crate::output::{self, Format};
 /// Show step by step whether a router's source NAT works.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The seven steps: the router's state and address, SSH access, the public interface, the NAT rule, IP forwarding,
+The seven steps: the router's state and address, SSH access, the public interface, the NAT rule, IP forwarding, \
 connection tracking, and a ping from a guest to the outside.
 
 Examples:

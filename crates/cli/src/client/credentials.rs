@@ -35,7 +35,8 @@ impl Credentials {
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| {
             Unavailable(format!(
-                "cannot read the credentials in {}: {e}; is the lab up (outgate lab status)?",
+                "cannot read the credentials in {}: {e}; is the lab up (outgate lab status --all)? --credentials-file names those of \
+                 another server, --instance another lab",
                 path.display()
             ))
         })?;

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Remove a lab.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Ends every process of the lab, and with them its namespaces, interfaces and mounts; removes its folder, its data
+Ends every process of the lab, and with them its namespaces, interfaces and mounts; removes its folder, its data \
 included. Works on a half-made lab and after a kill -9, and once more does no harm.
 
 Examples:

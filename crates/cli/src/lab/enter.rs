@@ -16,7 +16,7 @@ use crate::exit::{Code, Unavailable, Usage};
 /// A shell in the lab.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-NAME is host (the hypervisor; routers' control addresses and the SSH key are there), internet, gateway, or the name of
+NAME is host (the hypervisor; routers' control addresses and the SSH key are there), internet, gateway, or the name of \
 a guest or router. A router is entered with ssh on port 3922, as an operator would.
 
 Examples:

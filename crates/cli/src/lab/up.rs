@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Build a lab.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Everything lives in namespaces of its own, without any route to the outside of this machine. What is seen of it: a
-process tree, one TCP port on 127.0.0.1, and a folder (/var/lib/outgate/labs/NAME as root, else
-$XDG_STATE_HOME/outgate/labs/NAME). Works as root and, with subordinate ids, as an ordinary user. A lab that is up
+Everything lives in namespaces of its own, without any route to the outside of this machine. What is seen of it: a \
+process tree, one TCP port on 127.0.0.1, and a folder (/var/lib/outgate/labs/NAME as root, else \
+$XDG_STATE_HOME/outgate/labs/NAME). Works as root and, with subordinate ids, as an ordinary user. A lab that is up \
 already is only described; one that was killed comes back as it was.
 
 Examples:

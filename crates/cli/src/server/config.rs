@@ -14,7 +14,7 @@ use crate::logging::LogFormat;
 /// Run the management server: the CloudStack API on /client/api, the store, reconciliation and one namespace host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Zone settings matter at the first start only; then they are in the store.
+Zone settings matter at the first start only; then they are in the store. \
 Routers and guests outlive the server: stop it, upgrade it, kill it, and they go on.
 
 Examples:
