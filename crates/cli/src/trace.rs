@@ -157,8 +157,11 @@ fn rule(rule: &Value) -> String {
     if let Some(account) = rule["account"].as_str() {
         words.push_str(&format!(" of account {account}"));
     }
-    if let Some(created) = rule["created"].as_str() {
-        words.push_str(&format!(", made {created}"));
+    match rule["created"].as_str() {
+        // Items of the built-in lists were made by nobody at no time.
+        Some(created) if created.starts_with("1970-01-01") => words.push_str(", built in"),
+        Some(created) => words.push_str(&format!(", made {created}")),
+        None => {}
     }
     words
 }
@@ -235,6 +238,16 @@ fn list(value: &Value) -> &[Value] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_built_in_rule_has_no_date() {
+        let of = |created: &str| rule(&serde_json::json!({ "kind": "item", "id": "1", "created": created }));
+        assert_eq!(of("1970-01-01T00:00:00+0000"), "item 1, built in");
+        assert_eq!(
+            of("2026-11-26T02:00:00+0000"),
+            "item 1, made 2026-11-26T02:00:00+0000"
+        );
+    }
 
     #[test]
     fn seconds_are_a_number_with_or_without_their_unit() {
