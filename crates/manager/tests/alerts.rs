@@ -24,7 +24,7 @@ async fn standing(world: &World, kind: AlertKind, count: usize) -> Vec<String> {
         let texts: Vec<_> = alerts.map(|a| a.description.clone()).collect();
         (texts.len() == count).then_some(texts)
     });
-    tokio::time::timeout(Duration::from_secs(20), found)
+    tokio::time::timeout(Duration::from_secs(60), found)
         .await
         .expect("in time")
 }
@@ -89,7 +89,7 @@ async fn a_router_that_is_not_as_wanted_raises_an_alert_until_it_is() {
     standing(&world, AlertKind::Router, 0).await;
     world.host.with(|running| running.refusal = None);
     let gone = world.when(|view| (view.all::<Alert>().count() == 0).then_some(()));
-    tokio::time::timeout(Duration::from_secs(20), gone)
+    tokio::time::timeout(Duration::from_secs(60), gone)
         .await
         .expect("the router comes up and the cause is gone");
 }

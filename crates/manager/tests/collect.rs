@@ -41,7 +41,7 @@ async fn reaches(world: &World, network: NetworkId, state: NetworkState) {
         let network = view.get(network)?;
         (view.network_state(network) == state).then_some(())
     });
-    tokio::time::timeout(Duration::from_secs(20), reached)
+    tokio::time::timeout(Duration::from_secs(60), reached)
         .await
         .unwrap_or_else(|_| panic!("the network does not become {}", state.name()));
 }

@@ -246,7 +246,8 @@ async fn a_host_that_fails_for_a_while_delays_its_network_and_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_not_done_in_time_says_what_is_still_being_retried() {
     let w = World::with(Pace {
-        job_deadline: Duration::from_millis(300),
+        // Long enough for what comes before, on a machine that does much else.
+        job_deadline: Duration::from_secs(3),
         ..quick()
     })
     .await;
@@ -560,7 +561,7 @@ async fn old_events_and_jobs_are_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_hangs_fails_after_its_time_and_is_asked_again() {
     let w = World::with(Pace {
-        host_answer: Duration::from_millis(100),
+        host_answer: Duration::from_secs(1),
         ..quick()
     })
     .await;
@@ -569,7 +570,7 @@ async fn a_host_that_hangs_fails_after_its_time_and_is_asked_again() {
     let request = w.firewall(w.source_nat(network), 80);
     let started = w.manager.create_firewall_rule(&w.caller, request).await.unwrap();
     w.until("that is written down", || {
-        w.has_event("ROUTER.ERROR", "the host did not answer within 0.1 s")
+        w.has_event("ROUTER.ERROR", "the host did not answer within 1 s")
     })
     .await;
     w.host.gate(true);
@@ -648,7 +649,7 @@ async fn a_mirror_that_was_left_behind_reads_everything_again() {
     }
     let last = outgate_store::Store::get(&*store, &key).await.unwrap().unwrap();
     let wait = manager.mirror().wait_for(last.modified);
-    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap();
     let expected: outgate_model::object::Zone = serde_json::from_slice(&last.value).unwrap();
     assert_eq!(
         *manager

@@ -243,7 +243,7 @@ fn compare(world: &World, spec: &RouterSpec, mut round: Round, tally: &mut Tally
         .filter_map(|((packet, _), number)| expected(spec, packet, number))
         .collect();
     round.send(world);
-    let _ = wait_until(Duration::from_secs(5), "all that must arrive", || {
+    let _ = wait_until(Duration::from_secs(60), "all that must arrive", || {
         round.look(world);
         round.seen.is_superset(&wanted).then_some(())
     });

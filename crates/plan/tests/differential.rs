@@ -146,7 +146,7 @@ fn compare(world: &Topology, spec: &RouterSpec, packets: Vec<Packet>) -> usize {
             .flat_map(|(here, s)| arrivals(here, s, &sent))
             .collect::<BTreeSet<_>>()
     };
-    let _ = wait_until(Duration::from_secs(5), "all that must arrive", || {
+    let _ = wait_until(Duration::from_secs(60), "all that must arrive", || {
         seen().is_superset(&wanted).then_some(())
     });
     assert!(

@@ -27,7 +27,7 @@ fn guest(world: &Topology, last: u8) -> UdpSocket {
         .within(|| UdpSocket::bind(address))
         .unwrap()
         .unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket
 }
 
@@ -35,7 +35,7 @@ fn guest(world: &Topology, last: u8) -> UdpSocket {
 fn seen_from(guest: &UdpSocket, server: &UdpEcho, nth: usize) -> SocketAddr {
     guest.send_to(b"hello", server.address).unwrap();
     guest.recv_from(&mut [0; 16]).expect("an answer");
-    wait_until(Duration::from_secs(5), "a new sender", || {
+    wait_until(Duration::from_secs(60), "a new sender", || {
         server.seen().get(nth).copied()
     })
     .unwrap()

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 pub use world::World;
 
 /// How long a job may take.
-const JOB_DEADLINE: Duration = Duration::from_secs(30);
+const JOB_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A server with its world.
 pub struct Served {

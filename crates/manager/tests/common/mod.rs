@@ -37,7 +37,7 @@ use outgate_store::{SqliteStore, Store};
 pub use fake_host::FakeHost;
 
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A manager with its store and host.
 pub struct World {
