@@ -173,7 +173,7 @@ fn wrong_questions_say_what_would_be_right() {
     for (args, says) in [
         (
             &["--src", "10.1.1.2", "--dst", "example.com"][..],
-            "is neither an IPv4 address nor one with a port",
+            "example.com is no IPv4 address, and there is no guest of that name; there are: guest",
         ),
         (
             &["--src", "10.1.1.2", "--dst", "192.0.2.1", "--proto", "tcp"],

@@ -90,7 +90,9 @@ impl Places {
                     .iter()
                     .filter_map(|guest| guest["name"].as_str().map(str::to_owned));
                 let instead = instead(name, &names.collect::<Vec<_>>());
-                Usage(format!("there is no guest {name}{instead}"))
+                Usage(format!(
+                    "{name} is no IPv4 address, and there is no guest of that name{instead}"
+                ))
             })?;
         let default = nics(guest).find(|nic| nic["isdefault"] == true);
         let address = default.or_else(|| nics(guest).next()).and_then(address);
@@ -204,7 +206,7 @@ mod tests {
         }
         let told = places().end(&"wbe1".parse().unwrap()).unwrap_err().to_string();
         assert!(
-            told.contains("there is no guest wbe1; did you mean") && told.contains("web1"),
+            told.contains("there is no guest of that name; did you mean") && told.contains("web1"),
             "{told}"
         );
     }
