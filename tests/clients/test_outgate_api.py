@@ -65,7 +65,7 @@ def test_a_network_by_names_from_the_command_line(lab, api):
 def test_refusals_and_wrong_usage_have_their_exit_codes(lab, api):
     told = api("listNetworks", "id=2f1a0f4e-1111-4222-8333-123456789abc", code=1)
     assert "does not exist" in told and "(error 431)" in told
-    assert "did you mean listNetworks?" in api("listNetwrks", code=64)
+    assert "did you mean one of listNetworks, " in api("listNetwrks", code=64)
     assert "did you mean zoneid?" in api("createNetwork", "zonid=zone1", code=64)
     assert "needs" in (told := api("createNetwork", "name=x", code=64)) and "zoneid (uuid)" in told
     assert "NAME=VALUE" in api("listNetworks", "lab", code=64)

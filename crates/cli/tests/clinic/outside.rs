@@ -17,13 +17,15 @@ pub const FAULTS: &[Fault] = &[
     Fault::outside(
         "uplink loses frames (tc)",
         &[
+            // Frames to lose all the time: those of the doctor may be gone before the host is looked at.
+            ("guest2", "bash -c 'ping -i 0.05 -w 60 198.51.100.53 >/dev/null 2>&1 </dev/null &'"),
             ("host", "tc qdisc add dev pub-gw clsact"),
             ("host", "tc filter add dev pub-gw ingress bpf da bytecode '{drop-icmp}'"),
         ],
         "link-failing",
         "queue_drops rose",
     )
-    .undo(&[("host", "tc qdisc del dev pub-gw clsact")]),
+    .undo(&[("host", "tc qdisc del dev pub-gw clsact"), ("guest2", "pkill -x ping")]),
     Fault::outside(
         "uplink drops what is beyond its rate (tbf)",
         &[
