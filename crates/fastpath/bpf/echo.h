@@ -19,11 +19,9 @@
 /* The place of this CPU's notes for a direction. */
 static __always_inline struct note *note_of(const struct config *cfg, __u64 addresses, __u32 ports, __u32 side)
 {
-	__u64 h = (addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
 	__u32 at = bpf_get_smp_processor_id() << NOTES_BITS;
 
-	h ^= h >> 32;
-	at += ((h + (((__u64)side << 32) | ports)) * 0xc2b2ae3d27d4eb4full) >> (64 - NOTES_BITS);
+	at += hash(cfg, addresses, ((__u64)side << 32) | ports) >> (64 - NOTES_BITS);
 	return bpf_map_lookup_elem(&notes, &at);
 }
 
@@ -34,7 +32,7 @@ static __always_inline enum counter recall(const struct config *cfg, const struc
 	struct note *note = note_of(cfg, p->addresses, p->ports, p->side);
 
 	if (!note || load64(&note->saddr) != p->addresses || note->ports != p->ports || note->side != p->side ||
-	    note->generation != cfg->generation || note->until - now - 1 >= cfg->lease)
+	    note->generation != cfg->generation || !is_fresh(note->until, now, cfg))
 		return NO_SESSION;
 	to->saddr = note->new_saddr;
 	to->daddr = note->new_daddr;

@@ -22,11 +22,8 @@
 
 static __always_inline struct mark *mark_of(const struct config *cfg, __u64 addresses, __u32 ports)
 {
-	__u64 h = (addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
-	__u32 at;
+	__u32 at = hash(cfg, addresses, ports) >> (64 - MARKS_BITS);
 
-	h ^= h >> 32;
-	at = ((h + ports) * 0xc2b2ae3d27d4eb4full) >> (64 - MARKS_BITS);
 	return bpf_map_lookup_elem(&marks, &at);
 }
 

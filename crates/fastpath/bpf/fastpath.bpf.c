@@ -15,10 +15,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Which set a packet's lease is in, and in `home` at which way the search begins. */
 static __always_inline __u32 set_index(const struct config *cfg, const struct packet *p, __u32 *home)
 {
-	__u64 h = (p->addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
+	__u64 h = hash(cfg, p->addresses, ((__u64)p->side << 32) | p->ports);
 
-	h ^= h >> 32;
-	h = (h + (((__u64)p->side << 32) | p->ports)) * 0xc2b2ae3d27d4eb4full;
 	*home = (h >> 61) % WAYS & ~(WAYS_OF_LINE - 1);
 	return bpf_get_smp_processor_id() * (cfg->set_mask + 1) + ((h >> 32) & cfg->set_mask);
 }
@@ -26,12 +24,6 @@ static __always_inline __u32 set_index(const struct config *cfg, const struct pa
 static __always_inline int is_of(const struct lease *l, const struct packet *p)
 {
 	return load64(&l->saddr) == p->addresses && load64(&l->ports) == (((__u64)p->side << 32) | p->ports);
-}
-
-/* `until` is never further away than a lease: an older number means that jiffies went round. */
-static __always_inline int is_fresh(__u32 until, __u32 now, const struct config *cfg)
-{
-	return until - now - 1 < cfg->lease;
 }
 
 /* Whether the session has not ended since the lease was taken. */
@@ -123,12 +115,9 @@ static __always_inline int is_same(const struct path *a, const struct path *b)
  */
 static __always_inline __u32 first_place(const struct path *path, const struct config *cfg)
 {
-	__u64 h = (path->addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
+	__u64 h = hash(cfg, path->addresses, ((__u64)path->out << 32) | path->next_hop);
 
-	h ^= h >> 32;
-	h = (h + (((__u64)path->out << 32) | path->next_hop)) * 0xc2b2ae3d27d4eb4full;
-	h ^= h >> 32;
-	h = (h + (((__u64)load32(path->to + 2) << 32) | path->account)) * 0x9e3779b97f4a7c15ull;
+	h = hash(cfg, h, ((__u64)load32(path->to + 2) << 32) | path->account);
 	return (h >> 40) % PATHS & ~(PATH_WAYS - 1);
 }
 

@@ -85,6 +85,21 @@ struct {
 	__type(value, __u64[COUNTERS]);
 } counters SEC(".maps");
 
+/* Of addresses and what else tells two apart: no bits of the seed are known outside, the highest of the result are the best. */
+static __always_inline __u64 hash(const struct config *cfg, __u64 addresses, __u64 rest)
+{
+	__u64 h = (addresses ^ cfg->seed) * 0x9e3779b97f4a7c15ull;
+
+	h ^= h >> 32;
+	return (h + rest) * 0xc2b2ae3d27d4eb4full;
+}
+
+/* `until` is never further away than a lease: an older number means that jiffies went round. */
+static __always_inline int is_fresh(__u32 until, __u32 now, const struct config *cfg)
+{
+	return until - now - 1 < cfg->lease;
+}
+
 static __always_inline void count(enum counter which)
 {
 	__u32 zero = 0;
