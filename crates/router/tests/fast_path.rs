@@ -20,7 +20,6 @@ use outgate_model::id::FirewallRuleId;
 use outgate_model::router_spec::{EgressRule, FastPathHook, FastPathMode, FastPathSettings};
 use outgate_model::{Match, PortRange, Protocol, RouterSpec};
 use outgate_router::fast_path::{self, FastPathStatus};
-use outgate_router::insight;
 use outgate_testkit::{UdpEcho, UdpStream, wait_until};
 use support::{World, add_forward, spec};
 
@@ -243,12 +242,7 @@ fn what_the_fast_path_carries_is_counted_to_the_byte() {
     .unwrap();
     let loss = flow.stream.stop();
     assert_eq!(loss.lost(), 0);
-    let stats = world
-        .router(|engine| {
-            let carried = engine.carried();
-            insight::stats(engine.spec().unwrap(), 0, &carried)
-        })
-        .unwrap();
+    let stats = world.stats();
     let traffic = stats.addresses[0].traffic;
     assert_eq!((traffic.packets_out, traffic.packets_in), (loss.sent, loss.sent));
     assert_eq!(
@@ -268,12 +262,7 @@ fn a_flood_of_pings_takes_the_fast_path_and_is_counted_to_the_byte() {
     let said = world.topology.guests[0].check(&flood).unwrap();
     assert!(said.contains(" 0% packet loss"), "{said}");
     assert!(hits(&world) > PINGS, "of twice as many: {:?}", status(&world));
-    let stats = world
-        .router(|engine| {
-            let carried = engine.carried();
-            insight::stats(engine.spec().unwrap(), 0, &carried)
-        })
-        .unwrap();
+    let stats = world.stats();
     let traffic = stats.addresses[0].traffic;
     assert_eq!((traffic.packets_out, traffic.packets_in), (PINGS, PINGS));
     assert_eq!((traffic.bytes_out, traffic.bytes_in), (PINGS * 84, PINGS * 84));

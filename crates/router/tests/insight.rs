@@ -32,15 +32,6 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 /// IP and UDP headers.
 const HEADERS: u64 = 28;
 
-fn stats(world: &World) -> RouterStats {
-    world
-        .router(|engine| {
-            let carried = engine.carried();
-            insight::stats(engine.spec().unwrap(), 0, &carried)
-        })
-        .unwrap()
-}
-
 fn sessions(world: &World, query: SessionQuery) -> SessionPage {
     world
         .router(move |engine| insight::sessions(engine.spec().unwrap(), &query))
@@ -109,7 +100,7 @@ fn bytes_through_source_nat_are_exact_while_rules_change_and_after_the_table_was
     let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
     let guest = &world.topology.guests[0];
     ping_pong(guest, echo.address, 100, 1_000);
-    let first = stats(&world);
+    let first = world.stats();
     assert_eq!(traffic(&first, SOURCE_NAT), both_ways(100, 1_000));
     assert_eq!(first.networks.len(), 1);
     assert_eq!(
@@ -126,7 +117,7 @@ fn bytes_through_source_nat_are_exact_while_rules_change_and_after_the_table_was
     world.run("nft delete table ip outgate");
     world.router(outgate_router::Engine::heal).unwrap().unwrap();
     ping_pong(guest, echo.address, 50, 1_000);
-    let second = stats(&world);
+    let second = world.stats();
     assert_eq!(second.epoch, first.epoch);
     assert_eq!(traffic(&second, SOURCE_NAT), both_ways(200, 1_000));
     assert_eq!(world.differences(), Vec::<String>::new());
@@ -139,7 +130,7 @@ fn counters_that_somebody_removed_begin_again_in_another_epoch() {
     world.apply(&spec());
     let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
     ping_pong(&world.topology.guests[0], echo.address, 5, 10);
-    let first = stats(&world);
+    let first = world.stats();
     let harms = [
         "nft delete table ip outgate_usage",
         "nft flush set ip outgate_usage epoch",
@@ -147,11 +138,11 @@ fn counters_that_somebody_removed_begin_again_in_another_epoch() {
     for harm in harms {
         world.run(harm);
         world.router(outgate_router::Engine::heal).unwrap();
-        let now = stats(&world);
+        let now = world.stats();
         assert!(now.epoch.is_some() && now.epoch != first.epoch, "{harm}");
         assert_eq!(traffic(&now, SOURCE_NAT), Traffic::default());
         ping_pong(&world.topology.guests[0], echo.address, 7, 10);
-        assert_eq!(traffic(&stats(&world), SOURCE_NAT), both_ways(7, 10));
+        assert_eq!(traffic(&world.stats(), SOURCE_NAT), both_ways(7, 10));
     }
 }
 
@@ -161,11 +152,11 @@ fn rules_that_somebody_removed_from_the_counting_come_back_and_what_was_counted_
     world.apply(&spec());
     let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
     ping_pong(&world.topology.guests[0], echo.address, 5, 10);
-    let first = stats(&world);
+    let first = world.stats();
     world.run("nft flush chain ip outgate_usage passing");
     world.router(outgate_router::Engine::heal).unwrap();
     ping_pong(&world.topology.guests[0], echo.address, 7, 10);
-    let now = stats(&world);
+    let now = world.stats();
     assert_eq!(now.epoch, first.epoch);
     assert_eq!(traffic(&now, SOURCE_NAT), both_ways(12, 10));
     assert_eq!(now.networks[0].traffic, both_ways(12, 10));
@@ -184,7 +175,7 @@ fn each_public_address_has_its_own_count_and_keeps_it_when_it_is_given_back() {
     ping_pong(internet, SocketAddrV4::new(STATIC_NAT, 7), 20, 100);
     ping_pong(&world.topology.guests[1], outside.address, 30, 100);
     drop(inside);
-    let seen = stats(&world);
+    let seen = world.stats();
     assert_eq!(traffic(&seen, STATIC_NAT), both_ways(30, 100));
     assert_eq!(traffic(&seen, SOURCE_NAT), both_ways(30, 100));
     assert_eq!(seen.networks[0].traffic, both_ways(60, 100));
@@ -192,7 +183,7 @@ fn each_public_address_has_its_own_count_and_keeps_it_when_it_is_given_back() {
     spec.public.addresses.truncate(1);
     spec.generation = 2;
     world.apply(&spec);
-    assert_eq!(traffic(&stats(&world), STATIC_NAT), both_ways(30, 100));
+    assert_eq!(traffic(&world.stats(), STATIC_NAT), both_ways(30, 100));
 }
 
 #[test]
@@ -210,7 +201,7 @@ fn what_is_not_let_in_is_not_counted() {
     }
     let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(SERVER, 7)).unwrap();
     ping_pong(&world.topology.guests[0], echo.address, 3, 10);
-    assert_eq!(traffic(&stats(&world), SOURCE_NAT), both_ways(3, 10));
+    assert_eq!(traffic(&world.stats(), SOURCE_NAT), both_ways(3, 10));
 }
 
 #[test]
@@ -255,7 +246,7 @@ fn forwarded_and_balanced_connections_are_counted_for_their_address_as_their_ses
             sum.packets_out += carried.packets_out;
             sum.bytes_out += carried.bytes_out;
         }
-        (page.matching == 2 && sum == traffic(&stats(&world), SOURCE_NAT)).then_some((page, sum))
+        (page.matching == 2 && sum == traffic(&world.stats(), SOURCE_NAT)).then_some((page, sum))
     };
     let (page, sum) = wait_until(LIMIT, "the counters and the sessions agree", same).unwrap();
     assert!(sum.bytes_in > 10_000 && sum.bytes_out > 10_000, "{sum:?}");
@@ -330,7 +321,7 @@ fn ports_are_counted_by_protocol_and_destination_and_the_guests_that_use_them_ar
     ];
     // The last ones may still be on their way.
     let all_passed = || {
-        let census = stats(&world).census?;
+        let census = world.stats().census?;
         let used = census.addresses.first()?.sessions;
         (used == 550).then_some(census)
     };
@@ -352,7 +343,7 @@ fn ports_are_counted_by_protocol_and_destination_and_the_guests_that_use_them_ar
         census.networks.iter().map(|n| n.sessions).collect::<Vec<_>>(),
         [550]
     );
-    let table = stats(&world).table;
+    let table = world.stats().table;
     assert!(table.sessions >= 550 && table.limit > 1_000, "{table:?}");
 }
 
@@ -421,11 +412,11 @@ fn what_rules_drop_is_counted_by_reason_and_a_change_of_rules_keeps_the_counts()
         sent.unwrap();
     };
     let dropped = |reason| {
-        let drops = stats(&world).dropped;
+        let drops = world.stats().dropped;
         let of = drops.iter().find(|d| d.reason == reason).unwrap();
         (of.packets, of.bytes)
     };
-    assert_eq!(stats(&world).dropped.len(), DropReason::ALL.len());
+    assert_eq!(world.stats().dropped.len(), DropReason::ALL.len());
     let guest = &world.topology.guests[0];
     send(guest, 7, (SERVER, 9));
     send(&world.topology.internet, 4, (SOURCE_NAT, 4_444));
@@ -434,7 +425,7 @@ fn what_rules_drop_is_counted_by_reason_and_a_change_of_rules_keeps_the_counts()
     wait_until(LIMIT, "both are counted", || {
         (counted() == ((7, bytes(7)), (4, bytes(4)))).then_some(())
     })
-    .unwrap_or_else(|e| panic!("{e}: {:?}", stats(&world).dropped));
+    .unwrap_or_else(|e| panic!("{e}: {:?}", world.stats().dropped));
     open(&mut spec);
     spec.generation += 1;
     world.apply(&spec);

@@ -14,7 +14,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
 use outgate_model::stats::{DropReason, RouterStats, Traffic};
-use outgate_router::{Engine, insight};
+use outgate_router::Engine;
 use outgate_testkit::{
     Namespace, Packet, Sniffer, TcpEcho, TcpProbe, UdpEcho, send_packet, udp_packet, wait_until,
 };
@@ -25,14 +25,6 @@ const GUEST: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 11);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 1, 1, 1);
 const PUBLIC: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 const INTERNET: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-
-fn stats(world: &World) -> RouterStats {
-    let read = |engine: &mut Engine| {
-        let carried = engine.carried();
-        insight::stats(engine.spec().unwrap(), 0, &carried)
-    };
-    world.router(read).unwrap()
-}
 
 /// What a shell in the router's network prints.
 fn shell(world: &World, script: &str) -> String {
@@ -102,7 +94,7 @@ fn a_forged_packet_makes_no_entry_in_conntrack_whatever_side_it_comes_in_on() {
         // One that is allowed, behind them, goes there and back.
         let mut probe = TcpProbe::connect(guest, echo.address, LIMIT).unwrap();
         probe.echo(b"allowed").unwrap();
-        assert_eq!(forged(&stats(&world)), sent);
+        assert_eq!(forged(&world.stats()), sent);
     }
     let entries = shell(&world, "conntrack -L 2>/dev/null");
     assert!(!entries.contains("port=4001"), "{entries}");
@@ -116,7 +108,7 @@ fn an_interface_that_came_back_under_its_name_may_say_nothing_until_the_next_rep
     let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(INTERNET, 7)).unwrap();
     let guest = &world.topology.guests[0];
     assert!(talks(guest, echo.address, LIMIT));
-    let before = stats(&world);
+    let before = world.stats();
     assert_eq!(before.networks[0].traffic.packets_out, 1);
 
     // It goes to another namespace and comes back while its number is taken.
@@ -132,7 +124,7 @@ fn an_interface_that_came_back_under_its_name_may_say_nothing_until_the_next_rep
     // The cable takes a moment to carry again.
     let is_dropped = || {
         assert!(!talks(guest, echo.address, Duration::from_millis(100)));
-        (forged(&stats(&world)) > 0).then_some(())
+        (forged(&world.stats()) > 0).then_some(())
     };
     wait_until(LIMIT, "what the guest says is dropped", is_dropped).unwrap();
     assert_eq!(
@@ -144,7 +136,7 @@ fn an_interface_that_came_back_under_its_name_may_say_nothing_until_the_next_rep
     assert_eq!(repair.error, None);
     assert!(talks(guest, echo.address, LIMIT));
     assert_eq!(world.differences(), Vec::<String>::new());
-    let after = stats(&world);
+    let after = world.stats();
     assert_eq!(after.epoch, before.epoch);
     let once = before.networks[0].traffic;
     let twice = Traffic {
@@ -178,7 +170,7 @@ fn while_an_interface_is_missing_the_rules_for_all_others_are_kept_up() {
     assert_eq!(world.differences(), Vec::<String>::new());
     let echo = UdpEcho::start(&world.topology.internet, SocketAddrV4::new(INTERNET, 7)).unwrap();
     assert!(talks(&world.topology.guests[0], echo.address, LIMIT));
-    assert_eq!(stats(&world).networks[0].traffic.packets_in, 1);
+    assert_eq!(world.stats().networks[0].traffic.packets_in, 1);
 }
 
 /// The maximum segment size that a SYN or SYN-ACK tells.

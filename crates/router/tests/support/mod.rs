@@ -22,9 +22,10 @@ use outgate_model::router_spec::{
     Conntrack, ControlSide, Egress, EgressPolicy, FirewallRule, GuestNetwork, Lease, PortForward,
     PublicAddress, PublicSide, SPEC_VERSION, Ssh,
 };
+use outgate_model::stats::RouterStats;
 use outgate_model::{MacAddr, Match, PortRange, Protocol, RouterSpec};
 use outgate_router::cloud_log::CloudLog;
-use outgate_router::{Engine, contain};
+use outgate_router::{Engine, contain, insight};
 use outgate_testkit::{Namespace, Topology, TopologySpec};
 use tokio::runtime::Runtime;
 
@@ -124,6 +125,15 @@ impl EngineThread {
     pub fn run(&self, command: &str) -> String {
         let command = command.to_owned();
         self.router(move |_| run(&command))
+    }
+
+    /// What it knows of its traffic, the fast path's included.
+    pub fn stats(&self) -> RouterStats {
+        let read = |engine: &mut Engine| {
+            let carried = engine.carried();
+            insight::stats(engine.spec().unwrap(), 0, &carried)
+        };
+        self.router(read).unwrap()
     }
 
     /// What differs from the spec right now.
