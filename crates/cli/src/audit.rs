@@ -5,8 +5,8 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::client::{Client, EVERYTHING, Target, is_called};
-use crate::doctor;
 use crate::exit;
+use crate::near;
 use crate::output::{self, Format};
 
 /// List how a network deviates from the hardened profile, with risk, evidence and the command that closes it.
@@ -84,7 +84,7 @@ fn targets(client: &Client, wanted: Option<&str>) -> anyhow::Result<Vec<(&'stati
     match wanted {
         _ if !found.is_empty() => Ok(found),
         Some(name) => {
-            let instead = doctor::instead(name, &names);
+            let instead = near::instead(name, &names);
             Err(exit::Usage(format!("there is no network, VPC or router {name}{instead}")).into())
         }
         None => {

@@ -16,9 +16,9 @@ pub use credentials::Credentials;
 pub use options::{Method, Options};
 pub use tls::{Tls, Trust};
 
-use crate::doctor::instead;
 use crate::exit::{Unavailable, Usage};
 use crate::lab::state::Instance;
+use crate::near::instead;
 
 /// How often a job is asked about at first; later less and less often.
 const POLL: Duration = Duration::from_millis(50);

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::client::{Client, EVERYTHING, Options, Target, is_called};
 use crate::exit;
-use crate::near::{hint, nearest};
+use crate::near::instead;
 use crate::output::{self, Format};
 
 /// So many repairs are made in one go, each of the verdict of its time.
@@ -20,8 +20,6 @@ const SETTLE: Duration = Duration::from_secs(2);
 const GREETING: Duration = Duration::from_secs(10);
 /// How long it may take to examine: some seconds, and it may have to wait for others.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// So many names are told when none is near.
-const NAMES: usize = 8;
 
 /// Name what is wrong with a network's source NAT, the first broken link first, and mend it.
 #[derive(Debug, clap::Args)]
@@ -192,17 +190,6 @@ pub(crate) fn patient(
         None => "there is no network yet; make one: outgate api createNetwork".to_owned(),
     };
     Err(exit::Usage(told).into())
-}
-
-/// What somebody may have meant instead: near names, else the first ones there are.
-pub(crate) fn instead(wanted: &str, names: &[String]) -> String {
-    let near = nearest(wanted, names.iter().map(String::as_str));
-    match (near.as_slice(), names.len()) {
-        ([], 0) => "; there is none yet".to_owned(),
-        ([], 0..=NAMES) => format!("; there are: {}", names.join(", ")),
-        ([], count) => format!("; there are {count}, among them {}", names[..NAMES].join(", ")),
-        (near, _) => hint(near),
-    }
 }
 
 /// What would mend the verdict, in words, unless it was tried already.

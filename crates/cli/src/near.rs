@@ -3,6 +3,8 @@
 
 /// How many near names are told.
 const NEAR: usize = 3;
+/// So many names are told when none is near.
+const NAMES: usize = 8;
 
 /// The nearest names: a few letters wrong, or one part of the other, or an abbreviation of it.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
@@ -33,6 +35,17 @@ pub(crate) fn hint(near: &[&str]) -> String {
         [] => String::new(),
         [one] => format!("; did you mean {one}?"),
         more => format!("; did you mean one of {}?", more.join(", ")),
+    }
+}
+
+/// What somebody may have meant instead: near names, else the first ones there are.
+pub(crate) fn instead(wanted: &str, names: &[String]) -> String {
+    let near = nearest(wanted, names.iter().map(String::as_str));
+    match (near.as_slice(), names.len()) {
+        ([], 0) => "; there is none yet".to_owned(),
+        ([], 0..=NAMES) => format!("; there are: {}", names.join(", ")),
+        ([], count) => format!("; there are {count}, among them {}", names[..NAMES].join(", ")),
+        (near, _) => hint(near),
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::catalog::{Api, Catalog};
 use super::request::{Request, outer};
 use crate::client::{Client, is_called};
-use crate::doctor::instead;
 use crate::exit::Usage;
+use crate::near::instead;
 
 /// What parameters are called, in front of `id` or `ids`, where that is not what their lists are called.
 const ALIASES: &[(&str, &str)] = &[

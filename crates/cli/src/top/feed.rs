@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::reading::{Reading, Target};
 use super::state::{Event, SessionRow};
 use crate::client::{Client, EVERYTHING, ServerError, is_called};
-use crate::doctor::instead;
 use crate::exit::Usage;
+use crate::near::instead;
 
 /// At most so many routers are read in one round of the screen; the others have their turn in the next.
 pub const ROUND_MAX: usize = 16;

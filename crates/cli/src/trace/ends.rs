@@ -8,8 +8,9 @@ use ipnet::Ipv4Net;
 use serde_json::Value;
 
 use crate::client::{Client, EVERYTHING, is_called};
-use crate::doctor::{End, instead};
+use crate::doctor::End;
 use crate::exit::Usage;
+use crate::near::instead;
 
 /// An address or a guest's name, with a port or without.
 #[derive(Debug, Clone, PartialEq, Eq)]
